@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+# notail. `make help` lists the targets.
+#
+# Settings: V=1 shows commands; SANITIZE=address,undefined builds with sanitizers; ARCH=x86_64|arm64 chooses the BPF
+# target; BUILD=DIR builds elsewhere; FAULT=DROP_READ|DROP_COUNT builds a kernel side that loses one read (or count) in
+# 1,000, for the tests that must notice; ROOMS="base io" limits `check` to some rooms.
+
+VERSION := $(shell cat VERSION)
+BUILD ?= build
+ARCH ?= $(patsubst aarch64,arm64,$(shell uname -m))
+PREFIX ?= /usr/local
+CLANG ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
+PKG_CONFIG ?= pkg-config
+
+ROOMS ?= base io capture assemble containers process batch sink status config
+SAN := $(BUILD)/san
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-8s %s\n' $(1) $(2)
+endif
+
+LIBS := libbpf libelf zlib libcurl jansson libprotobuf-c libevent
+ifeq ($(filter deps test-deps help clean format,$(MAKECMDGOALS)),)
+LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS) 2>/dev/null)
+LIB_LDLIBS := $(shell $(PKG_CONFIG) --libs $(LIBS) 2>/dev/null || echo -lbpf -lelf -lz -lcurl -ljansson -lprotobuf-c -levent) -lsnappy
+endif
+
+CPPFLAGS += -D_GNU_SOURCE -DNOTAIL_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)/gen $(LIB_CFLAGS)
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -fno-common -pthread
+LDLIBS += $(LIB_LDLIBS) -pthread
+SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+SAN_FLAGS := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
+
+BPF_ARCH := $(patsubst x86_64,x86,$(ARCH))
+BPF_CFLAGS := -O2 -g -Wall -Wextra -Werror -target bpf -D__TARGET_ARCH_$(BPF_ARCH) -D__bpf__ -Iinclude -Ibpf \
+	-Ivmlinux/$(ARCH) -Ivmlinux -I$(BUILD)/gen $(LIB_CFLAGS) $(if $(FAULT),-DFAULT_$(FAULT))
+
+SOURCES := $(wildcard user/*.c) $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c))
+LIB_SOURCES := $(filter-out user/main.c,$(SOURCES))
+PROTO := $(BUILD)/gen/push.pb-c
+SKELS := $(patsubst bpf/%.bpf.c,$(BUILD)/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
+OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(SOURCES)) $(PROTO).o
+SAN_OBJECTS := $(patsubst %.c,$(SAN)/%.o,$(filter-out user/pipeline.c,$(LIB_SOURCES)))
+SAN_OBJECTS += $(if $(filter batch,$(ROOMS)),$(SAN)/push.pb-c.o)
+UNIT_TESTS := $(if $(TESTS),$(TESTS),$(foreach r,$(ROOMS),$(patsubst tests/unit/$(r)/%.c,%,$(wildcard tests/unit/$(r)/test_*.c))))
+UNIT_BINS := $(addprefix $(SAN)/,$(UNIT_TESTS))
+BPF_TESTS := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
+PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c))
+
+.DEFAULT_GOAL := all
+.PHONY: all run test check bench fuzz vmtest install deps test-deps test-programs format clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/notail ## build notail into build/notail
+
+run: deps ## install what is missing, build, show the output of every container of this host
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)NOTAIL=$(BUILD)/notail deploy/run-demo
+
+test: test-deps ## everything: unit, receiver, BPF, end-to-end with real engines, one VM boot (root, under 25 minutes)
+	$(Q)BUILD=$(BUILD) tests/run
+
+check: $(UNIT_BINS) ## unit tests under ASAN and UBSAN (no root, under 2 minutes)
+	$(Q)tests/unit/run $(UNIT_BINS)
+
+bench: all test-programs ## timed figures, printed and not judged (root)
+	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)
+
+fuzz: ## run every fuzz target for FUZZ_SECONDS (20) each
+	$(Q)BUILD=$(BUILD) tests/fuzz/run
+
+vmtest: all test-programs ## the BPF tests on other kernels in qemu; KERNELS="6.1 6.12 6.18 7.2"
+	$(Q)BUILD=$(BUILD) tests/vm/test $(KERNELS)
+
+test-programs: $(BPF_TESTS) $(PROGRAMS) ## build the programs that the BPF and end-to-end tests use
+
+install: all ## install below DESTDIR and PREFIX
+	$(Q)install -D -m 0755 $(BUILD)/notail $(DESTDIR)$(PREFIX)/bin/notail
+
+deps: ## install what building needs (Debian packages; nothing to do when it is there)
+	$(Q)tests/deps build
+
+test-deps: ## install what testing needs
+	$(Q)tests/deps build test
+
+format: ## format the C sources with clang-format
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h' | grep -v '^vmlinux/')
+
+clean: ## remove the build directory
+	$(Q)rm -rf $(BUILD)
+
+help: ## this list
+	$(Q)awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# A changed FAULT or SANITIZE must rebuild: the settings are a file that the objects depend on.
+SETTINGS := $(BUILD)/settings
+ifeq ($(filter deps test-deps help clean format,$(MAKECMDGOALS)),)
+$(shell mkdir -p $(BUILD); echo '$(FAULT) $(SANITIZE) $(ARCH) $(CFLAGS)' > $(SETTINGS).new; \
+	cmp -s $(SETTINGS).new $(SETTINGS) || cp $(SETTINGS).new $(SETTINGS))
+endif
+
+$(BUILD)/notail: $(OBJECTS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/%.bpf.o: bpf/%.bpf.c $(SETTINGS)
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@.tmp
+	$(Q)$(BPFTOOL) gen object $@ $@.tmp
+	$(Q)rm -f $@.tmp
+
+$(BUILD)/gen/%.skel.h: $(BUILD)/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(PROTO).c $(PROTO).h &: user/batch/push.proto
+	$(call say,PROTOC,$@)
+	$(Q)mkdir -p $(BUILD)/gen
+	$(Q)protoc-c --proto_path=user/batch --c_out=$(BUILD)/gen $<
+
+$(PROTO).o: $(PROTO).c $(SETTINGS)
+	$(Q)$(CC) -O2 -g -w -I$(BUILD)/gen $(LIB_CFLAGS) $(SANITIZE_FLAGS) -c $< -o $@
+
+$(SAN)/push.pb-c.o: $(PROTO).c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -O1 -g -w -I$(BUILD)/gen $(LIB_CFLAGS) $(SAN_FLAGS) -c $< -o $@
+
+# Only these two rooms see generated headers.
+$(BUILD)/user/capture/%.o $(SAN)/user/capture/%.o: | $(SKELS)
+$(BUILD)/user/batch/%.o $(SAN)/user/batch/%.o $(SAN)/tests/unit/batch/%.o: | $(PROTO).h
+
+$(BUILD)/user/%.o: user/%.c $(SETTINGS)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE_FLAGS) -MMD -MP -c $< -o $@
+
+$(SAN)/user/%.o: user/%.c $(SETTINGS)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -O1 -g $(filter-out -O2 -g,$(CFLAGS)) $(SAN_FLAGS) -MMD -MP -c $< -o $@
+
+$(SAN)/tests/unit/%.o: tests/unit/%.c $(SETTINGS)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -Itests/unit -O1 -g $(filter-out -O2 -g -Wmissing-prototypes,$(CFLAGS)) $(SAN_FLAGS) -MMD -MP \
+		-c $< -o $@
+
+$(SAN)/libnotail.a: $(SAN_OBJECTS)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+define unit_rule
+$(SAN)/$(notdir $(basename $(1))): $(SAN)/$(basename $(1)).o $(SAN)/libnotail.a
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(SAN_FLAGS) -o $$@ $$^ $$(LDLIBS) -lcmocka
+endef
+$(foreach t,$(wildcard tests/unit/*/test_*.c),$(eval $(call unit_rule,$(t))))
+
+# The BPF tests load the programs of notail itself through its own capture room.
+LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter user/base/% user/capture/%,$(LIB_SOURCES)))
+$(BUILD)/tests/test_%: tests/bpf/test_%.c $(LIB_OBJECTS) | $(SKELS)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -Wmissing-prototypes,$(CFLAGS)) -MMD -MP -MF $@.d -o $@ $< $(LIB_OBJECTS) $(LDLIBS) -lcmocka
+
+# Writers for the end-to-end tests run in containers without a C library: static. A name that ends in 32 is built -m32.
+$(BUILD)/tests/%: tests/e2e/%.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -static -pthread -o $@ $<
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The only contract between the BPF programs and user space: the records of the ring and the values
+ * of the maps.
+ *
+ * Every record begins with struct nt_hdr. `size` is what the record uses; the ring's own length may
+ * be larger, since records are reserved in size classes. All integers are native, naturally
+ * aligned; both sides assert the layout. Times are CLOCK_BOOTTIME nanoseconds, lengths are bytes,
+ * process ids are those of the initial pid namespace.
+ */
+#ifndef NT_EVENT_H
+#define NT_EVENT_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#define NT_COMM_LEN 16
+#define NT_PATH_LEN 256	   /* the tail of a cgroup's path, with its NUL */
+#define NT_CHUNK_MAX 65536 /* most bytes of log in one record */
+
+enum nt_kind {
+	NT_KIND_DATA = 1,	 /* struct nt_data: bytes of a stream */
+	NT_KIND_REGISTER = 2,	 /* struct nt_register: a file became a stream */
+	NT_KIND_END = 3,	 /* struct nt_end: a stream's last record */
+	NT_KIND_CGROUP_NEW = 4,	 /* struct nt_cgroup_event */
+	NT_KIND_CGROUP_GONE = 5, /* struct nt_cgroup_event */
+};
+
+enum nt_file {
+	NT_FILE_STDOUT = 1,
+	NT_FILE_STDERR = 2,
+	NT_FILE_TTY = 3,
+};
+
+/* Which side of the stream copies. */
+enum nt_tap {
+	NT_TAP_READ = 1,
+	NT_TAP_WRITE = 2,
+};
+
+/* Why bytes that a tap saw are not in the ring. */
+enum nt_lost {
+	NT_LOST_RING_FULL = 0,
+	NT_LOST_UNREADABLE = 1, /* the buffer was not there any more */
+	NT_LOST_TOO_LONG = 2,	/* one call moved more than the programs' bounded loops cover */
+	NT_LOST_MAX = 3,
+};
+
+/* How a stream came to be registered. */
+enum nt_origin {
+	NT_ORIGIN_EXEC = 1,
+	NT_ORIGIN_EXEC_FAILED = 2, /* init's program could not be executed */
+	NT_ORIGIN_SCAN = 3,	   /* it ran before notail did */
+	NT_ORIGIN_USER = 4, /* --pid, -- CMD, the self-test: user space put it into the map */
+};
+
+enum nt_end_cause {
+	NT_END_EOF = 1,	     /* the reader read the end */
+	NT_END_CGROUP = 2,   /* the cgroup went, the reader never saw an end */
+	NT_END_REPLACED = 3, /* the same key was registered again */
+};
+
+enum nt_key_type {
+	NT_KEY_INODE =
+		0, /* pipe or socket: dev = the kernel's s_dev (20 bits of minor), ino = i_ino */
+	NT_KEY_TTY =
+		1, /* dev 0, ino = the address of the slave's tty_struct, valid while it lives */
+};
+
+struct nt_stream_key {
+	__u64 ino;
+	__u32 dev;
+	__u32 type; /* enum nt_key_type */
+};
+
+struct nt_hdr {
+	__u16 kind; /* enum nt_kind */
+	__u16 ring; /* index of the ring that holds the record */
+	__u32 size; /* bytes used, this header included */
+	__u64 time_ns;
+	__u64 cgroup_id; /* of the unified hierarchy */
+};
+
+/* A hole before a record: bytes that the copying tap saw since the stream's last record and could
+ * not deliver. */
+struct nt_gap {
+	__u64 bytes; /* 0: no gap */
+	__u32 calls;
+	__u32 reason; /* enum nt_lost, of the first call that lost */
+};
+
+struct nt_data {
+	struct nt_hdr hdr;
+	struct nt_stream_key key;
+	struct nt_gap gap; /* lies before this record's bytes; its bytes are part of the offset */
+	__u64 offset;	   /* of the first byte in the stream, counted from registration */
+	__u32 len;
+	__u32 pid;		/* of the writing process; 0: not known */
+	char comm[NT_COMM_LEN]; /* of the writing process, NUL-terminated; empty: not known */
+	__u8 file;		/* enum nt_file */
+	__u8 tap;		/* enum nt_tap */
+	__u8 continues;		/* the same call goes on in this stream's next record */
+	__u8 pad[5];
+	__u8 bytes[];
+};
+
+struct nt_register {
+	struct nt_hdr hdr;
+	struct nt_stream_key key;
+	__u32 init_pid;
+	__u32 reader;		/* tgid of the process that reads the stream; 0: not known */
+	char comm[NT_COMM_LEN]; /* of init */
+	__u8 file;
+	__u8 tap;
+	__u8 origin; /* enum nt_origin */
+	__u8 pad[5];
+};
+
+struct nt_end {
+	struct nt_hdr hdr;
+	struct nt_stream_key key;
+	struct nt_gap gap; /* lost after the last data record */
+	__u64 seen;	   /* bytes that the copying tap saw: copied + lost */
+	__u64 written;	   /* bytes that the write tap counted */
+	__u64 lost[NT_LOST_MAX];
+	__u8 file;
+	__u8 tap;
+	__u8 cause; /* enum nt_end_cause */
+	__u8 pad[5];
+};
+
+struct nt_cgroup_event {
+	struct nt_hdr hdr; /* cgroup_id: the cgroup that came or went */
+	__u32 path_len;	   /* without the NUL */
+	__u32 pad;
+	char path[NT_PATH_LEN]; /* as the kernel prints it from the hierarchy's root; a longer one
+				   keeps its tail */
+};
+
+/* Value of the map nt_streams, by struct nt_stream_key. Written by BPF; user space reads, inserts
+ * and deletes. */
+struct nt_stream {
+	__u64 cgroup_id;
+	__u64 written; /* bytes counted by the write tap */
+	__u64 seen;    /* bytes that the copying tap saw: copied + lost; the next record's offset */
+	__u64 lost[NT_LOST_MAX];
+	__u64 next_ns;	   /* least time of the next record, so that no two overlap */
+	struct nt_gap gap; /* not shown by a record yet */
+	__u64 foreign_ns; /* when a process other than writer_pid wrote last, or took over; 0: never
+			   */
+	__u64 pipe;	  /* address of the pipe_inode_info, to look at only; 0: none */
+	__u32 reader;	  /* tgid; 0: not known */
+	__u32 writer_pid;
+	char writer_comm[NT_COMM_LEN];
+	__u8 file;   /* enum nt_file */
+	__u8 tap;    /* enum nt_tap */
+	__u8 origin; /* enum nt_origin */
+	__u8 denied; /* notail's own: no tap touches it */
+	__u32 init_pid;
+};
+
+/* Value of the map nt_cgroups, by cgroup id. */
+struct nt_cgroup {
+	__u32 init_pid; /* of the living init; 0: none seen */
+	__u32 flags;	/* NT_CGROUP_* */
+};
+#define NT_CGROUP_DENIED 1u  /* excluded: no exec in it registers anything */
+#define NT_CGROUP_SCANNED 2u /* put there by the scan at start */
+
+/* Value of the per-CPU array nt_stats, key 0. Sums over all streams of what has no stream to be
+ * counted at. */
+struct nt_stats {
+	__u64 records;	    /* reserved in the ring */
+	__u64 streams_full; /* registrations refused: map full */
+	__u64 cgroups_full;
+	__u64 events_lost; /* register, end and cgroup records that the ring had no room for */
+	__u64 data_lost;   /* data records the ring had no room for */
+};
+
+#ifdef __bpf__
+#define NT_ASSERT _Static_assert
+#else
+#include <assert.h>
+#define NT_ASSERT static_assert
+#endif
+NT_ASSERT(sizeof(struct nt_stream_key) == 16, "nt_stream_key");
+NT_ASSERT(sizeof(struct nt_hdr) == 24, "nt_hdr");
+NT_ASSERT(sizeof(struct nt_gap) == 16, "nt_gap");
+NT_ASSERT(sizeof(struct nt_data) == 96, "nt_data");
+NT_ASSERT(sizeof(struct nt_register) == 72, "nt_register");
+NT_ASSERT(sizeof(struct nt_end) == 104, "nt_end");
+NT_ASSERT(sizeof(struct nt_cgroup_event) == 288, "nt_cgroup_event");
+NT_ASSERT(sizeof(struct nt_stream) == 120, "nt_stream");
+
+#endif

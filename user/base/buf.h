@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A byte buffer that grows. The owner of the struct owns the bytes; buf__free leaves an empty,
+ * usable buffer. Appending returns 0 or -ENOMEM and leaves the buffer as it was on failure.
+ */
+#ifndef NOTAIL_BASE_BUF_H
+#define NOTAIL_BASE_BUF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/util.h"
+
+struct buf {
+	char *data; /* not NUL-terminated */
+	size_t len;
+	size_t size;
+};
+
+void buf__free(struct buf *b);
+/* Room for `more` bytes behind the ones there are. */
+int buf__reserve(struct buf *b, size_t more);
+int buf__append(struct buf *b, const void *data, size_t len);
+int buf__append_str(struct buf *b, const char *s);
+int buf__printf(struct buf *b, const char *fmt, ...) _printf_(2, 3);
+/* The inside of a JSON string: escapes ", \ and control characters; bytes over 0x7f go through as
+ * they are. */
+int buf__append_json(struct buf *b, const char *data, size_t len);
+int buf__append_base64(struct buf *b, const void *data, size_t len);
+/* Drops the first `len` bytes. */
+void buf__consume(struct buf *b, size_t len);
+
+#define _buf_ _cleanup_(buf__free)
+
+/* The bytes are valid UTF-8 (no surrogates, no overlong forms). */
+bool utf8__valid(const char *data, size_t len);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One log line on its way from assemble to batch. Everything is borrowed until the callback that
+ * got it returns. */
+#ifndef NOTAIL_BASE_LINE_H
+#define NOTAIL_BASE_LINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum line_stream {
+	LINE_STDOUT = 1,
+	LINE_STDERR = 2,
+	LINE_TTY = 3
+}; /* the values of enum nt_file */
+
+#define LINE_COMM_LEN 16
+
+struct line {
+	const char *bytes; /* without the newline; any bytes */
+	size_t len;
+	uint64_t time_ns; /* CLOCK_BOOTTIME, strictly increasing within a stream */
+	uint64_t cgroup_id;
+	uint64_t ring_pos; /* of the oldest record that the line needs */
+	enum line_stream stream;
+	uint32_t pid;		  /* of the writer; 0: not known */
+	char comm[LINE_COMM_LEN]; /* empty: not known */
+	bool truncated;		  /* cut at max_line_size */
+	const char *gap; /* not NULL: a gap record, the reason ("ring_full", ...); bytes say what is
+			    lost */
+};
+
+#endif

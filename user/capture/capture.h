@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's side: loads and attaches the programs, registers what runs already, reads the ring.
+ * libbpf stops here.
+ *
+ * One thread owns a struct capture (the capture thread), except where a function says otherwise.
+ * Errors come as -errno with a text that says what and what to do (capture__error).
+ */
+#ifndef NOTAIL_CAPTURE_CAPTURE_H
+#define NOTAIL_CAPTURE_CAPTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "capture/record.h"
+
+enum hook_set { HOOKS_AUTO, HOOKS_FEXIT, HOOKS_MULTI, HOOKS_SYSCALL };
+enum tap_mode { TAP_AUTO, TAP_READ, TAP_WRITE };
+
+struct capture_opts {
+	enum hook_set hooks;
+	enum tap_mode tap;
+	size_t ring_bytes;  /* a power of two, 1 MiB to 1 GiB; 0: 32 MiB */
+	bool containers;    /* register containers: at exec, and those that run already */
+	size_t max_streams; /* 0: 16384 */
+};
+
+struct capture_counters {
+	uint64_t records;
+	uint64_t corrupt; /* records skipped */
+	uint64_t corrupt_bytes;
+	uint64_t events_lost; /* of struct nt_stats */
+	uint64_t data_lost;
+	uint64_t streams_full;
+	uint64_t cgroups_full;
+	uint64_t recursion_misses; /* of all programs */
+	uint64_t ring_used_bytes;
+	uint64_t ring_bytes;
+};
+
+struct capture;
+
+/*
+ * Opens, loads, attaches; then (with `containers`) scans. notail's own streams and cgroup are
+ * denied before attach. On failure *ret is NULL and ret_why (size bytes) has one line for the user.
+ */
+int capture__new(struct capture **ret, const struct capture_opts *opts,
+		 const struct record_ops *ops, void *ctx, char *ret_why, size_t size);
+/* Detaches and frees. NULL is fine. */
+void capture__free(struct capture *c);
+
+/* Registers containers that run already and are not registered (the kernel's own registration
+ * wins). */
+int capture__scan(struct capture *c);
+/* Sends bytes through a pipe and sees that both taps had them; the records of it are not handed on.
+ */
+int capture__self_test(struct capture *c, char *ret_why, size_t size);
+/* The hook set in force, and why no better one is (empty: it is the best there is). */
+enum hook_set capture__hooks(const struct capture *c);
+const char *capture__why(const struct capture *c);
+
+/*
+ * Reads what is ready, up to about max_bytes of the ring; returns the bytes walked. Sets
+ * *ret_position to where reading goes on, whatever was handed on lies before it.
+ */
+size_t capture__read(struct capture *c, size_t max_bytes, uint64_t *ret_position);
+/* Frees the ring up to pos. */
+void capture__commit(struct capture *c, uint64_t pos);
+/* Readable (level) when the ring is filling faster than the timer drains it. Reset by
+ * capture__read. */
+int capture__wake_fd(const struct capture *c);
+
+/* A process' stdio (--pid): registers fd 1 and 2. *ret_cgroup_id: its cgroup. Text as capture__new.
+ */
+int capture__add_pid(struct capture *c, pid_t pid, uint64_t *ret_cgroup_id, char *ret_why,
+		     size_t size);
+/* A pipe that notail reads itself (-- CMD): `read_fd` is its read end, `reader` the reading tgid.
+ */
+int capture__add_pipe(struct capture *c, int read_fd, pid_t reader, enum nt_file file,
+		      uint64_t cgroup_id);
+/* No tap touches this container from now on. */
+int capture__exclude(struct capture *c, uint64_t cgroup_id);
+/* The cgroup is gone and its last record is through: what the kernel side still holds of it is
+ * removed. */
+void capture__forget(struct capture *c, uint64_t cgroup_id);
+
+/* The stream as the kernel counts it now. -ENOENT. */
+int capture__stream(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret);
+/* Calls fn for every stream there is. */
+int capture__streams(struct capture *c,
+		     void (*fn)(void *ctx, const struct nt_stream_key *key,
+				const struct nt_stream *s),
+		     void *ctx);
+void capture__counters(struct capture *c, struct capture_counters *ret);
+
+const char *hook_set__name(enum hook_set hooks);
+int hook_set__parse(const char *name, enum hook_set *ret);
+int tap_mode__parse(const char *name, enum tap_mode *ret);
+
+#endif

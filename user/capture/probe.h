@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `notail probe`: what this kernel offers, found by trying, one line each; and which hook set would
+ * be used and why. */
+#ifndef NOTAIL_CAPTURE_PROBE_H
+#define NOTAIL_CAPTURE_PROBE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "capture/capture.h"
+
+/* The kernel's preemption mode, as far as it can be known. Unknown counts as preemptible. */
+enum preemption {
+	PREEMPTION_UNKNOWN,
+	PREEMPTION_NONE,
+	PREEMPTION_VOLUNTARY,
+	PREEMPTION_LAZY,
+	PREEMPTION_FULL
+};
+enum preemption probe__preemption(void);
+const char *preemption__name(enum preemption p);
+
+struct probe_choice {
+	enum hook_set hooks;
+	char why[256]; /* why not a better one; empty: it is the best */
+};
+
+/* By preemption and by loading and attaching. -ENOTSUP: no hook set works; why says what is
+ * missing. */
+int probe__choose(enum hook_set wanted, struct probe_choice *ret);
+/* Prints the report; returns 0 when a hook set works, -ENOTSUP when none does. */
+int probe__print(FILE *out);
+
+#endif

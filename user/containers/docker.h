@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Docker Engine API client on the I/O thread: the events stream first, then the list, then an
+ * inspect for each id that the registry wants. Publishes to the registry. A lost connection:
+ * backoff, events again, list again. An answer cut short or not JSON is logged once, and asked for
+ * again; capture goes on meanwhile.
+ *
+ * API: https://docs.docker.com/engine/api/v1.41/ ; the version is taken from GET /version
+ * (ApiVersion).
+ */
+#ifndef NOTAIL_CONTAINERS_DOCKER_H
+#define NOTAIL_CONTAINERS_DOCKER_H
+
+#include "containers/registry.h"
+
+struct loop;
+struct http;
+struct docker;
+
+#define DOCKER_DEFAULT_HOST "unix:///var/run/docker.sock"
+
+struct docker_opts {
+	const char *host; /* unix://PATH or tcp://HOST:PORT; copied */
+	/* Called once on the loop when the first list is through, or when the engine did not answer
+	 * (then again never). */
+	void (*ready)(void *ctx, bool answered);
+	void *ctx;
+};
+
+/* All of loop, http and registry must outlive it. -EINVAL: the host is neither form. */
+int docker__new(struct docker **ret, struct loop *loop, struct http *http,
+		struct registry *registry, const struct docker_opts *opts);
+void docker__free(struct docker *d);
+
+#endif

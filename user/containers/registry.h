@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cgroup -> container -> metadata. Two threads: the I/O thread publishes what the engines say
+ * (registry__publish, registry__gone, registry__engine), the capture thread asks
+ * (registry__cgroup_new, registry__lookup, ...). Every function is thread-safe; a lock is held for
+ * a map's look-up only.
+ *
+ * Metadata is kept by container id, at most REGISTRY_MAX of them; what is over that goes by least
+ * recent use. A container that a cgroup of ours refers to is never dropped.
+ */
+#ifndef NOTAIL_CONTAINERS_REGISTRY_H
+#define NOTAIL_CONTAINERS_REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "containers/meta.h"
+
+#define REGISTRY_MAX 4096
+
+struct registry;
+
+enum registry_answer {
+	REGISTRY_KNOWN,	  /* *ret_meta is complete */
+	REGISTRY_PENDING, /* an engine may still answer: park */
+	REGISTRY_NEVER,	  /* no engine will: *ret_meta has what the cgroup's path says */
+};
+
+int registry__new(struct registry **ret);
+void registry__free(struct registry *r);
+
+/* Capture side. The path may be cut at its front (include/event.h). -ENOMEM. */
+int registry__cgroup_new(struct registry *r, uint64_t cgroup_id, const char *path, size_t len);
+/* Something that is no container has a name: --pid, -- CMD. */
+int registry__cgroup_named(struct registry *r, uint64_t cgroup_id, const char *name);
+/* After the cgroup's last line is out. */
+void registry__cgroup_gone(struct registry *r, uint64_t cgroup_id);
+/* *ret_meta: a reference of the caller's, never NULL on success (PENDING too: what is known so
+ * far). */
+enum registry_answer registry__lookup(struct registry *r, uint64_t cgroup_id,
+				      struct meta **ret_meta);
+/* Moves at each publish: lets the capture thread skip look-ups while nothing changed. */
+uint64_t registry__version(const struct registry *r);
+
+/*
+ * I/O side. Takes the reference over; meta->id must be set. The version is set here.
+ */
+int registry__publish(struct registry *r, struct meta *m);
+void registry__gone(struct registry *r, const char *container_id);
+/*
+ * An engine's client is there (true) or is not (false). While one is, containers of its engine are
+ * PENDING until published or until registry__never says that the engine does not know the id.
+ */
+void registry__engine(struct registry *r, const char *engine, bool present);
+void registry__never(struct registry *r, const char *container_id);
+/*
+ * The next container id that a cgroup wants and no engine has been asked for yet: the I/O thread
+ * asks its engines for it. False: none. Makes the id "asked". The fd is readable (eventfd) when
+ * there may be one.
+ */
+bool registry__next_wanted(struct registry *r, char *ret_id, size_t size, const char **ret_engine);
+int registry__wanted_fd(const struct registry *r);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP requests on the loop (libcurl multi stays inside). Callbacks come on the loop's thread. TLS
+ * is verified by default; redirects are not followed; proxies from the environment as curl does.
+ * Header values are never logged.
+ */
+#ifndef NOTAIL_IO_HTTP_H
+#define NOTAIL_IO_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct loop;
+struct http;
+struct http_request;
+
+struct http_answer {
+	int error; /* 0: there is a status; else -errno-like: -ETIMEDOUT, -ECONNREFUSED,
+		      -EHOSTUNREACH, -EPROTO, -EIO, -EFBIG */
+	const char *error_text; /* of curl; "" without an error */
+	long status;
+	const char *body; /* borrowed; at most max_body bytes; empty when on_body took it */
+	size_t body_len;
+	int64_t retry_after_ns; /* from Retry-After (seconds or HTTP date); -1: none */
+};
+
+struct http_opts {
+	const char *method; /* NULL: GET, or POST with a body */
+	const char *url;
+	const char *unix_socket;    /* NULL: none */
+	const char *const *headers; /* "Name: value", NULL-terminated; NULL: none; copied */
+	const void *body;	    /* borrowed until done */
+	size_t body_len;
+	uint64_t timeout_ns;	     /* whole request; 0: none (streams) */
+	uint64_t connect_timeout_ns; /* 0: 10 s */
+	size_t max_body;	     /* an answer over it fails with -EFBIG; 0: 1 MiB */
+	/* A stream: gets pieces as they come, nothing is kept. Non-zero ends the request. NULL:
+	 * body is collected. */
+	int (*on_body)(void *ctx, const char *data, size_t len);
+	/* Exactly once, unless the request is cancelled. The request is freed when it returns. */
+	void (*done)(void *ctx, const struct http_answer *answer);
+	void *ctx;
+};
+
+int http__new(struct http **ret, struct loop *loop);
+/* Cancels what is under way. */
+void http__free(struct http *h);
+int http__request(struct http *h, const struct http_opts *opts, struct http_request **ret);
+/* `done` will not be called. NULL is fine. */
+void http_request__cancel(struct http_request *r);
+/* http:// or https:// with a host; *ret_why: static text. -EINVAL. */
+int http__check_url(const char *url, const char **ret_why);
+
+#endif

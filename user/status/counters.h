@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What notail counts of itself, by name: written by the stages with relaxed atomics, read by
+ * anyone. `COUNTERS` is the one table of names, so that a report can never miss one.
+ */
+#ifndef NOTAIL_STATUS_COUNTERS_H
+#define NOTAIL_STATUS_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* X(field, metric, help) */
+#define COUNTERS(X)                                                                          \
+	X(lines, "notail_lines_total", "lines assembled")                                    \
+	X(bytes, "notail_bytes_total", "bytes of log in them")                               \
+	X(truncated, "notail_truncated_lines_total", "lines cut at max_line_size")           \
+	X(gaps, "notail_gaps_total", "gap records")                                          \
+	X(gap_bytes, "notail_gap_bytes_total", "bytes that the gaps stand for")              \
+	X(lost_ring_full, "notail_lost_bytes_total{reason=\"ring_full\"}",                   \
+	  "bytes lost: ring full")                                                           \
+	X(lost_unreadable, "notail_lost_bytes_total{reason=\"unreadable\"}",                 \
+	  "bytes lost: buffer unreadable")                                                   \
+	X(lost_too_long, "notail_lost_bytes_total{reason=\"too_long\"}",                     \
+	  "bytes lost: call too long")                                                       \
+	X(missing, "notail_missing_bytes_total",                                             \
+	  "bytes written, and never seen by the copying tap")                                \
+	X(uncounted, "notail_uncounted_bytes_total",                                         \
+	  "bytes captured that the write tap could not count")                               \
+	X(corrupt, "notail_corrupt_records_total", "ring records skipped")                   \
+	X(parked, "notail_parked_lines_total", "lines that waited for metadata")             \
+	X(park_expired, "notail_park_expired_lines_total", "lines sent with what was known") \
+	X(dropped_no_memory, "notail_dropped_lines_total{reason=\"no_memory\"}",             \
+	  "lines dropped: no memory")                                                        \
+	X(dropped_refused, "notail_dropped_lines_total{reason=\"refused\"}",                 \
+	  "lines the receiver refused")                                                      \
+	X(streams, "notail_streams_total", "streams registered")                             \
+	X(clock_steps, "notail_clock_step_total", "steps of the wall clock")
+
+struct counters {
+#define COUNTERS_FIELD(field, metric, help) _Atomic uint64_t field;
+	COUNTERS(COUNTERS_FIELD)
+#undef COUNTERS_FIELD
+};
+
+#define counters__add(c, field, n) atomic_fetch_add_explicit(&(c)->field, (n), memory_order_relaxed)
+#define counters__get(c, field) atomic_load_explicit(&(c)->field, memory_order_relaxed)
+
+/* Those that are not zero, `metric value` a line each. */
+void counters__print(const struct counters *c, FILE *out);
+
+#endif
