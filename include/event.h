@@ -168,6 +168,25 @@ struct nt_cgroup {
 #define NT_CGROUP_DENIED 1u  /* excluded: no exec in it registers anything */
 #define NT_CGROUP_SCANNED 2u /* put there by the scan at start */
 
+/*
+ * Value of the array nt_scan, key 0: what the next run of the iterator nt_scan_files does. A stream
+ * that the scan found has tap 0, and neither tap touches it, until its reader is decided. So a scan
+ * is three runs: NT_SCAN_FILES, NT_SCAN_READERS, NT_SCAN_FINISH, `pid` the same in all.
+ */
+enum nt_scan_step {
+	NT_SCAN_FILES = 1,   /* inserts fd 1 and 2; decides at once where the parent is the reader */
+	NT_SCAN_READERS = 2, /* of the undecided: a process outside that has the other end open */
+	NT_SCAN_FINISH = 3,  /* nobody has it: the write tap copies */
+};
+
+struct nt_scan {
+	__u64 cgroup_id; /* given to the streams of `pid`; 0: the cgroup that it is in */
+	__u32 pid;	 /* tgid; 0: each init in nt_cgroups that has NT_CGROUP_SCANNED */
+	__u32 step;	 /* enum nt_scan_step */
+	__u32 origin;	 /* enum nt_origin, for `pid`; each init: NT_ORIGIN_SCAN */
+	__u32 found;	 /* out, added up: streams inserted, and by the later steps decided */
+};
+
 /* Value of the per-CPU array nt_stats, key 0. Sums over all streams of what has no stream to be
  * counted at. */
 struct nt_stats {
@@ -191,6 +210,7 @@ NT_ASSERT(sizeof(struct nt_data) == 96, "nt_data");
 NT_ASSERT(sizeof(struct nt_register) == 72, "nt_register");
 NT_ASSERT(sizeof(struct nt_end) == 104, "nt_end");
 NT_ASSERT(sizeof(struct nt_cgroup_event) == 288, "nt_cgroup_event");
+NT_ASSERT(sizeof(struct nt_scan) == 24, "nt_scan");
 NT_ASSERT(sizeof(struct nt_stream) == 120, "nt_stream");
 
 #endif

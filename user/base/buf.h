@@ -27,6 +27,8 @@ int buf__printf(struct buf *b, const char *fmt, ...) _printf_(2, 3);
 /* The inside of a JSON string: escapes ", \ and control characters; bytes over 0x7f go through as
  * they are. */
 int buf__append_json(struct buf *b, const char *data, size_t len);
+/* The same, and checks on the way: -EILSEQ when the bytes are not valid UTF-8. */
+int buf__append_json_utf8(struct buf *b, const char *data, size_t len);
 int buf__append_base64(struct buf *b, const void *data, size_t len);
 /* Drops the first `len` bytes. */
 void buf__consume(struct buf *b, size_t len);

@@ -34,4 +34,13 @@ static inline uint64_t clock__to_real(const struct clock_anchor *anchor, uint64_
 /* Always nine digits of fraction, UTC; writes RFC3339_LEN bytes and no NUL. */
 void clock__rfc3339(uint64_t real_ns, char out[RFC3339_LEN]);
 
+/* For many times in a row: the last second's text is kept, only the fraction is written anew.
+ * Zeroed at start. */
+struct rfc3339_cache {
+	uint64_t second; /* that `text` shows, + 1; 0: none */
+	char text[RFC3339_LEN];
+};
+/* RFC3339_LEN bytes, valid until the next call. */
+const char *rfc3339_cache__text(struct rfc3339_cache *cache, uint64_t real_ns);
+
 #endif

@@ -71,6 +71,12 @@ void capture__commit(struct capture *c, uint64_t pos);
 /* Readable (level) when the ring is filling faster than the timer drains it. Reset by
  * capture__read. */
 int capture__wake_fd(const struct capture *c);
+/*
+ * The next record makes capture__wake_fd readable: to be called before the last look at the ring
+ * before a long sleep (skel->bss->nt_wake_pos = 0). capture__read moves nt_wake_pos to where it
+ * stopped reading + a quarter of the ring.
+ */
+void capture__wake_at_next(struct capture *c);
 
 /* A process' stdio (--pid): registers fd 1 and 2. *ret_cgroup_id: its cgroup. Text as capture__new.
  */

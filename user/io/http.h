@@ -17,12 +17,14 @@ struct http_request;
 
 struct http_answer {
 	int error; /* 0: there is a status; else -errno-like: -ETIMEDOUT, -ECONNREFUSED,
-		      -EHOSTUNREACH, -EPROTO, -EIO, -EFBIG */
-	const char *error_text; /* of curl; "" without an error */
-	long status;
-	const char *body; /* borrowed; at most max_body bytes; empty when on_body took it */
+		      -EHOSTUNREACH, -EPROTO, -EIO, -EFBIG, -ENOMEM; -ENOENT and -EACCES of a
+		      unix socket; -ECANCELED: on_body ended it */
+	const char *error_text; /* one line; "" without an error */
+	long status;		/* with an error: of what had come by then, or 0 */
+	const char *body;	/* borrowed; at most max_body bytes; empty when on_body took it */
 	size_t body_len;
-	int64_t retry_after_ns; /* from Retry-After (seconds or HTTP date); -1: none */
+	int64_t retry_after_ns; /* from Retry-After (seconds or HTTP date); -1: none, or not in the
+				   future */
 };
 
 struct http_opts {
@@ -35,8 +37,8 @@ struct http_opts {
 	uint64_t timeout_ns;	     /* whole request; 0: none (streams) */
 	uint64_t connect_timeout_ns; /* 0: 10 s */
 	size_t max_body;	     /* an answer over it fails with -EFBIG; 0: 1 MiB */
-	/* A stream: gets pieces as they come, nothing is kept. Non-zero ends the request. NULL:
-	 * body is collected. */
+	/* A stream: gets the pieces of a 2xx answer as they come, nothing is kept; the body of any
+	 * other answer is collected. Non-zero ends the request. NULL: body is collected. */
 	int (*on_body)(void *ctx, const char *data, size_t len);
 	/* Exactly once, unless the request is cancelled. The request is freed when it returns. */
 	void (*done)(void *ctx, const struct http_answer *answer);
@@ -44,12 +46,18 @@ struct http_opts {
 };
 
 int http__new(struct http **ret, struct loop *loop);
-/* Cancels what is under way. */
+/* Cancels what is under way. Not from a callback of a request. */
 void http__free(struct http *h);
+/* Everything else may be called from callbacks. No callback comes before this returns. */
 int http__request(struct http *h, const struct http_opts *opts, struct http_request **ret);
 /* `done` will not be called. NULL is fine. */
 void http_request__cancel(struct http_request *r);
 /* http:// or https:// with a host; *ret_why: static text. -EINVAL. */
 int http__check_url(const char *url, const char **ret_why);
+/*
+ * *ret_url: the URL without `user:password@`; *ret_userinfo: `user:password`, percent-decoded, NULL
+ * when there is none. Both to free. -EINVAL, -ENOMEM.
+ */
+int http__split_userinfo(const char *url, char **ret_url, char **ret_userinfo);
 
 #endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What capture reads of the running system: processes, the unified cgroup hierarchy, the kernel's
+ * settings. Every read is bounded; nothing is kept.
+ */
+#ifndef NOTAIL_CAPTURE_PROC_H
+#define NOTAIL_CAPTURE_PROC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "event.h"
+
+/* The file's first size - 1 bytes, NUL-terminated, a last newline cut. Returns the length. */
+ssize_t file__read_text(int dir_fd, const char *path, char *buf, size_t size);
+
+struct proc_stat {
+	pid_t ppid;
+	uint64_t start_ticks;
+	char comm[NT_COMM_LEN];
+};
+int proc__stat(pid_t pid, struct proc_stat *ret);
+/* An id of its mount namespace, to compare. */
+int proc__mnt_ns(pid_t pid, uint64_t *ret);
+/* The way descriptor fd of pid was opened (O_RDONLY, ...). */
+int proc__fd_access(pid_t pid, const char *fd, int *ret);
+/* The thread-group id of a process that has the pipe open for reading, lowest first; -ENOENT. */
+int proc__pipe_reader(const struct stat *pipe, pid_t *ret);
+
+/* stat's device number as the kernel keeps it in s_dev. */
+uint32_t stat__kernel_dev(dev_t dev);
+struct nt_stream_key stat__key(const struct stat *st);
+
+/* A directory descriptor of the unified hierarchy's root; one of our own where none is mounted. */
+int cgroup2__open_root(int *ret_fd);
+/* The path of a process in the unified hierarchy ("/..."). */
+int cgroup2__path(pid_t pid, char *path, size_t size);
+/* `path` begins with a slash. */
+int cgroup2__id(int root_fd, const char *path, uint64_t *ret);
+/* The last component holds 64 hex digits in a row: engines name containers so. */
+bool cgroup2__names_container(const char *path);
+
+/* The word of the kernel's lockdown: none, integrity, confidentiality; unknown. */
+const char *kernel__lockdown(void);
+/* False also where the symbols cannot be read. */
+bool kernel__has_symbol(const char *name);
+
+#endif

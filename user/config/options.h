@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * notail's command line. Parsing prints one clear line for what it refuses, and never exits: only
+ * main decides.
+ */
+#ifndef NOTAIL_CONFIG_OPTIONS_H
+#define NOTAIL_CONFIG_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+#include "batch/batch.h"
+#include "capture/capture.h"
+
+enum options_action { ACTION_RUN, ACTION_PROBE, ACTION_VERSION };
+
+/* Strings point into argv or are owned (options__free). */
+struct options {
+	enum options_action action;
+
+	bool to_stdout;
+	enum batch_encoding format; /* of --stdout: BATCH_TEXT unless said */
+	bool times;
+	const char *loki_url; /* NULL: none */
+	const char *tenant;   /* NULL: none */
+
+	const char **containers; /* --container, in order; n_containers of them */
+	size_t n_containers;
+	const char **labels; /* --label K=V */
+	size_t n_labels;
+	const char **streams; /* --stream */
+	size_t n_streams;
+
+	pid_t pid;	/* --pid; 0: none */
+	char **command; /* `-- CMD`: NULL-terminated, into argv; NULL: none */
+
+	const char *docker_host; /* NULL: DOCKER_DEFAULT_HOST, quietly absent where there is no
+				    socket */
+	bool no_docker;
+
+	enum tap_mode tap;
+	enum hook_set hooks;
+	size_t ring_bytes;	/* 0: default */
+	size_t max_line_size;	/* 0: default */
+	size_t batch_bytes;	/* 0: default */
+	uint64_t batch_wait_ns; /* 0: default */
+	const char *host;	/* --host; NULL: the host's name */
+	enum log_level log_level;
+	bool stats;
+};
+
+/*
+ * 0: *ret is filled in, to be given to options__free. 1: help was printed, there is nothing more to
+ * do. -EINVAL: what is wrong was printed, one line. -ENOMEM.
+ */
+int options__parse(struct options *ret, int argc, char **argv);
+void options__free(struct options *o);
+
+#endif

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One round: acknowledgements, the ring, what is parked, batches by age; then sleep. While lines
+ * come the thread looks every ROUND_NS, so that the writers never pay for a wake-up; after
+ * IDLE_ROUNDS empty rounds it asks the kernel to be woken by the next record and sleeps for as long
+ * as nothing is due.
+ *
+ * The position to commit is the least that an open or an unacknowledged batch needs. Parked and
+ * half lines are copies and hold nothing: no successor could read the ring of a process that is
+ * gone.
+ */
+#include "pipeline.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "base/queue.h"
+#include "streams.h"
+
+#define ROUND_NS (5 * NS_PER_MS)
+#define ROUND_BYTES (4u * 1024 * 1024)
+#define IDLE_ROUNDS 20
+#define MAX_IN_FLIGHT (64u * 1024 * 1024)
+#define QUEUE_ITEMS 1024
+#define CLOCK_CHECK_NS (10 * NS_PER_SEC)
+
+struct flight {
+	struct batch *batch; /* owned by whoever delivers it; compared only */
+	uint64_t oldest_pos;
+	size_t bytes;
+	struct flight *prev, *next;
+};
+
+struct output {
+	struct pipeline *p;
+	struct batcher *batcher; /* NULL: not enabled */
+	struct queue *sealed;
+};
+
+struct pipeline {
+	struct pipeline_opts opts;
+	struct capture *capture;
+	struct streams *streams;
+	struct output outputs[PIPELINE_OUTPUTS];
+	struct queue *done;	/* acknowledgements */
+	struct flight *flights; /* oldest first */
+	size_t in_flight;	/* bytes */
+	size_t n_flights;
+	struct clock_anchor anchor;
+	pthread_t thread;
+	bool started;
+	int stop_fd;		     /* eventfd: somebody asked for the end */
+	int stopped_fd;		     /* eventfd: the thread is through */
+	_Atomic uint64_t stop_at_ns; /* CLOCK_BOOTTIME; 0: not asked for */
+	unsigned idle_rounds;
+	uint64_t clock_checked_ns;
+};
+
+static void on_sealed(void *ctx, struct batch *b)
+{
+	struct output *out = ctx;
+	struct pipeline *p = out->p;
+	struct flight *f = malloc(sizeof(*f));
+
+	if (!f || queue__push(out->sealed, b)) {
+		counters__add(p->opts.counters, dropped_no_memory, b->lines);
+		log_error("%zu lines dropped: %s", b->lines, f ? "too many batches" : "no memory");
+		free(f);
+		batch__free(b);
+		return;
+	}
+	f->batch = b;
+	f->oldest_pos = b->oldest_pos;
+	f->bytes = b->payload.size;
+	DL_APPEND(p->flights, f);
+	p->in_flight += f->bytes;
+	p->n_flights++;
+}
+
+static void on_line(void *ctx, struct label_set *set, const struct line *line)
+{
+	struct pipeline *p = ctx;
+
+	for (int i = 0; i < PIPELINE_OUTPUTS; i++)
+		if (p->outputs[i].batcher && batcher__add(p->outputs[i].batcher, set, line))
+			counters__add(p->opts.counters, dropped_no_memory, 1);
+}
+
+static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret)
+{
+	struct pipeline *p = ctx;
+
+	return p->capture ? capture__stream(p->capture, key, ret) : -ENOENT;
+}
+
+static void forget(void *ctx, uint64_t cgroup_id)
+{
+	struct pipeline *p = ctx;
+
+	if (p->capture)
+		capture__forget(p->capture, cgroup_id);
+}
+
+static int make_outputs(struct pipeline *p)
+{
+	int err;
+
+	for (int i = 0; i < PIPELINE_OUTPUTS; i++) {
+		struct output *out = &p->outputs[i];
+		struct batch_opts opts = p->opts.batch[i];
+
+		out->p = p;
+		if (!p->opts.enabled[i])
+			continue;
+		opts.anchor = &p->anchor;
+		err = queue__new(&out->sealed, QUEUE_ITEMS);
+		if (err)
+			return err;
+		err = batcher__new(&out->batcher, &opts, on_sealed, out);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int make_streams(struct pipeline *p)
+{
+	const struct streams_opts opts = {
+		.registry = p->opts.registry,
+		.counters = p->opts.counters,
+		.selection = p->opts.selection,
+		.host = p->opts.host,
+		.max_line_size = p->opts.max_line_size,
+		.stats = p->opts.stats,
+		.line = on_line,
+		.kernel_stream = kernel_stream,
+		.forget = forget,
+		.ctx = p,
+	};
+
+	return streams__new(&p->streams, &opts);
+}
+
+int pipeline__new(struct pipeline **ret, const struct pipeline_opts *opts)
+{
+	struct pipeline *p = calloc(1, sizeof(*p));
+	int err = -ENOMEM;
+
+	if (!p)
+		return err;
+	p->opts = *opts;
+	p->anchor = opts->anchor;
+	if (!p->opts.max_in_flight)
+		p->opts.max_in_flight = MAX_IN_FLIGHT;
+	p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	p->stopped_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->stop_fd < 0 || p->stopped_fd < 0) {
+		err = -errno;
+		goto err_out;
+	}
+	err = queue__new(&p->done, QUEUE_ITEMS * PIPELINE_OUTPUTS);
+	if (err)
+		goto err_out;
+	err = make_outputs(p);
+	if (err)
+		goto err_out;
+	err = make_streams(p);
+	if (err)
+		goto err_out;
+	*ret = p;
+	return 0;
+
+err_out:
+	pipeline__free(p);
+	return err;
+}
+
+static void free_batch(void *item)
+{
+	batch__free(item);
+}
+
+void pipeline__free(struct pipeline *p)
+{
+	struct flight *f, *next;
+
+	if (!p)
+		return;
+	streams__free(p->streams);
+	for (int i = 0; i < PIPELINE_OUTPUTS; i++) {
+		batcher__free(p->outputs[i].batcher);
+		queue__free(p->outputs[i].sealed, free_batch);
+	}
+	queue__free(p->done, free_batch);
+	DL_FOREACH_SAFE(p->flights, f, next)
+	free(f);
+	close_p(&p->stop_fd);
+	close_p(&p->stopped_fd);
+	free(p);
+}
+
+const struct record_ops *pipeline__record_ops(void)
+{
+	return &streams_record_ops;
+}
+
+void *pipeline__record_ctx(struct pipeline *p)
+{
+	return p->streams;
+}
+
+static void take_acknowledgements(struct pipeline *p)
+{
+	struct batch *b;
+	struct flight *f;
+
+	while ((b = queue__pop(p->done))) {
+		DL_SEARCH_SCALAR(p->flights, f, batch, b);
+		if (f) {
+			DL_DELETE(p->flights, f);
+			p->in_flight -= f->bytes;
+			p->n_flights--;
+			free(f);
+		}
+		batch__free(b);
+	}
+}
+
+static void commit(struct pipeline *p, uint64_t position)
+{
+	struct flight *f;
+
+	DL_FOREACH(p->flights, f)
+	position = MIN(position, f->oldest_pos);
+	for (int i = 0; i < PIPELINE_OUTPUTS; i++)
+		if (p->outputs[i].batcher)
+			position = MIN(position, batcher__oldest(p->outputs[i].batcher));
+	capture__commit(p->capture, position);
+}
+
+/* Text is sealed at the end of each round, a push by age. */
+static uint64_t seal(struct pipeline *p, uint64_t now_ns, bool all)
+{
+	uint64_t next_ns = UINT64_MAX;
+
+	for (int i = 0; i < PIPELINE_OUTPUTS; i++) {
+		struct batcher *b = p->outputs[i].batcher;
+
+		if (!b)
+			continue;
+		if (all || i == PIPELINE_STDOUT)
+			batcher__seal(b);
+		else
+			next_ns = MIN(next_ns, batcher__tick(b, now_ns));
+	}
+	return next_ns;
+}
+
+static void check_clock(struct pipeline *p, uint64_t now_ns)
+{
+	if (now_ns - p->clock_checked_ns < CLOCK_CHECK_NS)
+		return;
+	p->clock_checked_ns = now_ns;
+	if (clock__check(&p->anchor)) {
+		counters__add(p->opts.counters, clock_steps, 1);
+		log_warn("the wall clock stepped: later lines follow the new time");
+	}
+}
+
+/* Returns when something is due next, and what was read in *ret_bytes. */
+static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes)
+{
+	uint64_t now_ns = clock__boot_ns(), position, next_ns, parked_ns;
+	bool room = p->in_flight < p->opts.max_in_flight && p->n_flights < QUEUE_ITEMS / 2;
+
+	take_acknowledgements(p);
+	check_clock(p, now_ns);
+	*ret_bytes = capture__read(p->capture, room ? ROUND_BYTES : 0, &position);
+	parked_ns = streams__tick(p->streams, now_ns);
+	if (finish && !*ret_bytes)
+		streams__finish(p->streams);
+	next_ns = seal(p, now_ns, finish && !*ret_bytes);
+	commit(p, position);
+	return MIN(next_ns, parked_ns);
+}
+
+static void wait_for_work(struct pipeline *p, uint64_t next_ns, bool idle)
+{
+	uint64_t now_ns = clock__boot_ns();
+	struct pollfd fds[] = {
+		{.fd = p->stop_fd, .events = POLLIN},
+		{.fd = queue__fd(p->done), .events = POLLIN},
+		{.fd = capture__wake_fd(p->capture), .events = POLLIN},
+	};
+	struct timespec timeout;
+
+	if (!idle)
+		next_ns = MIN(next_ns, now_ns + ROUND_NS);
+	next_ns = MIN(next_ns, now_ns + CLOCK_CHECK_NS);
+	next_ns -= MIN(next_ns, now_ns);
+	timeout.tv_sec = (time_t)(next_ns / NS_PER_SEC);
+	timeout.tv_nsec = (long)(next_ns % NS_PER_SEC);
+	ppoll(fds, ARRAY_SIZE(fds), &timeout, NULL);
+}
+
+/* Until the ring is empty, everything is delivered, or the deadline. */
+static void drain(struct pipeline *p, uint64_t deadline_ns)
+{
+	uint64_t next_ns;
+	size_t bytes;
+
+	do {
+		next_ns = round_of_work(p, true, &bytes);
+		if (!bytes && !p->n_flights)
+			return;
+		if (!bytes)
+			wait_for_work(p, MIN(next_ns, deadline_ns), false);
+	} while (clock__boot_ns() < deadline_ns);
+	log_warn("%zu batches were not delivered in time", p->n_flights);
+}
+
+static void *run(void *arg)
+{
+	struct pipeline *p = arg;
+	uint64_t next_ns, one = 1;
+	size_t bytes;
+	bool idle;
+
+	while (!atomic_load(&p->stop_at_ns)) {
+		idle = p->idle_rounds >= IDLE_ROUNDS;
+		if (idle)
+			capture__wake_at_next(p->capture);
+		next_ns = round_of_work(p, false, &bytes);
+		p->idle_rounds = bytes ? 0 : MIN(p->idle_rounds + 1, IDLE_ROUNDS);
+		if (bytes < ROUND_BYTES)
+			wait_for_work(p, next_ns, idle && !bytes);
+	}
+	drain(p, atomic_load(&p->stop_at_ns));
+	if (write(p->stopped_fd, &one, sizeof(one)) < 0)
+		log_error("cannot say that capture stopped: %s", strerror(errno));
+	return NULL;
+}
+
+int pipeline__start(struct pipeline *p, struct capture *c)
+{
+	int err;
+
+	p->capture = c;
+	err = -pthread_create(&p->thread, NULL, run, p);
+	if (err)
+		return err;
+	p->started = true;
+	return 0;
+}
+
+int pipeline__fd(const struct pipeline *p, enum pipeline_output output)
+{
+	return queue__fd(p->outputs[output].sealed);
+}
+
+struct batch *pipeline__next(struct pipeline *p, enum pipeline_output output)
+{
+	return queue__pop(p->outputs[output].sealed);
+}
+
+void pipeline__done(struct pipeline *p, struct batch *b)
+{
+	/* Never full: there are no more batches than both queues of sealed ones hold. */
+	if (queue__push(p->done, b))
+		log_error("an acknowledgement was lost");
+}
+
+void pipeline__stop(struct pipeline *p, uint64_t deadline_ns)
+{
+	uint64_t none = 0, one = 1;
+
+	atomic_compare_exchange_strong(&p->stop_at_ns, &none, clock__boot_ns() + deadline_ns);
+	if (write(p->stop_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_error("cannot stop capture: %s", strerror(errno));
+}
+
+int pipeline__stopped_fd(const struct pipeline *p)
+{
+	return p->stopped_fd;
+}
+
+size_t pipeline__join(struct pipeline *p)
+{
+	if (!p || !p->started)
+		return 0;
+	pthread_join(p->thread, NULL);
+	p->started = false;
+	return p->n_flights;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The capture thread: drains the ring, makes lines and batches of it, and moves the ring's position
+ * when the sinks have what came from it. It never waits for a network or a disk: sealed batches go
+ * to the I/O thread by one queue and come back, delivered, by another. When max_in_flight bytes are
+ * under way it stops reading: the ring holds the rest.
+ */
+#ifndef NOTAIL_PIPELINE_H
+#define NOTAIL_PIPELINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "batch/batch.h"
+#include "capture/capture.h"
+#include "containers/registry.h"
+#include "process/select.h"
+#include "status/counters.h"
+
+enum pipeline_output { PIPELINE_STDOUT, PIPELINE_LOKI, PIPELINE_OUTPUTS };
+
+struct pipeline_opts {
+	struct registry *registry;
+	struct counters *counters;
+	const struct selection *selection;
+	const char *host;
+	size_t max_line_size;
+	size_t max_in_flight; /* bytes of payload; 0: 64 MiB */
+	FILE *stats;	      /* NULL: no statistics of streams */
+	struct clock_anchor anchor;
+	bool enabled[PIPELINE_OUTPUTS];
+	struct batch_opts batch[PIPELINE_OUTPUTS]; /* anchor is set here */
+};
+
+struct pipeline;
+
+/* Everything borrowed in opts must outlive it. */
+int pipeline__new(struct pipeline **ret, const struct pipeline_opts *opts);
+/* After pipeline__stop, or before pipeline__start. */
+void pipeline__free(struct pipeline *p);
+
+/* The handlers to open a capture with; the context is the pipeline. */
+const struct record_ops *pipeline__record_ops(void);
+void *pipeline__record_ctx(struct pipeline *p);
+/* Before pipeline__start: the thread owns the capture from then on, until it was joined. */
+int pipeline__start(struct pipeline *p, struct capture *c);
+
+/* I/O side. The queue of sealed batches of one output; level-triggered. */
+int pipeline__fd(const struct pipeline *p, enum pipeline_output output);
+/* NULL: none. The caller owns it until pipeline__done. */
+struct batch *pipeline__next(struct pipeline *p, enum pipeline_output output);
+/* Gives a batch back, delivered or refused for good. */
+void pipeline__done(struct pipeline *p, struct batch *b);
+
+/*
+ * Drains what is in the ring, delivers what is open, then the descriptor of pipeline__stopped_fd
+ * becomes readable; at the latest after `deadline_ns` from now. Any thread.
+ */
+void pipeline__stop(struct pipeline *p, uint64_t deadline_ns);
+int pipeline__stopped_fd(const struct pipeline *p);
+/* Waits for the thread. Returns the number of batches that were not delivered in time. */
+size_t pipeline__join(struct pipeline *p);
+
+#endif

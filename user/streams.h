@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the capture thread knows of containers and their streams: ring records in, labelled lines
+ * out.
+ *
+ * A container is known by its cgroup from its first record on. Lines of one whose metadata is on
+ * its way are parked, in order, bounded by bytes and by time, then sent with what is known. When a
+ * stream ends its half line is delivered and its counts are compared (written by the container,
+ * seen by the tap that copies): what is missing becomes a gap. One thread.
+ */
+#ifndef NOTAIL_STREAMS_H
+#define NOTAIL_STREAMS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/line.h"
+#include "capture/record.h"
+#include "containers/registry.h"
+#include "process/labels.h"
+#include "process/select.h"
+#include "status/counters.h"
+
+struct streams;
+
+struct streams_opts {
+	struct registry *registry;
+	struct counters *counters;
+	const struct selection *selection;
+	const char *host;      /* value of the label host */
+	size_t max_line_size;  /* bytes; 0: the assembler's default */
+	uint64_t park_max_ns;  /* 0: 10 s */
+	size_t park_max_bytes; /* of all parked lines; 0: 16 MiB */
+	FILE *stats;	       /* one line for each stream at its end; NULL: none */
+	/* A line that is wanted. All is borrowed. */
+	void (*line)(void *ctx, struct label_set *set, const struct line *line);
+	/* The kernel's counts of a stream; -ENOENT. */
+	int (*kernel_stream)(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret);
+	/* The last record of the cgroup is through. */
+	void (*forget)(void *ctx, uint64_t cgroup_id);
+	void *ctx;
+};
+
+/* Everything in opts is borrowed for the streams' life. */
+int streams__new(struct streams **ret, const struct streams_opts *opts);
+void streams__free(struct streams *s);
+
+/* Record handlers for capture, whose context is a struct streams. */
+extern const struct record_ops streams_record_ops;
+
+/* Sends what was parked and can go. Returns CLOCK_BOOTTIME ns of the next deadline, UINT64_MAX:
+ * none. */
+uint64_t streams__tick(struct streams *s, uint64_t now_ns);
+/* Shutdown: half lines and parked lines go out with what is known; statistics of open streams are
+ * printed. */
+void streams__finish(struct streams *s);
+
+#endif
