@@ -48,7 +48,8 @@ SKELS := $(patsubst bpf/%.bpf.c,$(BUILD)/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
 OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(SOURCES)) $(PROTO).o
 SAN_OBJECTS := $(patsubst %.c,$(SAN)/%.o,$(filter-out user/pipeline.c,$(LIB_SOURCES)))
 SAN_OBJECTS += $(if $(filter batch,$(ROOMS)),$(SAN)/push.pb-c.o)
-UNIT_TESTS := $(if $(TESTS),$(TESTS),$(foreach r,$(ROOMS),$(patsubst tests/unit/$(r)/%.c,%,$(wildcard tests/unit/$(r)/test_*.c))))
+UNIT_SOURCES := $(foreach r,$(ROOMS),$(wildcard tests/unit/$(r)/test_*.c)) $(if $(filter-out command line,$(origin ROOMS)),$(wildcard tests/unit/test_*.c))
+UNIT_TESTS := $(or $(TESTS),$(notdir $(basename $(UNIT_SOURCES))))
 UNIT_BINS := $(addprefix $(SAN)/,$(UNIT_TESTS))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c))
@@ -135,8 +136,10 @@ $(SAN)/push.pb-c.o: $(PROTO).c
 	$(Q)$(CC) -O1 -g -w -I$(BUILD)/gen $(LIB_CFLAGS) $(SAN_FLAGS) -c $< -o $@
 
 # Only these two rooms see generated headers.
-$(BUILD)/user/capture/%.o $(SAN)/user/capture/%.o: | $(SKELS)
-$(BUILD)/user/batch/%.o $(SAN)/user/batch/%.o $(SAN)/tests/unit/batch/%.o: | $(PROTO).h
+UNIT_OBJECTS := $(patsubst %.c,$(SAN)/%.o,$(UNIT_SOURCES))
+$(filter $(BUILD)/user/capture/% $(SAN)/user/capture/%,$(OBJECTS) $(SAN_OBJECTS)): | $(SKELS)
+$(filter $(BUILD)/user/batch/% $(SAN)/user/batch/%,$(OBJECTS) $(SAN_OBJECTS)): | $(PROTO).h
+$(filter $(SAN)/tests/unit/batch/%,$(UNIT_OBJECTS)): | $(PROTO).h
 
 $(BUILD)/user/%.o: user/%.c $(SETTINGS)
 	$(call say,CC,$@)
@@ -163,7 +166,7 @@ $(SAN)/$(notdir $(basename $(1))): $(SAN)/$(basename $(1)).o $(SAN)/libnotail.a
 	$$(call say,LINK,$$@)
 	$$(Q)$$(CC) $$(SAN_FLAGS) -o $$@ $$^ $$(LDLIBS) -lcmocka
 endef
-$(foreach t,$(wildcard tests/unit/*/test_*.c),$(eval $(call unit_rule,$(t))))
+$(foreach t,$(wildcard tests/unit/*/test_*.c tests/unit/test_*.c),$(eval $(call unit_rule,$(t))))
 
 # The BPF tests load the programs of notail itself through its own capture room.
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter user/base/% user/capture/%,$(LIB_SOURCES)))

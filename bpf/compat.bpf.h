@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What differs between kernels, architectures and compilers, in one place: reading kernel memory,
+ * renamed fields, call numbers, atomic operations.
+ */
 #ifndef NT_COMPAT_BPF_H
 #define NT_COMPAT_BPF_H
 
@@ -9,5 +13,247 @@
 
 /* BPF_PROG declares a ctx that few programs use. */
 #pragma clang diagnostic ignored "-Wunused-parameter"
+
+#ifndef barrier_var
+#define barrier_var(v) asm volatile("" : "+r"(v))
+#endif
+
+extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
+
+/* The kernel's own list of special kfuncs tells whether this one is there (6.2). */
+enum special_kfunc_type___nt {
+	KF_bpf_rdonly_cast___nt = 1,
+};
+
+#define nt_have_cast() \
+	bpf_core_enum_value_exists(enum special_kfunc_type___nt, KF_bpf_rdonly_cast___nt)
+
+/*
+ * p->field for any p, a number too; what cannot be read is 0. By a cast where there is one, since
+ * lockdown refuses bpf_probe_read_kernel.
+ */
+#define nt_get(p, field)                                                                         \
+	({                                                                                       \
+		typeof(p) _p = (p);                                                              \
+		typeof(_p->field) _v;                                                            \
+		if (nt_have_cast())                                                              \
+			_v = ((typeof(_p))bpf_rdonly_cast((void *)_p,                            \
+							  bpf_core_type_id_kernel(typeof(*_p)))) \
+				     ->field;                                                    \
+		else                                                                             \
+			bpf_core_read(&_v, sizeof(_v), &_p->field);                              \
+		_v;                                                                              \
+	})
+
+/* Eight bytes of kernel memory. */
+static __always_inline __u64 nt_get_word(__u64 address)
+{
+	return nt_get((struct timespec64 *)address, tv_sec);
+}
+
+/* p->field, 64 bits wide, as a number: pointers cannot be compared, stored or indexed. */
+#define nt_get_number(p, field) nt_get_word((__u64)(p) + bpf_core_field_offset(typeof(*(p)), field))
+
+/* task->comm's two halves. */
+static __always_inline __u64 nt_get_comm(struct task_struct *task, int half)
+{
+	if (!nt_have_cast()) {
+		__u64 v;
+
+		bpf_core_read(&v, sizeof(v), &task->comm[half * 8]);
+		return v;
+	}
+	task = bpf_rdonly_cast(task, bpf_core_type_id_kernel(struct task_struct));
+	return *(__u64 *)&task->comm[half * 8];
+}
+
+/* iov_iter: iov became __iov in 6.4, ITER_UBUF came in 6.0 and changed its value in 6.4. */
+struct iov_iter___old {
+	const struct iovec *iov;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u64 nt_iter_iov(struct iov_iter *iter)
+{
+	struct iov_iter___old *old = (void *)iter;
+
+	if (bpf_core_field_exists(old->iov))
+		return nt_get_number(old, iov);
+	return nt_get_number(iter, __iov);
+}
+
+/* Before 5.14 `type` held the kind and the direction; those kernels are not supported here. */
+static __always_inline bool nt_iter_is_ubuf(struct iov_iter *iter)
+{
+	return bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&
+	       nt_get(iter, iter_type) == bpf_core_enum_value(enum iter_type, ITER_UBUF);
+}
+
+static __always_inline bool nt_iter_is_iovec(struct iov_iter *iter)
+{
+	return nt_get(iter, iter_type) == bpf_core_enum_value(enum iter_type, ITER_IOVEC);
+}
+
+/*
+ * Atomic operations that return the old value. The compiler has them from -mcpu=v3 on only, and its
+ * assembler not at all, hence by number: stx.dw [r1], r2, with the operation as the immediate.
+ * Every kernel with sleeping fexit or bpf_loop has them.
+ */
+static __always_inline __u64 nt_fetch_add(__u64 *p, __u64 n)
+{
+	register __u64 *ptr asm("r1") = p;
+	register __u64 v asm("r2") = n;
+
+	asm volatile(".8byte 0x00000001000021db" : "+r"(v) : "r"(ptr) : "memory");
+	return v;
+}
+
+static __always_inline __u64 nt_xchg(__u64 *p, __u64 n)
+{
+	register __u64 *ptr asm("r1") = p;
+	register __u64 v asm("r2") = n;
+
+	asm volatile(".8byte 0x000000e1000021db" : "+r"(v) : "r"(ptr) : "memory");
+	return v;
+}
+
+static __always_inline __u64 nt_cmpxchg(__u64 *p, __u64 old, __u64 n)
+{
+	register __u64 *ptr asm("r1") = p;
+	register __u64 v asm("r2") = n;
+	register __u64 seen asm("r0") = old;
+
+	asm volatile(".8byte 0x000000f1000021db" : "+r"(seen) : "r"(ptr), "r"(v) : "memory");
+	return seen;
+}
+
+/* No value returned: the compiler can do that one. */
+#define nt_add(p, n) ((void)__sync_fetch_and_add((p), (n)))
+
+/* System calls that the taps know, as classes. */
+enum nt_call {
+	NT_CALL_NONE = 0,
+	NT_CALL_READ,	  /* fd, buffer, length */
+	NT_CALL_READV,	  /* fd, iovecs, their number */
+	NT_CALL_WRITE,	  /* fd, buffer */
+	NT_CALL_WRITEV,	  /* fd, iovecs, their number; vmsplice too */
+	NT_CALL_SENDMSG,  /* fd, msghdr */
+	NT_CALL_SENDMMSG, /* fd, mmsghdrs; returns their number */
+	NT_CALL_SENDFILE, /* out, in */
+	NT_CALL_SPLICE,	  /* in, offset, out */
+	NT_CALL_TEE,	  /* in, out */
+	NT_CALL_EXEC,
+};
+
+#define NT_CALLS 512
+#define NT_COMPAT(class) ((class) << 4)
+
+/* By call number: the class of the native call in the low half, of the 32-bit one in the high. */
+#if defined(__TARGET_ARCH_x86)
+static const __u8 nt_calls[NT_CALLS] = {
+	[0] = NT_CALL_READ,
+	[1] = NT_CALL_WRITE,
+	[3] = NT_COMPAT(NT_CALL_READ),
+	[4] = NT_COMPAT(NT_CALL_WRITE),
+	[11] = NT_COMPAT(NT_CALL_EXEC),
+	[19] = NT_CALL_READV,
+	[20] = NT_CALL_WRITEV,
+	[40] = NT_CALL_SENDFILE,
+	[44] = NT_CALL_WRITE, /* sendto */
+	[46] = NT_CALL_SENDMSG,
+	[59] = NT_CALL_EXEC,
+	[145] = NT_COMPAT(NT_CALL_READV),
+	[146] = NT_COMPAT(NT_CALL_WRITEV),
+	[187] = NT_COMPAT(NT_CALL_SENDFILE),
+	[239] = NT_COMPAT(NT_CALL_SENDFILE),
+	[275] = NT_CALL_SPLICE,
+	[276] = NT_CALL_TEE,
+	[278] = NT_CALL_WRITEV, /* vmsplice */
+	[307] = NT_CALL_SENDMMSG,
+	[313] = NT_COMPAT(NT_CALL_SPLICE),
+	[315] = NT_COMPAT(NT_CALL_TEE),
+	[316] = NT_COMPAT(NT_CALL_WRITEV), /* vmsplice */
+	[322] = NT_CALL_EXEC,		   /* execveat */
+	[327] = NT_CALL_READV,		   /* preadv2 */
+	[328] = NT_CALL_WRITEV,		   /* pwritev2 */
+	[345] = NT_COMPAT(NT_CALL_SENDMMSG),
+	[358] = NT_COMPAT(NT_CALL_EXEC),
+	[369] = NT_COMPAT(NT_CALL_WRITE), /* sendto */
+	[370] = NT_COMPAT(NT_CALL_SENDMSG),
+	[378] = NT_COMPAT(NT_CALL_READV),
+	[379] = NT_COMPAT(NT_CALL_WRITEV),
+};
+
+static __always_inline __u64 nt_call_number(struct pt_regs *regs)
+{
+	return regs->orig_ax;
+}
+
+static __always_inline bool nt_call_is_compat(struct task_struct *task)
+{
+	return nt_get(task, thread_info.status) & 2; /* TS_COMPAT */
+}
+
+static __always_inline __u64 nt_call_arg(struct pt_regs *regs, int n, bool compat)
+{
+	__u64 v;
+
+	if (compat)
+		v = (__u32)(n == 0 ? regs->bx : n == 1 ? regs->cx : regs->dx);
+	else
+		v = n == 0 ? regs->di : n == 1 ? regs->si : regs->dx;
+	return v;
+}
+#elif defined(__TARGET_ARCH_arm64)
+static const __u8 nt_calls[NT_CALLS] = {
+	[3] = NT_COMPAT(NT_CALL_READ),
+	[4] = NT_COMPAT(NT_CALL_WRITE),
+	[11] = NT_COMPAT(NT_CALL_EXEC),
+	[63] = NT_CALL_READ,
+	[64] = NT_CALL_WRITE,
+	[65] = NT_CALL_READV,
+	[66] = NT_CALL_WRITEV,
+	[71] = NT_CALL_SENDFILE,
+	[75] = NT_CALL_WRITEV, /* vmsplice */
+	[76] = NT_CALL_SPLICE,
+	[77] = NT_CALL_TEE,
+	[145] = NT_COMPAT(NT_CALL_READV),
+	[146] = NT_COMPAT(NT_CALL_WRITEV),
+	[187] = NT_COMPAT(NT_CALL_SENDFILE),
+	[206] = NT_CALL_WRITE, /* sendto */
+	[211] = NT_CALL_SENDMSG,
+	[221] = NT_CALL_EXEC,
+	[239] = NT_COMPAT(NT_CALL_SENDFILE),
+	[269] = NT_CALL_SENDMMSG,
+	[281] = NT_CALL_EXEC,		  /* execveat */
+	[286] = NT_CALL_READV,		  /* preadv2 */
+	[287] = NT_CALL_WRITEV,		  /* pwritev2 */
+	[290] = NT_COMPAT(NT_CALL_WRITE), /* sendto */
+	[296] = NT_COMPAT(NT_CALL_SENDMSG),
+	[340] = NT_COMPAT(NT_CALL_SPLICE),
+	[342] = NT_COMPAT(NT_CALL_TEE),
+	[343] = NT_COMPAT(NT_CALL_WRITEV), /* vmsplice */
+	[361] = NT_COMPAT(NT_CALL_READV),
+	[362] = NT_COMPAT(NT_CALL_WRITEV),
+	[374] = NT_COMPAT(NT_CALL_SENDMMSG),
+	[387] = NT_COMPAT(NT_CALL_EXEC),
+};
+
+static __always_inline __u64 nt_call_number(struct pt_regs *regs)
+{
+	return (__u32)regs->syscallno;
+}
+
+static __always_inline bool nt_call_is_compat(struct task_struct *task)
+{
+	return nt_get(task, thread_info.flags) & (1 << 22); /* TIF_32BIT */
+}
+
+static __always_inline __u64 nt_call_arg(struct pt_regs *regs, int n, bool compat)
+{
+	__u64 v = n == 0 ? regs->orig_x0 : regs->regs[n];
+
+	return compat ? (__u32)v : v;
+}
+#endif
 
 #endif

@@ -3,16 +3,22 @@
 #ifndef NT_MAPS_BPF_H
 #define NT_MAPS_BPF_H
 
+#define NT_WAKE_NEVER (~0ull)
+
 /* Settings: user space fills them between open and load, the verifier then knows them. */
-const volatile __u32 nt_tap_mode;	 /* 0: auto, 1: read, 2: write */
-const volatile bool nt_containers;	 /* register containers at exec */
-const volatile __u32 nt_self_tgid;	 /* notail: what nt_deny_self denies the stdio of */
+const volatile __u32 nt_tap_mode;  /* 0: auto, 1: read, 2: write */
+const volatile bool nt_containers; /* register containers at exec */
+const volatile __u32 nt_self_tgid; /* notail: what nt_deny_self denies the stdio of */
 
 /*
- * Producer position from which on a record wakes the consumer: user space (skel->bss) moves it forward with what it has
- * read, and sets 0 before it sleeps, so that the next record wakes it. The program that wakes sets it to all ones, so
- * that nobody else does until user space has looked: submit with BPF_RB_NO_WAKEUP, or, when
- * bpf_ringbuf_query(BPF_RB_PROD_POS) >= nt_wake_pos, with BPF_RB_FORCE_WAKEUP.
+ * Always 0, which the verifier does not know: before 6.8 it looked at the callback of a loop once
+ * only, and took what the callback changes for constant.
+ */
+volatile __u64 nt_zero;
+
+/*
+ * The consumer is woken by the record that makes the ring's producer position reach this one: user
+ * space sets it, and nobody is woken while it is all ones. Two records that race may both wake.
  */
 volatile __u64 nt_wake_pos;
 
@@ -61,5 +67,57 @@ struct {
 	__type(key, __u32);
 	__type(value, struct nt_scan);
 } nt_scan SEC(".maps");
+
+/* A cgroup's path while it is looked at; the room behind it is for copies of a fixed size. */
+#define NT_PATH_MAX 4096
+struct nt_path {
+	__u64 words[(NT_PATH_MAX + NT_PATH_LEN) / 8];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct nt_path);
+} nt_paths SEC(".maps");
+
+/* Arguments of the calls under way, by thread: hook set multi only. */
+struct nt_entry {
+	__u64 file;
+	__u64 iter;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct nt_entry);
+} nt_entries SEC(".maps");
+
+static __always_inline struct nt_stats *nt_stats_here(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&nt_stats, &zero);
+}
+
+#define nt_count(field)                                    \
+	do {                                               \
+		struct nt_stats *_stats = nt_stats_here(); \
+		if (_stats)                                \
+			_stats->field++;                   \
+	} while (0)
+
+/* How to submit a record. */
+static __always_inline __u64 nt_wake_flag(void)
+{
+	__u64 at = nt_wake_pos;
+
+	if (at == NT_WAKE_NEVER || bpf_ringbuf_query(&nt_ring, BPF_RB_PROD_POS) < at)
+		return BPF_RB_NO_WAKEUP;
+	nt_wake_pos = NT_WAKE_NEVER;
+	return BPF_RB_FORCE_WAKEUP;
+}
 
 #endif

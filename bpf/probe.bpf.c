@@ -49,8 +49,8 @@ extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym;
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(probe_rdonly_cast, struct task_struct *task)
 {
-	struct files_struct *files = bpf_rdonly_cast(
-		task->files, bpf_core_type_id_kernel(struct files_struct));
+	struct files_struct *files =
+		bpf_rdonly_cast(task->files, bpf_core_type_id_kernel(struct files_struct));
 
 	return files->fdt ? 0 : 0;
 }

@@ -149,8 +149,9 @@ struct nt_stream {
 	struct nt_gap gap; /* not shown by a record yet */
 	__u64 foreign_ns; /* when a process other than writer_pid wrote last, or took over; 0: never
 			   */
-	__u64 pipe;	  /* address of the pipe_inode_info, to look at only; 0: none */
-	__u32 reader;	  /* tgid; 0: not known */
+	__u64 writer_from; /* `written` when writer_pid took over or changed its name */
+	__u64 pipe;	   /* address of the pipe_inode_info, to look at only; 0: none */
+	__u32 reader;	   /* tgid; 0: not known */
 	__u32 writer_pid;
 	char writer_comm[NT_COMM_LEN];
 	__u8 file;   /* enum nt_file */
@@ -174,7 +175,7 @@ struct nt_cgroup {
  * is three runs: NT_SCAN_FILES, NT_SCAN_READERS, NT_SCAN_FINISH, `pid` the same in all.
  */
 enum nt_scan_step {
-	NT_SCAN_FILES = 1,   /* inserts fd 1 and 2; decides at once where the parent is the reader */
+	NT_SCAN_FILES = 1, /* inserts fd 1 and 2; decides at once where the parent is the reader */
 	NT_SCAN_READERS = 2, /* of the undecided: a process outside that has the other end open */
 	NT_SCAN_FINISH = 3,  /* nobody has it: the write tap copies */
 };
@@ -211,6 +212,6 @@ NT_ASSERT(sizeof(struct nt_register) == 72, "nt_register");
 NT_ASSERT(sizeof(struct nt_end) == 104, "nt_end");
 NT_ASSERT(sizeof(struct nt_cgroup_event) == 288, "nt_cgroup_event");
 NT_ASSERT(sizeof(struct nt_scan) == 24, "nt_scan");
-NT_ASSERT(sizeof(struct nt_stream) == 120, "nt_stream");
+NT_ASSERT(sizeof(struct nt_stream) == 128, "nt_stream");
 
 #endif

@@ -70,7 +70,21 @@ enum {
 	BPF_RB_PROD_POS = 3,
 };
 
+enum iter_type {
+	ITER_UBUF = 0,
+	ITER_IOVEC = 1,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+/* Its first member is 64 bits wide everywhere: what a word of unknown memory looks like. */
+struct timespec64 {
+	s64 tv_sec;
+};
 
 struct super_block {
 	dev_t s_dev;
@@ -126,6 +140,10 @@ struct tty_file_private {
 
 struct mnt_namespace;
 
+struct signal_struct {
+	atomic_t live;
+};
+
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
 };
@@ -153,6 +171,7 @@ struct task_struct {
 	pid_t tgid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct signal_struct *signal;
 	char comm[16];
 	struct files_struct *files;
 	struct nsproxy *nsproxy;

@@ -160,6 +160,15 @@ def busybox_tar(programs=()):
     return out.getvalue()
 
 
+def append_files(tar, files):
+    """The bytes of a tar with more files: {name in the image: path here}; links are followed."""
+    out = io.BytesIO(tar)
+    with tarfile.open(fileobj=out, mode="a", dereference=True) as archive:
+        for name, path in files.items():
+            archive.add(path, name)
+    return out.getvalue()
+
+
 class Dockerd:
     """One dockerd. `programs` are files that the image `busybox` gets in /bin besides its applets;
     `options` more options for dockerd (`--live-restore`)."""

@@ -77,6 +77,19 @@ def wait_for(condition, timeout=DEADLINE, what="the condition", interval=0.03):
         time.sleep(interval)
 
 
+_attempt = 1
+
+
+def attempt():
+    """1, or 2 while the runner tries again what failed: costly things that tests share are made anew then."""
+    return _attempt
+
+
+def next_attempt():
+    global _attempt
+    _attempt += 1
+
+
 class Shared:
     """The one dockerd of the process, and the directory for files. Made when first asked for."""
 
@@ -227,16 +240,18 @@ class Notail:
 
     def streams(self):
         """The counts that --stats prints of each stream at its end: a list of dicts with container, stream,
-        tap and the numbers. A line is `stream NAME stdout|stderr|tty tap=read written=1 copied=1 ...`."""
+        tap, the numbers, and `open` for those that had not ended when notail did. A line is
+        `stream NAME stdout|stderr|tty tap=read written=1 copied=1 ... [open]`."""
         found = []
         for match in re.finditer(r"^(?:notail: )?stream (\S+) (stdout|stderr|tty) (.*)$", self.stderr(), re.M):
             counts = dict(pair.split("=", 1) for pair in match.group(3).split() if "=" in pair)
             counts = {key: int(value) if value.isdigit() else value for key, value in counts.items()}
-            found.append({"container": match.group(1), "stream": match.group(2), **counts})
+            still_open = match.group(3).split()[-1] == "open"
+            found.append({"container": match.group(1), "stream": match.group(2), "open": still_open, **counts})
         return found
 
     def stream(self, container, stream, timeout=DEADLINE):
-        """The counts of one stream's end; waits for them."""
+        """The counts of one stream (`stdout`, `stderr` or `tty`) at its end or notail's; waits for them."""
 
         def ended():
             return [s for s in self.streams() if s["container"] == container and s["stream"] == stream]
@@ -247,12 +262,13 @@ class Notail:
 def parse_entry(raw):
     """One line of --stdout=json, held to its contract."""
     entry = json.loads(raw)
-    line = entry["line"].encode()
     if "line_base64" in entry:
         try:
             line = base64.b64decode(entry["line_base64"], validate=True)
         except binascii.Error as error:
             raise AssertionError(f"bad base64: {raw[:200]!r}") from error
+    else:
+        line = entry["line"].encode()
     if entry["stream"] not in ("stdout", "stderr"):
         raise AssertionError(f"bad stream: {raw[:200]!r}")
     return Entry(entry["ts"], entry["stream"], line, entry["labels"], entry["metadata"])

@@ -40,6 +40,7 @@ struct worker {
 	const struct options *opts;
 	uint64_t index;
 	uint64_t state; /* of the random numbers */
+	char *letters;	/* twice the longest line: filling up costs a copy */
 };
 
 static uint64_t now_ns(clockid_t clock)
@@ -89,13 +90,12 @@ static size_t make_line(struct worker *w, uint64_t number, char *line)
 	if (used > size - 1)
 		used = size - 1;
 	memcpy(line, head, used);
-	for (size_t i = used; i < size - 1; i++) {
+	if (!o->random)
+		memcpy(line + used, w->letters + random_next(&w->state) % o->max, size - 1 - used);
+	for (size_t i = used; o->random && i < size - 1; i++) {
 		unsigned char c = (unsigned char)(random_next(&w->state) >> 24);
 
-		if (o->random)
-			line[i] = c == '\n' ? 0 : (char)c;
-		else
-			line[i] = (char)('a' + c % 26);
+		line[i] = c == '\n' ? 0 : (char)c;
 	}
 	line[size - 1] = '\n';
 	return size;
@@ -119,8 +119,11 @@ static void *work(void *arg)
 	uint64_t begin = now_ns(CLOCK_MONOTONIC);
 	char *line = malloc(o->max);
 
-	if (!line)
+	w->letters = malloc(2 * o->max);
+	if (!line || !w->letters)
 		exit(1);
+	for (size_t i = 0; i < 2 * o->max; i++)
+		w->letters[i] = (char)('a' + random_next(&w->state) % 26);
 	for (uint64_t number = 0; !o->lines || number < o->lines; number++) {
 		size_t size = make_line(w, number, line);
 		int fd = o->stderr_every && number % o->stderr_every == 0 ? 2 : 1;
@@ -133,6 +136,7 @@ static void *work(void *arg)
 		if (o->seconds && now_ns(CLOCK_MONOTONIC) - begin >= o->seconds * NS_PER_S)
 			break;
 	}
+	free(w->letters);
 	free(line);
 	return NULL;
 }
@@ -208,7 +212,9 @@ int main(int argc, char **argv)
 	for (uint64_t i = 0; i < o.threads; i++) {
 		/* A state of 0 would stay 0. */
 		workers[i] =
-			(struct worker){&o, i, (o.seed * 0x9e3779b97f4a7c15ull + i * 7919) | 1};
+			(struct worker){.opts = &o,
+					.index = i,
+					.state = (o.seed * 0x9e3779b97f4a7c15ull + i * 7919) | 1};
 		if (pthread_create(&threads[i], NULL, work, &workers[i]))
 			return 1;
 	}

@@ -261,21 +261,22 @@ def parse(headers, body, limits):
 def uncompress(body, limits):
     """The message in a body of snappy's block format, or Refused."""
     try:
-        size, shift = 0, 0
-        for byte in body[:5]:
-            size |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                break
+        size = uncompressed_size(body)
         if size > limits.body_bytes:
             raise Refused(413, too_large(size, limits.body_bytes))
         return snappy.uncompress(body)
     except snappy.UncompressError:
         raise Refused(400, "snappy: corrupt input") from None
-    except Exception as error:
-        if isinstance(error, Refused):
-            raise
-        raise Refused(400, "snappy: corrupt input") from None
+
+
+def uncompressed_size(body):
+    """What the head of a snappy block says, or Refused."""
+    size = 0
+    for at, byte in enumerate(body[:5]):
+        size |= (byte & 0x7F) << (7 * at)
+        if byte < 0x80 and size < 1 << 32:
+            return size
+    raise Refused(400, "snappy: corrupt input")
 
 
 def too_large(size, limit):

@@ -57,8 +57,8 @@ void assembler__free(struct assembler *a);
 /* -ENOMEM when a half line could not be kept: it is delivered as it is so far, and the rest follows
  * as a line. */
 int assembler__feed(struct assembler *a, const struct chunk *chunk);
-/* A hole of `bytes` in `calls` writes before the next chunk. `reason` as in line.gap, static
- * storage. */
+/* A hole of `bytes` in `calls` writes (0: not known, not said) before the next chunk. `reason` as
+ * in line.gap, static storage. */
 void assembler__gap(struct assembler *a, uint64_t bytes, uint64_t calls, const char *reason,
 		    uint64_t time_ns, uint64_t ring_pos);
 /* Delivers a half line: the stream ended, or notail does. */

@@ -281,6 +281,20 @@ bool utf8__valid(const char *data, size_t len)
 	return true;
 }
 
+void utf8__clean(char *data, size_t len)
+{
+	char *end = data + len;
+	size_t n;
+
+	for (char *p = data; p < end; p += n) {
+		n = utf8_sequence(p, end);
+		if (!n) {
+			*p = '?';
+			n = 1;
+		}
+	}
+}
+
 int buf__append_base64(struct buf *b, const void *data, size_t len)
 {
 	static const char digits[] =

@@ -37,5 +37,7 @@ void buf__consume(struct buf *b, size_t len);
 
 /* The bytes are valid UTF-8 (no surrogates, no overlong forms). */
 bool utf8__valid(const char *data, size_t len);
+/* Each byte that is not part of valid UTF-8 becomes `?`. */
+void utf8__clean(char *data, size_t len);
 
 #endif

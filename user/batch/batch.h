@@ -4,9 +4,9 @@
  * once, here.
  *
  * A batcher has one open batch; it is sealed when it has `max_bytes`, when its first line is
- * `max_wait_ns` old (batcher__tick) or when asked. A sealed batch is handed to the callback, which
- * owns it from then on. Batches carry the ring range they need: [oldest_pos, end_pos). No malloc
- * per line.
+ * `max_wait_ns` old by its own time (batcher__tick) or when asked. A sealed batch is handed to the
+ * callback, which owns it from then on. Batches carry the ring range they need: [oldest_pos,
+ * end_pos). No malloc per line.
  */
 #ifndef NOTAIL_BATCH_BATCH_H
 #define NOTAIL_BATCH_BATCH_H
@@ -33,7 +33,8 @@ struct batch {
 	size_t lines;
 	size_t log_bytes;    /* of the lines alone */
 	uint64_t oldest_pos; /* ring position of the oldest byte in it */
-	uint64_t end_pos;    /* ring position after the newest record in it */
+	uint64_t end_pos;    /* past the first byte of the newest record in it, for a line knows no
+			      * more */
 	uint64_t sealed_ns;  /* CLOCK_BOOTTIME */
 };
 
@@ -53,6 +54,7 @@ typedef void (*batch_sealed_fn)(void *ctx, struct batch *b);
 
 int batcher__new(struct batcher **ret, const struct batch_opts *opts, batch_sealed_fn fn,
 		 void *ctx);
+/* An open batch goes with it: seal before. NULL is fine. */
 void batcher__free(struct batcher *b);
 void batch__free(struct batch *b);
 

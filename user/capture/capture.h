@@ -73,8 +73,8 @@ void capture__commit(struct capture *c, uint64_t pos);
 int capture__wake_fd(const struct capture *c);
 /*
  * The next record makes capture__wake_fd readable: to be called before the last look at the ring
- * before a long sleep (skel->bss->nt_wake_pos = 0). capture__read moves nt_wake_pos to where it
- * stopped reading + a quarter of the ring.
+ * before a long sleep. After a read that found records the threshold is a quarter of the ring
+ * again.
  */
 void capture__wake_at_next(struct capture *c);
 

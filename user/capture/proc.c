@@ -9,7 +9,6 @@
 #include "capture/proc.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -22,12 +21,6 @@
 #include "base/util.h"
 
 #define CGROUP_ID_HEX 64
-
-static inline void closedir_p(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
 
 ssize_t file__read_text(int dir_fd, const char *path, char *buf, size_t size)
 {
@@ -94,63 +87,6 @@ int proc__mnt_ns(pid_t pid, uint64_t *ret)
 	return 0;
 }
 
-int proc__fd_access(pid_t pid, const char *fd, int *ret)
-{
-	char path[64], text[512];
-	const char *flags;
-	ssize_t r;
-
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.16s", pid, fd);
-	r = file__read_text(AT_FDCWD, path, text, sizeof(text));
-	if (r < 0)
-		return (int)r;
-	flags = strstr(text, "flags:");
-	if (!flags)
-		return -EBADMSG;
-	*ret = (int)strtoul(flags + strlen("flags:"), NULL, 8) & O_ACCMODE;
-	return 0;
-}
-
-static bool reads_pipe(pid_t pid, const struct stat *pipe)
-{
-	char path[64];
-	_cleanup_(closedir_p) DIR *fds = NULL;
-	const struct dirent *e;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	fds = opendir(path);
-	while (fds && (e = readdir(fds))) {
-		struct stat st;
-		int access_mode;
-
-		if (!isdigit((unsigned char)e->d_name[0]) ||
-		    fstatat(dirfd(fds), e->d_name, &st, 0) < 0)
-			continue;
-		if (st.st_ino == pipe->st_ino && st.st_dev == pipe->st_dev &&
-		    proc__fd_access(pid, e->d_name, &access_mode) == 0 && access_mode == O_RDONLY)
-			return true;
-	}
-	return false;
-}
-
-int proc__pipe_reader(const struct stat *pipe, pid_t *ret)
-{
-	_cleanup_(closedir_p) DIR *proc = opendir("/proc");
-	const struct dirent *e;
-
-	if (!proc)
-		return -errno;
-	while ((e = readdir(proc))) {
-		pid_t pid = isdigit((unsigned char)e->d_name[0]) ? atoi(e->d_name) : 0;
-
-		if (pid > 0 && reads_pipe(pid, pipe)) {
-			*ret = pid;
-			return 0;
-		}
-	}
-	return -ENOENT;
-}
-
 uint32_t stat__kernel_dev(dev_t dev)
 {
 	return (uint32_t)major(dev) << 20 | (uint32_t)minor(dev);
@@ -162,7 +98,7 @@ struct nt_stream_key stat__key(const struct stat *st)
 		.ino = st->st_ino, .dev = stat__kernel_dev(st->st_dev), .type = NT_KEY_INODE};
 }
 
-static int mount_detached(const char *type, int *ret_fd)
+int mount__detached(const char *type, int *ret_fd)
 {
 	_close_ int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
 	_close_ int mount = -1;
@@ -231,7 +167,7 @@ int cgroup2__open_root(int *ret_fd)
 			return 0;
 		}
 	}
-	return mount_detached("cgroup2", ret_fd);
+	return mount__detached("cgroup2", ret_fd);
 }
 
 int cgroup2__path(pid_t pid, char *path, size_t size)
@@ -281,9 +217,9 @@ bool cgroup2__names_container(const char *path)
 	return false;
 }
 
-static bool bracketed_word(const char *text, char *word, size_t size)
+bool text__marked_word(const char *text, char *word, size_t size)
 {
-	const char *open = strchr(text, '['), *close = open ? strchr(open, ']') : NULL;
+	const char *open = strpbrk(text, "[("), *close = open ? strpbrk(open, "])") : NULL;
 
 	if (!close || (size_t)(close - open) > size)
 		return false;
@@ -298,10 +234,10 @@ const char *kernel__lockdown(void)
 	_close_ int fs = -1;
 
 	if (file__read_text(AT_FDCWD, "/sys/kernel/security/lockdown", text, sizeof(text)) < 0 &&
-	    (mount_detached("securityfs", &fs) < 0 ||
+	    (mount__detached("securityfs", &fs) < 0 ||
 	     file__read_text(fs, "lockdown", text, sizeof(text)) < 0))
 		return "unknown";
-	if (bracketed_word(text, word, sizeof(word))) {
+	if (text__marked_word(text, word, sizeof(word))) {
 		for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 			if (strcmp(word, words[i]) == 0)
 				return words[i];

@@ -25,11 +25,6 @@ struct proc_stat {
 int proc__stat(pid_t pid, struct proc_stat *ret);
 /* An id of its mount namespace, to compare. */
 int proc__mnt_ns(pid_t pid, uint64_t *ret);
-/* The way descriptor fd of pid was opened (O_RDONLY, ...). */
-int proc__fd_access(pid_t pid, const char *fd, int *ret);
-/* The thread-group id of a process that has the pipe open for reading, lowest first; -ENOENT. */
-int proc__pipe_reader(const struct stat *pipe, pid_t *ret);
-
 /* stat's device number as the kernel keeps it in s_dev. */
 uint32_t stat__kernel_dev(dev_t dev);
 struct nt_stream_key stat__key(const struct stat *st);
@@ -43,6 +38,10 @@ int cgroup2__id(int root_fd, const char *path, uint64_t *ret);
 /* The last component holds 64 hex digits in a row: engines name containers so. */
 bool cgroup2__names_container(const char *path);
 
+/* The root of a new instance of a file system that is in no mount table. */
+int mount__detached(const char *type, int *ret_fd);
+/* The word in brackets, as files with a choice mark the one in force. */
+bool text__marked_word(const char *text, char *word, size_t size);
 /* The word of the kernel's lockdown: none, integrity, confidentiality; unknown. */
 const char *kernel__lockdown(void);
 /* False also where the symbols cannot be read. */

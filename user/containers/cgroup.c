@@ -47,7 +47,7 @@ static const struct parent {
 	const char *engine;
 } parents[] = {
 	{"docker", "docker"},
-	{"k8s.io", "containerd"}, /* a namespace of containerd: CRI without a cgroup parent */
+	{"k8s.io", "containerd"},  /* a namespace of containerd: CRI without a cgroup parent */
 	{"default", "containerd"}, /* nerdctl's namespace */
 	{"libpod_parent", NULL},
 };
@@ -122,7 +122,8 @@ static const char *leaf__match(struct part p, const struct leaf **ret_leaf)
 		const struct leaf *l = &literal_leaves[i];
 		struct part head = {p.data, p.len - CONTAINER_ID_LEN};
 
-		if (!part__ends(head, l->before) || !all_hex(head.data + head.len, CONTAINER_ID_LEN))
+		if (!part__ends(head, l->before) ||
+		    !all_hex(head.data + head.len, CONTAINER_ID_LEN))
 			continue;
 		*ret_leaf = l;
 		return head.data + head.len;
@@ -239,18 +240,17 @@ bool cgroup__identify(const char *path, size_t len, struct cgroup_identity *ret)
 	struct cgroup_identity id = {0};
 	const char *outer_engine;
 	struct part p;
+	bool payload;
 
 	if (!pop(&rest, &p))
 		return false;
 	/* crun puts podman's and CRI-O's payload one level down, beside what systemd manages. */
-	if (part__is(p, "container")) {
-		struct part leaf = peek(rest);
-
-		if ((!part__ends(leaf, ".scope") && memmem(leaf.data, leaf.len, "libpod-", 7) == NULL) ||
-		    !pop(&rest, &p))
-			return false;
-	}
+	payload = part__is(p, "container");
+	if (payload && !pop(&rest, &p))
+		return false;
 	if (!container__match(p, rest, id.container_id, &id.engine))
+		return false;
+	if (payload && strcmp(id.engine, "podman") != 0 && strcmp(id.engine, "cri-o") != 0)
 		return false;
 	pod__slice(p, &id);
 	while (pop(&rest, &p)) {

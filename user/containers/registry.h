@@ -39,17 +39,23 @@ void registry__cgroup_gone(struct registry *r, uint64_t cgroup_id);
  * far). */
 enum registry_answer registry__lookup(struct registry *r, uint64_t cgroup_id,
 				      struct meta **ret_meta);
-/* Moves at each publish: lets the capture thread skip look-ups while nothing changed. */
+/* Moves whenever a look-up may answer otherwise than before: lets the capture thread skip look-ups
+ * while nothing changed. */
 uint64_t registry__version(const struct registry *r);
 
 /*
  * I/O side. Takes the reference over; meta->id must be set. The version is set here.
  */
 int registry__publish(struct registry *r, struct meta *m);
+/* The engine removed it. What is known of it stays for a while: the capture thread may still have
+ * its cgroup and its lines to read. */
 void registry__gone(struct registry *r, const char *container_id);
+/* Something is published for this id. */
+bool registry__known(struct registry *r, const char *container_id);
 /*
  * An engine's client is there (true) or is not (false). While one is, containers of its engine are
  * PENDING until published or until registry__never says that the engine does not know the id.
+ * Containers that no answer came for are wanted again each time a client says that it is there.
  */
 void registry__engine(struct registry *r, const char *engine, bool present);
 void registry__never(struct registry *r, const char *container_id);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What arm64 adds to ../types.h. */
-#ifndef NT_VMLINUX_H
-#define NT_VMLINUX_H
+/* What this architecture adds to ../types.h. The guard is what libbpf asks for. */
+#ifndef __VMLINUX_H__
+#define __VMLINUX_H__
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * A stream's counters and the note of its last writer.
+ *
+ * A record of the read tap carries a name only if it is certain. The writer notes in the order
+ * foreign_ns, name, count; the reader looks in the order count, pipe, name, foreign_ns. So a name
+ * that changes meanwhile shows as foreign, and bytes of a write that has not returned yet, or that
+ * no hook saw, break the sum.
+ */
+#ifndef NT_ACCOUNT_BPF_H
+#define NT_ACCOUNT_BPF_H
+
+#include "maps.bpf.h"
+
+#define NT_FOREIGN_NS 1000000000ull /* a name is given this long after another process wrote */
+#define NT_PIPE_SLOTS 16	    /* the default; a fuller pipe is not added up */
+
+/* `bytes` that the copying tap saw are not in the ring. `calls`: 1 at a call's first loss. */
+static __always_inline void nt_lose(struct nt_stream *s, enum nt_lost reason, __u64 bytes,
+				    __u32 calls)
+{
+	if (!s->gap.bytes)
+		s->gap.reason = reason;
+	s->gap.calls += calls;
+	nt_add(&s->gap.bytes, bytes);
+	nt_add(&s->lost[reason], bytes);
+	nt_add(&s->seen, bytes);
+}
+
+static __always_inline void nt_take_gap(struct nt_stream *s, struct nt_gap *gap)
+{
+	gap->bytes = 0;
+	gap->calls = 0;
+	gap->reason = 0;
+	if (!s->gap.bytes)
+		return;
+	gap->calls = s->gap.calls;
+	gap->reason = s->gap.reason;
+	s->gap.calls = 0;
+	gap->bytes = nt_xchg(&s->gap.bytes, 0);
+}
+
+/* The time of a record of `len` bytes. Each byte has a nanosecond of its own in the stream. */
+static __always_inline __u64 nt_take_time(struct nt_stream *s, __u64 len)
+{
+	__u64 now = bpf_ktime_get_boot_ns(), next = s->next_ns, seen, t;
+
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		t = now > next ? now : next;
+		seen = nt_cmpxchg(&s->next_ns, next, t + len);
+		if (seen == next)
+			return t;
+		next = seen;
+	}
+	return nt_fetch_add(&s->next_ns, len);
+}
+
+/* Process names are their main thread's: a thread may have another. */
+static __always_inline struct task_struct *nt_leader(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return nt_get(task, group_leader);
+}
+
+/* The current process wrote `bytes`. */
+static __always_inline void nt_wrote(struct nt_stream *s, __u64 bytes)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct task_struct *leader = nt_leader();
+	__u64 *comm = (__u64 *)s->writer_comm;
+	__u64 head = nt_get_comm(leader, 0);
+
+	if (s->writer_pid != pid || comm[0] != head) {
+		if (s->writer_pid && s->writer_pid != pid)
+			s->foreign_ns = bpf_ktime_get_boot_ns();
+		s->writer_from = s->written;
+		s->writer_pid = pid;
+		comm[0] = head;
+		comm[1] = nt_get_comm(leader, 1);
+	}
+	nt_add(&s->written, bytes);
+}
+
+/* Bytes in a pipe, or a number that fits no sum. */
+static __always_inline __u64 nt_pipe_unread(__u64 address)
+{
+	struct pipe_inode_info *pipe = (void *)address;
+	__u32 head = nt_get(pipe, head), tail = nt_get(pipe, tail), used = head - tail;
+	__u32 size = bpf_core_type_size(struct pipe_buffer), mask = nt_get(pipe, ring_size) - 1;
+	__u64 bufs, bytes = 0;
+
+	if (!used)
+		return 0;
+	if (used > NT_PIPE_SLOTS)
+		return -1ull >> 1;
+	bufs = nt_get_number(pipe, bufs);
+	for (__u32 i = 0; i < NT_PIPE_SLOTS; i++) {
+		__u64 slot;
+
+		if (i >= used)
+			break;
+		slot = bufs + (__u64)((tail + i) & mask) * size;
+		bytes += nt_get((struct pipe_buffer *)slot, len);
+	}
+	return bytes;
+}
+
+/* Who wrote the next `bytes` that the reader took: *ret_pid stays 0 where it is not certain. */
+static __always_inline void nt_name_writer(struct nt_stream *s, __u64 pipe, __u64 bytes,
+					   __u32 *ret_pid, char *ret_comm)
+{
+	volatile struct nt_stream *v = s;
+	__u64 written = v->written, foreign_ns;
+	__u64 *comm = (__u64 *)ret_comm;
+	__u32 pid;
+
+	if (!pipe || s->seen + bytes + nt_pipe_unread(pipe) != written)
+		return;
+	pid = v->writer_pid;
+	comm[0] = ((volatile __u64 *)s->writer_comm)[0];
+	comm[1] = ((volatile __u64 *)s->writer_comm)[1];
+	if (v->writer_from <= s->seen) {
+		foreign_ns = v->foreign_ns;
+		if (!foreign_ns || foreign_ns + NT_FOREIGN_NS < bpf_ktime_get_boot_ns()) {
+			*ret_pid = pid;
+			return;
+		}
+	}
+	comm[0] = 0;
+	comm[1] = 0;
+}
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Bounded copies of a call's bytes into the ring.
+ *
+ * A record is reserved in one of a few constant sizes (the verifier wants a constant, and reserve +
+ * bpf_probe_read_user is the cheapest way), and read with exactly the number of bytes that the call
+ * moved: one byte more may lie in a page that is not there. What is longer than a record, or comes
+ * in several buffers, goes on in the next one.
+ */
+#ifndef NT_COPY_BPF_H
+#define NT_COPY_BPF_H
+
+#include "account.bpf.h"
+
+/* Records and buffers of one call: 1,024 buffers and 256 MiB. */
+#define NT_COPY_STEPS 5120
+
+enum nt_iovec {
+	NT_IOVEC_NATIVE = 0, /* in user memory */
+	NT_IOVEC_COMPAT = 1, /* in user memory, of a 32-bit program */
+	NT_IOVEC_KERNEL = 2, /* in kernel memory */
+};
+
+/* What is left of a call. Set by nt_copy_begin. */
+struct nt_copy {
+	struct nt_stream *s;
+	struct nt_stream_key key;
+	__u64 pipe;  /* address of the pipe_inode_info; 0: none */
+	__u64 base;  /* the buffer that is being copied */
+	__u64 len;   /* bytes left in it */
+	__u64 iov;   /* the next buffers' iovec */
+	__u64 iovs;  /* how many there are */
+	__u64 iovec; /* enum nt_iovec: what they look like */
+	__u64 total; /* bytes of the call left */
+	__u64 calls; /* 1 until a part of the call was lost */
+	__u32 pid;
+	__u32 tap;
+	char comm[NT_COMM_LEN];
+};
+
+static __always_inline void nt_fill_data(struct nt_data *rec, struct nt_copy *c, __u64 len)
+{
+	struct nt_stream *s = c->s;
+
+	rec->hdr.kind = NT_KIND_DATA;
+	rec->hdr.ring = 0;
+	rec->hdr.size = sizeof(*rec) + len;
+	rec->hdr.cgroup_id = s->cgroup_id;
+	rec->key = c->key;
+	nt_take_gap(s, &rec->gap);
+	rec->offset = nt_fetch_add(&s->seen, len);
+	rec->hdr.time_ns = nt_take_time(s, len);
+	rec->len = len;
+	rec->pid = c->pid;
+	__builtin_memcpy(rec->comm, c->comm, NT_COMM_LEN);
+	rec->file = s->file;
+	rec->tap = c->tap;
+	rec->continues = c->total > len;
+	__builtin_memset(rec->pad, 0, sizeof(rec->pad));
+}
+
+#define NT_RESERVE(n)                                                                 \
+	if (len <= (n))                                                               \
+		rec = bpf_ringbuf_reserve(&nt_ring, sizeof(struct nt_data) + (n), 0); \
+	else
+
+/* The next `len` bytes of the buffer become a record, or a loss. */
+static __noinline int nt_copy_piece(struct nt_copy *c, __u64 len)
+{
+	struct nt_data *rec = NULL;
+
+	barrier_var(len);
+	NT_RESERVE(64)
+	NT_RESERVE(128)
+	NT_RESERVE(256)
+	NT_RESERVE(512)
+	NT_RESERVE(1024)
+	NT_RESERVE(2048)
+	NT_RESERVE(4096)
+	NT_RESERVE(8192)
+	NT_RESERVE(16384)
+	NT_RESERVE(32768)
+	NT_RESERVE(65536)
+	return 0;
+	if (!rec) {
+		nt_lose(c->s, NT_LOST_RING_FULL, len, c->calls);
+		c->calls = 0;
+		nt_count(data_lost);
+		return 0;
+	}
+	if (bpf_probe_read_user(rec->bytes, len, (void *)c->base)) {
+		bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);
+		nt_lose(c->s, NT_LOST_UNREADABLE, len, c->calls);
+		c->calls = 0;
+		return 0;
+	}
+	nt_fill_data(rec, c, len);
+	bpf_ringbuf_submit(rec, nt_wake_flag());
+	nt_count(records);
+	return 0;
+}
+
+/* The next iovec becomes the buffer. */
+static __always_inline int nt_next_buffer(struct nt_copy *c)
+{
+	if (!c->iovs)
+		return -1;
+	if (c->iovec == NT_IOVEC_KERNEL) {
+		struct iovec *iov = (void *)c->iov;
+
+		c->base = nt_get_number(iov, iov_base);
+		c->len = nt_get(iov, iov_len);
+		c->iov += sizeof(*iov);
+	} else if (c->iovec == NT_IOVEC_COMPAT) {
+		__u32 v[2];
+
+		if (bpf_probe_read_user(v, sizeof(v), (void *)c->iov))
+			return -1;
+		c->base = v[0];
+		c->len = v[1];
+		c->iov += sizeof(v);
+	} else {
+		__u64 v[2];
+
+		if (bpf_probe_read_user(v, sizeof(v), (void *)c->iov))
+			return -1;
+		c->base = v[0];
+		c->len = v[1];
+		c->iov += sizeof(v);
+	}
+	c->iovs--;
+	if (c->len > c->total)
+		c->len = c->total;
+	return 0;
+}
+
+static long nt_copy_step(__u32 i, struct nt_copy *c)
+{
+	__u64 len;
+
+	if (!c->total)
+		return 1;
+	if (!c->len) {
+		if (!nt_next_buffer(c))
+			return 0;
+		nt_lose(c->s, NT_LOST_UNREADABLE, c->total, c->calls);
+		c->total = 0;
+		return 1;
+	}
+	len = c->len;
+	if (len > NT_CHUNK_MAX)
+		len = NT_CHUNK_MAX;
+	nt_copy_piece(c, len);
+	c->base += len;
+	c->len -= len;
+	c->total -= len;
+	return 0;
+}
+
+static __always_inline void nt_copy_begin(struct nt_copy *c, __u64 total)
+{
+	__builtin_memset(c, 0, sizeof(*c));
+	c->total = total;
+	c->calls = 1;
+}
+
+static __always_inline void nt_copy_all(struct nt_copy *c)
+{
+	if (!c->iovs && c->total <= NT_CHUNK_MAX) {
+		nt_copy_piece(c, c->total);
+		return;
+	}
+	/* What the steps change must not look constant. */
+	c->base += nt_zero;
+	c->len += nt_zero;
+	c->iov += nt_zero;
+	c->iovs += nt_zero;
+	c->total += nt_zero;
+	c->calls += nt_zero;
+	bpf_loop(NT_COPY_STEPS, nt_copy_step, c, 0);
+	if (c->total)
+		nt_lose(c->s, NT_LOST_TOO_LONG, c->total, c->calls);
+}
+
+#endif

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Which files are streams.
+ *
+ * A container's stdio is registered before its program's first instruction. The program's process,
+ * init, is the first task to exec in a cgroup with a container's name that has no living init, in
+ * another mount namespace than its parent: the runtime's own stages re-exec themselves inside the
+ * cgroup before they enter the container's namespaces, and `docker exec` comes when init lives.
+ */
+#ifndef NT_REGISTER_BPF_H
+#define NT_REGISTER_BPF_H
+
+#include "account.bpf.h"
+
+#define NT_S_IFMT 0170000
+#define NT_S_IFIFO 0010000
+#define NT_S_IFCHR 0020000
+#define NT_S_IFSOCK 0140000
+#define NT_FMODE_READ 1
+#define NT_DEV_MAJOR(dev) ((dev) >> 20)
+#define NT_DEV_PTMX ((5u << 20) | 2)
+#define NT_MAJOR_PTS 136 /* to 143: the slaves of Unix98 ptys */
+
+#define NT_READER_FDS 1024 /* looked at for the reader's end */
+#define NT_ID_DIGITS 64	   /* hexadecimal, in the name of a container's cgroup */
+
+enum nt_side { NT_SIDE_WRITER, NT_SIDE_READER };
+
+struct nt_target {
+	struct nt_stream_key key;
+	__u64 pipe;
+};
+
+static __always_inline struct file *nt_file_at(__u64 slot)
+{
+	return nt_get((struct poll_table_entry *)slot, filp);
+}
+
+static __always_inline struct file *nt_fd_file(struct task_struct *task, __u32 fd)
+{
+	struct files_struct *files = nt_get(task, files);
+	struct fdtable *fdt = nt_get(files, fdt);
+
+	if (fd >= nt_get(fdt, max_fds))
+		return NULL;
+	return nt_file_at(nt_get_number(fdt, fd) + (__u64)fd * 8);
+}
+
+/*
+ * The key under which a file is a stream, if it may be one: a pipe, a socket, or the end of a pty
+ * on the given side. Both ends of a pty have the slave's key.
+ */
+static __always_inline bool nt_target(struct file *file, enum nt_side side, struct nt_target *t)
+{
+	struct inode *inode = nt_get(file, f_inode);
+	__u32 mode = nt_get(inode, i_mode) & NT_S_IFMT;
+	struct tty_file_private *private;
+	__u32 rdev;
+
+	t->pipe = 0;
+	if (mode == NT_S_IFIFO || mode == NT_S_IFSOCK) {
+		struct super_block *sb = nt_get(inode, i_sb);
+
+		t->key.ino = nt_get(inode, i_ino);
+		t->key.dev = nt_get(sb, s_dev);
+		t->key.type = NT_KEY_INODE;
+		if (mode == NT_S_IFIFO)
+			t->pipe = nt_get_number(inode, i_pipe);
+		return true;
+	}
+	if (mode != NT_S_IFCHR)
+		return false;
+	rdev = nt_get(inode, i_rdev);
+	if (side == NT_SIDE_READER ? rdev != NT_DEV_PTMX
+				   : (NT_DEV_MAJOR(rdev) & ~7u) != NT_MAJOR_PTS)
+		return false;
+	private = (void *)nt_get_number(file, private_data);
+	t->key.ino = nt_get_number(private, tty);
+	if (side == NT_SIDE_READER)
+		t->key.ino = nt_get_number((struct tty_struct *)t->key.ino, link);
+	t->key.dev = 0;
+	t->key.type = NT_KEY_TTY;
+	return t->key.ino != 0;
+}
+
+/* The stream of a file, unless it is none or no tap may touch it. */
+static __always_inline struct nt_stream *nt_find(struct file *file, enum nt_side side,
+						 struct nt_target *t)
+{
+	struct nt_stream *s;
+
+	if (!nt_target(file, side, t))
+		return NULL;
+	s = bpf_map_lookup_elem(&nt_streams, &t->key);
+	if (!s || s->denied)
+		return NULL;
+	return s;
+}
+
+static __noinline int nt_tell_end(struct nt_stream_key *key, struct nt_stream *s, __u32 cause)
+{
+	struct nt_end *rec = bpf_ringbuf_reserve(&nt_ring, sizeof(*rec), 0);
+
+	if (!rec) {
+		nt_count(events_lost);
+		return 0;
+	}
+	rec->hdr.kind = NT_KIND_END;
+	rec->hdr.ring = 0;
+	rec->hdr.size = sizeof(*rec);
+	rec->hdr.time_ns = nt_take_time(s, 0);
+	rec->hdr.cgroup_id = s->cgroup_id;
+	rec->key = *key;
+	nt_take_gap(s, &rec->gap);
+	rec->seen = s->seen;
+	rec->written = s->written;
+	__builtin_memcpy(rec->lost, s->lost, sizeof(rec->lost));
+	rec->file = s->file;
+	rec->tap = s->tap;
+	rec->cause = cause;
+	__builtin_memset(rec->pad, 0, sizeof(rec->pad));
+	bpf_ringbuf_submit(rec, nt_wake_flag());
+	nt_count(records);
+	return 0;
+}
+
+static __always_inline void nt_end_stream(struct nt_stream_key *key, struct nt_stream *s,
+					  enum nt_end_cause cause)
+{
+	nt_tell_end(key, s, cause);
+	bpf_map_delete_elem(&nt_streams, key);
+}
+
+static __noinline int nt_tell_register(struct nt_stream_key *key, struct nt_stream *s,
+				       struct task_struct *init)
+{
+	struct nt_register *rec = bpf_ringbuf_reserve(&nt_ring, sizeof(*rec), 0);
+	__u64 *comm;
+
+	if (!rec) {
+		nt_count(events_lost);
+		return 0;
+	}
+	rec->hdr.kind = NT_KIND_REGISTER;
+	rec->hdr.ring = 0;
+	rec->hdr.size = sizeof(*rec);
+	rec->hdr.time_ns = nt_take_time(s, 0);
+	rec->hdr.cgroup_id = s->cgroup_id;
+	rec->key = *key;
+	rec->init_pid = s->init_pid;
+	rec->reader = s->reader;
+	comm = (__u64 *)rec->comm;
+	comm[0] = nt_get_comm(init, 0);
+	comm[1] = nt_get_comm(init, 1);
+	rec->file = s->file;
+	rec->tap = s->tap;
+	rec->origin = s->origin;
+	__builtin_memset(rec->pad, 0, sizeof(rec->pad));
+	bpf_ringbuf_submit(rec, nt_wake_flag());
+	nt_count(records);
+	return 0;
+}
+
+/* Is it in this descriptor table, open for reading? */
+struct nt_search {
+	struct nt_stream_key key;
+	__u64 slots; /* of the table */
+	__u64 found;
+};
+
+static long nt_search_step(__u32 fd, struct nt_search *q)
+{
+	struct file *file = nt_file_at(q->slots + (__u64)fd * 8);
+	struct nt_target t;
+
+	if (!file || !(nt_get(file, f_mode) & NT_FMODE_READ))
+		return 0;
+	if (!nt_target(file, NT_SIDE_READER, &t))
+		return 0;
+	if (t.key.ino != q->key.ino || t.key.dev != q->key.dev || t.key.type != q->key.type)
+		return 0;
+	q->found = 1;
+	return 1;
+}
+
+static __always_inline bool nt_reads(struct task_struct *task, struct nt_stream_key *key)
+{
+	struct files_struct *files = nt_get(task, files);
+	struct fdtable *fdt = nt_get(files, fdt);
+	__u32 n = nt_get(fdt, max_fds);
+	struct nt_search q = {.key = *key};
+
+	q.slots = nt_get_number(fdt, fd);
+	q.found = nt_zero;
+	if (n > NT_READER_FDS)
+		n = NT_READER_FDS;
+	bpf_loop(n, nt_search_step, &q, 0);
+	return q.found;
+}
+
+static __always_inline void nt_set_reader(struct nt_stream *s, __u32 tgid)
+{
+	__u32 one = 1;
+
+	s->reader = tgid;
+	s->tap = nt_tap_mode == NT_TAP_WRITE ? NT_TAP_WRITE : NT_TAP_READ;
+	bpf_map_update_elem(&nt_readers, &tgid, &one, BPF_ANY);
+}
+
+/*
+ * Makes the file a stream of init. Its reader is init's parent or, for now, nobody: then the write
+ * tap copies, or with a scan nobody does until it has looked at all processes. A pipe that carries
+ * fd 1 and 2 both is one stream. Returns whether it was inserted.
+ */
+static __noinline int nt_register_file(struct task_struct *init, struct file *file, __u64 cgroup_id,
+				       __u32 which_origin)
+{
+	__u32 which = which_origin & 0xff, origin = which_origin >> 8;
+	struct task_struct *parent = nt_get(init, real_parent);
+	struct nt_stream new = {}, *old;
+	struct nt_target t = {};
+	long err;
+
+	if (!nt_target(file, NT_SIDE_WRITER, &t))
+		return 0;
+	old = bpf_map_lookup_elem(&nt_streams, &t.key);
+	new.init_pid = nt_get(init, tgid);
+	if (old) {
+		if (old->denied || origin >= NT_ORIGIN_SCAN || old->init_pid == new.init_pid)
+			return 0;
+		nt_end_stream(&t.key, old, NT_END_REPLACED);
+	}
+	new.cgroup_id = cgroup_id;
+	new.pipe = t.pipe;
+	new.file = t.key.type == NT_KEY_TTY ? NT_FILE_TTY : which;
+	new.origin = origin;
+	if (origin < NT_ORIGIN_SCAN)
+		new.tap = nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE;
+	if ((t.pipe || t.key.type == NT_KEY_TTY) && nt_reads(parent, &t.key))
+		nt_set_reader(&new, nt_get(parent, tgid));
+	err = bpf_map_update_elem(&nt_streams, &t.key, &new, BPF_NOEXIST);
+	if (err) {
+		if (err == -7) /* E2BIG */
+			nt_count(streams_full);
+		return 0;
+	}
+	if (new.tap) {
+		old = bpf_map_lookup_elem(&nt_streams, &t.key);
+		if (old)
+			nt_tell_register(&t.key, old, init);
+	}
+	return 1;
+}
+
+/* The current task execs, or failed to. */
+static __always_inline void nt_register_exec(struct task_struct *task, enum nt_origin origin)
+{
+	struct task_struct *parent;
+	struct nsproxy *mine, *parents;
+	struct nt_cgroup *cg;
+	__u64 cgroup_id;
+
+	if (!nt_containers)
+		return;
+	cgroup_id = bpf_get_current_cgroup_id();
+	cg = bpf_map_lookup_elem(&nt_cgroups, &cgroup_id);
+	if (!cg || cg->init_pid || (cg->flags & NT_CGROUP_DENIED))
+		return;
+	parent = nt_get(task, real_parent);
+	mine = nt_get(task, nsproxy);
+	parents = nt_get(parent, nsproxy);
+	if (nt_get_number(mine, mnt_ns) == nt_get_number(parents, mnt_ns))
+		return;
+	cg->init_pid = nt_get(task, tgid);
+	nt_register_file(task, nt_fd_file(task, 1), cgroup_id, NT_FILE_STDOUT | origin << 8);
+	nt_register_file(task, nt_fd_file(task, 2), cgroup_id, NT_FILE_STDERR | origin << 8);
+}
+
+static __always_inline __u64 nt_task_cgroup(struct task_struct *task)
+{
+	struct css_set *set = nt_get(task, cgroups);
+	struct cgroup *cgroup = nt_get(set, dfl_cgrp);
+	struct kernfs_node *kn = nt_get(cgroup, kn);
+
+	return nt_get(kn, id);
+}
+
+/* Streams that no reader will end: of a cgroup that went, or of a reader that did. */
+struct nt_orphans {
+	__u64 cgroup_id; /* 0: by reader */
+	__u64 reader;
+};
+
+static long nt_end_orphan(void *map, struct nt_stream_key *key, struct nt_stream *s,
+			  struct nt_orphans *o)
+{
+	struct nt_stream_key copy = *key;
+	__u64 cgroup_id = s->cgroup_id;
+	__u32 reader = s->reader;
+
+	if (s->denied)
+		return 0;
+	if (o->cgroup_id) {
+		if (cgroup_id != o->cgroup_id)
+			return 0;
+		/* A reader that lives reads the rest, and the end. */
+		if (reader && bpf_map_lookup_elem(&nt_readers, &reader))
+			return 0;
+	} else {
+		if (reader != o->reader || bpf_map_lookup_elem(&nt_cgroups, &cgroup_id))
+			return 0;
+	}
+	nt_end_stream(&copy, s, NT_END_CGROUP);
+	return 0;
+}
+
+static __always_inline void nt_end_orphans(__u64 cgroup_id, __u32 reader)
+{
+	struct nt_orphans o = {.cgroup_id = cgroup_id, .reader = reader};
+
+	bpf_for_each_map_elem(&nt_streams, nt_end_orphan, &o, 0);
+}
+
+/* A process ended (its last thread did). */
+static __always_inline void nt_forget_process(struct task_struct *task)
+{
+	__u32 tgid = nt_get(task, tgid);
+	__u64 cgroup_id = nt_task_cgroup(task);
+	struct nt_cgroup *cg = bpf_map_lookup_elem(&nt_cgroups, &cgroup_id);
+
+	if (cg && cg->init_pid == tgid)
+		cg->init_pid = 0;
+	if (bpf_map_delete_elem(&nt_readers, &tgid) == 0)
+		nt_end_orphans(0, tgid);
+}
+
+/* One file of one task, as nt_scan orders. */
+static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struct *task, __u32 fd,
+					 struct file *file)
+{
+	__u32 tgid = nt_get(task, tgid), origin = NT_ORIGIN_SCAN;
+	__u64 cgroup_id = nt_task_cgroup(task);
+	struct nt_target t = {};
+	struct nt_stream *s;
+
+	if (tgid != (__u32)nt_get(task, pid))
+		return;
+	if (scan->step == NT_SCAN_READERS) {
+		if (!(nt_get(file, f_mode) & NT_FMODE_READ))
+			return;
+		s = nt_find(file, NT_SIDE_READER, &t);
+		if (!s || s->tap || s->init_pid == tgid)
+			return;
+		if (!t.pipe && t.key.type != NT_KEY_TTY)
+			return;
+		/* A process of a container may have opened its own log for reading. */
+		if (scan->pid ? s->init_pid != scan->pid : s->cgroup_id == cgroup_id)
+			return;
+		nt_set_reader(s, tgid);
+		nt_tell_register(&t.key, s, task);
+		scan->found++;
+		return;
+	}
+	if (fd != NT_FILE_STDOUT && fd != NT_FILE_STDERR)
+		return;
+	if (scan->pid) {
+		if (tgid != scan->pid)
+			return;
+		origin = scan->origin;
+		if (scan->cgroup_id)
+			cgroup_id = scan->cgroup_id;
+	} else {
+		struct nt_cgroup *cg = bpf_map_lookup_elem(&nt_cgroups, &cgroup_id);
+
+		if (!cg || cg->init_pid != tgid || (cg->flags & NT_CGROUP_DENIED) ||
+		    !(cg->flags & NT_CGROUP_SCANNED))
+			return;
+	}
+	if (scan->step == NT_SCAN_FILES) {
+		scan->found += nt_register_file(task, file, cgroup_id, fd | origin << 8);
+	} else if (scan->step == NT_SCAN_FINISH) {
+		s = nt_find(file, NT_SIDE_WRITER, &t);
+		if (!s || s->tap)
+			return;
+		s->tap = nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE;
+		nt_tell_register(&t.key, s, task);
+		scan->found++;
+	}
+}
+
+/* The path of a cgroup, word by word. */
+struct nt_path_walk {
+	struct nt_path *path;
+	__u64 address;
+	__u64 len;
+	__u64 run;  /* hexadecimal digits in a row up to here */
+	__u64 full; /* an id was in the last component so far */
+};
+
+static long nt_path_read(__u32 i, struct nt_path_walk *w)
+{
+	__u64 at = i, word = nt_get_word(w->address + at * 8);
+
+	barrier_var(at);
+	if (at >= NT_PATH_MAX / 8)
+		return 1;
+	w->path->words[at] = word;
+	/* A zero byte: the string ends here. */
+	return ((word - 0x0101010101010101ull) & ~word & 0x8080808080808080ull) != 0;
+}
+
+static long nt_path_judge(__u32 i, struct nt_path_walk *w)
+{
+	__u64 at = i;
+	__u32 c;
+
+	barrier_var(at);
+	if (at >= NT_PATH_MAX)
+		return 1;
+	c = ((__u8 *)w->path->words)[at];
+	if (!c) {
+		w->len = at;
+		return 1;
+	}
+	if (c == '/')
+		w->full = 0;
+	if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))
+		w->run++;
+	else
+		w->run = 0;
+	if (w->run >= NT_ID_DIGITS)
+		w->full = 1;
+	return 0;
+}
+
+static __always_inline void nt_tell_cgroup(struct nt_path_walk *w, __u64 cgroup_id,
+					   enum nt_kind kind)
+{
+	struct nt_cgroup_event *rec = bpf_ringbuf_reserve(&nt_ring, sizeof(*rec), 0);
+	__u64 skip = 0, len = w->len;
+
+	if (!rec) {
+		nt_count(events_lost);
+		return;
+	}
+	if (len > NT_PATH_LEN - 1)
+		skip = len - (NT_PATH_LEN - 1);
+	rec->hdr.kind = kind;
+	rec->hdr.ring = 0;
+	rec->hdr.size = sizeof(*rec);
+	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
+	rec->hdr.cgroup_id = cgroup_id;
+	rec->path_len = len - skip;
+	rec->pad = 0;
+	barrier_var(skip);
+	if (skip > NT_PATH_MAX)
+		skip = NT_PATH_MAX;
+		/* What lies behind the NUL is of no path. */
+#pragma unroll
+	for (int i = 0; i < NT_PATH_LEN / 8; i++)
+		((__u64 *)rec->path)[i] = *(__u64 *)((__u8 *)w->path->words + skip + i * 8);
+	rec->path[NT_PATH_LEN - 1] = 0;
+	bpf_ringbuf_submit(rec, nt_wake_flag());
+	nt_count(records);
+}
+
+/* Reads the path of a cgroup; true if its name is a container's. */
+static __always_inline bool nt_read_path(struct nt_path_walk *w, const char *path)
+{
+	__u32 zero = 0;
+
+	w->path = bpf_map_lookup_elem(&nt_paths, &zero);
+	if (!w->path)
+		return false;
+	w->address = (__u64)path;
+	w->len = nt_zero;
+	w->run = nt_zero;
+	w->full = nt_zero;
+	bpf_loop(NT_PATH_MAX / 8, nt_path_read, w, 0);
+	bpf_loop(NT_PATH_MAX, nt_path_judge, w, 0);
+	return w->full;
+}
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "batch_world.h"
+
+static void test_nothing_open(void **state _unused_)
+{
+	struct world w;
+
+	setup(&w, BATCH_TEXT);
+	assert_int_equal(batcher__oldest(w.b), UINT64_MAX);
+	assert_int_equal(batcher__tick(w.b, UINT64_MAX), UINT64_MAX);
+	batcher__seal(w.b);
+	assert_int_equal(w.n, 0);
+	teardown(&w);
+}
+
+static void test_seal_when_asked(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", NULL);
+	struct world w;
+
+	setup(&w, BATCH_RAW);
+	add(&w, set, make_line("one"));
+	add(&w, set, make_line(""));
+	assert_int_equal(w.n, 0);
+	batcher__seal(w.b);
+	assert_int_equal(w.n, 1);
+	assert_int_equal(w.sealed[0]->lines, 2);
+	assert_int_equal(w.sealed[0]->log_bytes, 3);
+	assert_true(w.sealed[0]->sealed_ns > 0);
+	assert_payload(w.sealed[0], "one\n\n");
+	batcher__seal(w.b);
+	assert_int_equal(w.n, 1);
+	add(&w, set, make_line("two"));
+	batcher__seal(w.b);
+	assert_payload(w.sealed[1], "two\n");
+	teardown(&w);
+}
+
+static void test_seal_by_size(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", NULL);
+	struct world w;
+
+	setup_opts(&w, (struct batch_opts){.encoding = BATCH_RAW, .max_bytes = 10});
+	add(&w, set, make_line("12345678")); /* 9 bytes */
+	assert_int_equal(w.n, 0);
+	add(&w, set, make_line(""));
+	assert_int_equal(w.n, 1);
+	assert_int_equal(w.sealed[0]->raw_bytes, 10);
+	add(&w, set, make_line("a line over the size of a batch"));
+	assert_int_equal(w.n, 2);
+	assert_int_equal(batcher__oldest(w.b), UINT64_MAX);
+	teardown(&w);
+}
+
+static void test_default_sizes(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", NULL);
+	struct line line = make_line("");
+	static char bytes[1000];
+	struct world w;
+
+	memset(bytes, 'x', sizeof(bytes));
+	line.bytes = bytes;
+	line.len = sizeof(bytes);
+	setup(&w, BATCH_RAW);
+	while (!w.n)
+		add(&w, set, line);
+	assert_in_range(w.sealed[0]->raw_bytes, 64 * 1024, 64 * 1024 + 1000);
+	teardown(&w);
+	setup(&w, BATCH_LOKI);
+	while (!w.n)
+		add(&w, set, line);
+	assert_in_range(w.sealed[0]->raw_bytes, 1024 * 1024 - 100, 1024 * 1024 + 1100);
+	teardown(&w);
+}
+
+static void test_seal_by_age(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", NULL);
+	struct line line = make_line("x");
+	struct world w;
+
+	setup_opts(&w, (struct batch_opts){.encoding = BATCH_LOKI, .max_wait_ns = 500});
+	add(&w, set, line);
+	line.time_ns += 400;
+	add(&w, set, line);
+	assert_int_equal(batcher__tick(w.b, TIME_NS), TIME_NS + 500);
+	assert_int_equal(batcher__tick(w.b, TIME_NS + 499), TIME_NS + 500);
+	assert_int_equal(w.n, 0);
+	assert_int_equal(batcher__tick(w.b, TIME_NS + 500), UINT64_MAX);
+	assert_int_equal(w.n, 1);
+	assert_int_equal(w.sealed[0]->lines, 2);
+	add(&w, set, line);
+	assert_int_equal(batcher__tick(w.b, TIME_NS + 500), TIME_NS + 900);
+	teardown(&w);
+}
+
+static void test_default_ages(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", NULL);
+	struct world w;
+
+	setup(&w, BATCH_LOKI);
+	add(&w, set, make_line("x"));
+	assert_int_equal(batcher__tick(w.b, TIME_NS), TIME_NS + NS_PER_SEC);
+	teardown(&w);
+	setup(&w, BATCH_JSON);
+	add(&w, set, make_line("x"));
+	assert_int_equal(batcher__tick(w.b, UINT64_MAX), UINT64_MAX);
+	assert_int_equal(w.n, 0);
+	teardown(&w);
+}
+
+/* Parked lines and half lines come late with old positions. */
+static void test_positions(void **state _unused_)
+{
+	static const uint64_t positions[] = {500, 400, 900, 450};
+	_label_set_ struct label_set *set = make_set("web", "stdout", NULL);
+	struct line line = make_line("x");
+	struct world w;
+
+	setup(&w, BATCH_LOKI);
+	for (size_t i = 0; i < ARRAY_SIZE(positions); i++) {
+		line.ring_pos = positions[i];
+		add(&w, set, line);
+	}
+	assert_int_equal(batcher__oldest(w.b), 400);
+	batcher__seal(w.b);
+	assert_int_equal(batcher__oldest(w.b), UINT64_MAX);
+	assert_int_equal(w.sealed[0]->oldest_pos, 400);
+	assert_int_equal(w.sealed[0]->end_pos, 901);
+	line.ring_pos = 0;
+	add(&w, set, line);
+	assert_int_equal(batcher__oldest(w.b), 0);
+	batcher__seal(w.b);
+	assert_int_equal(w.sealed[1]->oldest_pos, 0);
+	assert_int_equal(w.sealed[1]->end_pos, 1);
+	line.ring_pos = UINT64_MAX; /* needs nothing of the ring */
+	add(&w, set, line);
+	assert_int_equal(batcher__oldest(w.b), UINT64_MAX);
+	batcher__seal(w.b);
+	assert_int_equal(w.sealed[2]->oldest_pos, UINT64_MAX);
+	assert_int_equal(w.sealed[2]->end_pos, 0);
+	teardown(&w);
+}
+
+/* The batcher's own references hold what it keeps, and end with it. */
+static void test_references(void **state _unused_)
+{
+	struct label_set *set = make_set("web", "stdout", "0123");
+	struct world w;
+
+	setup(&w, BATCH_JSON);
+	add(&w, set, make_line("x"));
+	assert_int_equal(set->refs, 2);
+	add(&w, set, make_line("y"));
+	assert_int_equal(set->refs, 2);
+	label_set__unref(set);
+	batcher__seal(w.b);
+	assert_int_equal(w.n, 1);
+	teardown(&w);
+}
+
+/* What has no lines any more is let go after some batches. */
+static void test_unused_streams_go(void **state _unused_)
+{
+	_label_set_ struct label_set *gone = make_set("gone", "stdout", "0123");
+	_label_set_ struct label_set *here = make_set("here", "stdout", "4567");
+	struct world w;
+
+	setup(&w, BATCH_LOKI);
+	add(&w, gone, make_line("x"));
+	for (int i = 0; i < 200; i++) {
+		add(&w, here, make_line("x"));
+		batcher__seal(w.b);
+	}
+	assert_int_equal(gone->refs, 1);
+	assert_int_equal(here->refs, 2);
+	add(&w, gone, make_line("again"));
+	assert_int_equal(gone->refs, 2);
+	teardown(&w);
+}
+
+static void test_many_streams(void **state _unused_)
+{
+	enum { N = 1000 };
+	static struct label_set *sets[N];
+	char name[32], text[64];
+	struct world w;
+	size_t at = 0;
+
+	for (int i = 0; i < N; i++) {
+		snprintf(name, sizeof(name), "c%d", i);
+		sets[i] = make_set(name, "stdout", NULL);
+	}
+	setup_opts(&w, (struct batch_opts){.encoding = BATCH_TEXT, .max_bytes = 1 << 20});
+	for (int round = 0; round < 3; round++)
+		for (int i = 0; i < N; i++)
+			add(&w, sets[i], make_line("x"));
+	batcher__seal(w.b);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < N; i++) {
+			snprintf(text, sizeof(text), "c%d stdout | x\n", i);
+			assert_memory_equal(w.sealed[0]->payload.data + at, text, strlen(text));
+			at += strlen(text);
+		}
+	}
+	assert_int_equal(at, w.sealed[0]->payload.len);
+	teardown(&w);
+	for (int i = 0; i < N; i++) {
+		assert_int_equal(sets[i]->refs, 1);
+		label_set__unref(sets[i]);
+	}
+}
+
+static void test_free_with_an_open_batch(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", NULL);
+	struct world w;
+
+	for (int encoding = BATCH_LOKI; encoding <= BATCH_RAW; encoding++) {
+		setup(&w, (enum batch_encoding)encoding);
+		add(&w, set, make_line("x"));
+		teardown(&w);
+		assert_int_equal(w.n, 0);
+	}
+	batcher__free(NULL);
+	batch__free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing_open),
+		cmocka_unit_test(test_seal_when_asked),
+		cmocka_unit_test(test_seal_by_size),
+		cmocka_unit_test(test_default_sizes),
+		cmocka_unit_test(test_seal_by_age),
+		cmocka_unit_test(test_default_ages),
+		cmocka_unit_test(test_positions),
+		cmocka_unit_test(test_references),
+		cmocka_unit_test(test_unused_streams_go),
+		cmocka_unit_test(test_many_streams),
+		cmocka_unit_test(test_free_with_an_open_batch),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

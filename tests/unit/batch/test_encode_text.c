@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "batch_world.h"
+
+/* Lets an allocation fail: over a mebibyte there is no memory. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1:max_allocation_size_mb=1";
+}
+
+#define TS "2026-11-21T04:40:08.125461044Z"
+#define ID "6c4c4f0e"
+
+static void assert_encoded(struct batch_opts opts, struct label_set *set, struct line line,
+			   const char *text)
+{
+	struct world w;
+
+	setup_opts(&w, opts);
+	add(&w, set, line);
+	batcher__seal(w.b);
+	assert_int_equal(w.n, 1);
+	assert_payload(w.sealed[0], text);
+	teardown(&w);
+}
+
+static const struct batch_opts json = {.encoding = BATCH_JSON};
+
+static void test_json(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", ID);
+
+	assert_encoded(json, set, make_line("GET /"),
+		       "{\"ts\":\"" TS "\",\"stream\":\"stdout\",\"line\":\"GET /\","
+		       "\"labels\":{\"container\":\"web\",\"stream\":\"stdout\"},"
+		       "\"metadata\":{\"container_id\":\"" ID
+		       "\",\"pid\":\"71\",\"comm\":\"nginx\"}}\n");
+}
+
+static void test_json_streams(void **state _unused_)
+{
+	_label_set_ struct label_set *set = label_set__new();
+	struct line line = make_line("");
+
+	assert_int_equal(label_set__seal(set), 0);
+	line.pid = 0;
+	line.comm[0] = '\0';
+	line.stream = LINE_STDERR;
+	assert_encoded(json, set, line,
+		       "{\"ts\":\"" TS "\",\"stream\":\"stderr\",\"line\":\"\",\"labels\":{},"
+		       "\"metadata\":{}}\n");
+	line.stream = LINE_TTY;
+	line.pid = 4000000000;
+	assert_encoded(json, set, line,
+		       "{\"ts\":\"" TS "\",\"stream\":\"stdout\",\"line\":\"\",\"labels\":{},"
+		       "\"metadata\":{\"pid\":\"4000000000\"}}\n");
+}
+
+static void test_json_bytes(void **state _unused_)
+{
+	_label_set_ struct label_set *set = label_set__new();
+	struct line line = make_line("");
+
+	assert_int_equal(label_set__seal(set), 0);
+	line.pid = 0;
+	line.comm[0] = '\0';
+	line.bytes = "\"\\\t\0\33\xc3\xa4";
+	line.len = 7;
+	assert_encoded(json, set, line,
+		       "{\"ts\":\"" TS "\",\"stream\":\"stdout\","
+		       "\"line\":\"\\\"\\\\\\t\\u0000\\u001b\xc3\xa4\",\"labels\":{},"
+		       "\"metadata\":{}}\n");
+	line.bytes = "\"quoted\" and \xff";
+	line.len = 14;
+	assert_encoded(json, set, line,
+		       "{\"ts\":\"" TS "\",\"stream\":\"stdout\","
+		       "\"line_base64\":\"InF1b3RlZCIgYW5kIP8=\",\"labels\":{},\"metadata\":{}}\n");
+}
+
+static void test_json_marks(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", ID);
+	_label_set_ struct label_set *bare = label_set__new();
+	struct line line = make_line("x");
+
+	assert_int_equal(label_set__seal(bare), 0);
+	line.truncated = true;
+	assert_encoded(json, set, line,
+		       "{\"ts\":\"" TS "\",\"stream\":\"stdout\",\"line\":\"x\","
+		       "\"labels\":{\"container\":\"web\",\"stream\":\"stdout\"},"
+		       "\"metadata\":{\"container_id\":\"" ID
+		       "\",\"pid\":\"71\",\"comm\":\"nginx\",\"truncated\":\"true\"}}\n");
+	line.truncated = false;
+	line.pid = 0;
+	line.comm[0] = '\0';
+	line.gap = "ring_full";
+	assert_encoded(json, bare, line,
+		       "{\"ts\":\"" TS "\",\"stream\":\"stdout\",\"line\":\"x\",\"labels\":{},"
+		       "\"metadata\":{\"notail_gap\":\"ring_full\"}}\n");
+}
+
+static void test_json_values_are_escaped(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("a\"b", "std\nout", "\\");
+	struct line line = make_line("");
+
+	memcpy(line.comm, "\"\xff\x01", 4);
+	assert_encoded(json, set, line,
+		       "{\"ts\":\"" TS "\",\"stream\":\"stdout\",\"line\":\"\","
+		       "\"labels\":{\"container\":\"a\\\"b\",\"stream\":\"std\\nout\"},"
+		       "\"metadata\":{\"container_id\":\"\\\\\",\"pid\":\"71\","
+		       "\"comm\":\"\\\"?\\u0001\"}}\n");
+}
+
+/* What is kept of a stream must follow its writer. */
+static void test_json_writers_change(void **state _unused_)
+{
+	static const struct {
+		uint32_t pid;
+		const char *comm, *shown;
+	} writers[] = {
+		{71, "nginx", "\"pid\":\"71\",\"comm\":\"nginx\""},
+		{71, "nginx", "\"pid\":\"71\",\"comm\":\"nginx\""},
+		{72, "nginx", "\"pid\":\"72\",\"comm\":\"nginx\""},
+		{72, "sh", "\"pid\":\"72\",\"comm\":\"sh\""},
+		{0, "", ""},
+		{0, "sh", "\"comm\":\"sh\""},
+		{72, "", "\"pid\":\"72\""},
+		{71, "nginx", "\"pid\":\"71\",\"comm\":\"nginx\""},
+	};
+	_label_set_ struct label_set *set = label_set__new();
+	_buf_ struct buf expected = {0};
+	struct world w;
+
+	assert_int_equal(label_set__seal(set), 0);
+	setup(&w, BATCH_JSON);
+	for (size_t i = 0; i < ARRAY_SIZE(writers); i++) {
+		struct line line = make_line("x");
+
+		line.pid = writers[i].pid;
+		memset(line.comm, 0, sizeof(line.comm));
+		memcpy(line.comm, writers[i].comm, strlen(writers[i].comm));
+		add(&w, set, line);
+		buf__printf(&expected,
+			    "{\"ts\":\"" TS "\",\"stream\":\"stdout\",\"line\":\"x\","
+			    "\"labels\":{},\"metadata\":{%s}}\n",
+			    writers[i].shown);
+	}
+	batcher__seal(w.b);
+	buf__append(&expected, "", 1);
+	assert_payload(w.sealed[0], expected.data);
+	teardown(&w);
+}
+
+static void test_times_follow_the_line(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", NULL);
+	struct line line = make_line("x");
+	struct world w;
+
+	setup_opts(&w, (struct batch_opts){.encoding = BATCH_RAW, .times = true});
+	add(&w, set, line);
+	line.time_ns++;
+	add(&w, set, line);
+	line.time_ns += NS_PER_SEC;
+	add(&w, set, line);
+	w.anchor.offset_ns += 3600 * (int64_t)NS_PER_SEC; /* the clock stepped */
+	add(&w, set, line);
+	batcher__seal(w.b);
+	assert_payload(w.sealed[0], TS " x\n"
+				       "2026-11-21T04:40:08.125461045Z x\n"
+				       "2026-11-21T04:40:09.125461045Z x\n"
+				       "2026-11-21T05:40:09.125461045Z x\n");
+	teardown(&w);
+}
+
+static void test_text(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web-1", "stderr", ID);
+	struct line line = make_line("\33[1mbold\xff");
+
+	line.stream = LINE_STDERR;
+	assert_encoded((struct batch_opts){.encoding = BATCH_TEXT}, set, line,
+		       "web-1 stderr | \33[1mbold\xff\n");
+	line.stream = LINE_TTY;
+	assert_encoded((struct batch_opts){.encoding = BATCH_TEXT, .times = true}, set, line,
+		       TS " web-1 stdout | \33[1mbold\xff\n");
+}
+
+static void test_text_names_cannot_reach_the_terminal(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("a\33[2J\n\x7f", "stdout", NULL);
+	_label_set_ struct label_set *nameless = label_set__new();
+
+	assert_encoded((struct batch_opts){.encoding = BATCH_TEXT}, set, make_line("x"),
+		       "a?[2J?? stdout | x\n");
+	assert_int_equal(label_set__seal(nameless), 0);
+	assert_encoded((struct batch_opts){.encoding = BATCH_TEXT}, nameless, make_line("x"),
+		       " stdout | x\n");
+	assert_encoded((struct batch_opts){.encoding = BATCH_LOGFMT}, nameless, make_line("x"),
+		       "ts=" TS " stream=stdout container=\"\" line=\"x\"\n");
+}
+
+/* Without its color sequences; checks that there are two. */
+static void strip(const struct batch *b, char *out)
+{
+	size_t sequences = 0;
+
+	for (size_t i = 0; i < b->payload.len; i++) {
+		if (b->payload.data[i] != '\33') {
+			*out++ = b->payload.data[i];
+			continue;
+		}
+		sequences++;
+		while (b->payload.data[i] != 'm')
+			i++;
+	}
+	*out = '\0';
+	assert_int_equal(sequences, 2 * b->lines);
+}
+
+static void test_text_in_color_is_aligned(void **state _unused_)
+{
+	_label_set_ struct label_set *narrow = make_set("db", "stdout", NULL);
+	_label_set_ struct label_set *wide = make_set("f\xc3\xbcnf5", "stdout", NULL);
+	struct line line = make_line("x");
+	char text[500];
+	struct world w;
+
+	setup_opts(&w, (struct batch_opts){.encoding = BATCH_TEXT, .color = true});
+	add(&w, narrow, line);
+	add(&w, wide, line);
+	add(&w, narrow, line);
+	line.stream = LINE_STDERR;
+	add(&w, wide, line);
+	batcher__seal(w.b);
+	strip(w.sealed[0], text);
+	assert_string_equal(text, "db stdout | x\n"
+				  "f\xc3\xbcnf5 stdout | x\n"
+				  "db    stdout | x\n"
+				  "f\xc3\xbcnf5 stderr | x\n");
+	assert_memory_equal(w.sealed[0]->payload.data, "\33[", 2);
+	teardown(&w);
+}
+
+static void test_logfmt(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", ID);
+	_label_set_ struct label_set *odd = make_set("a b=\"c\"", "stdout", NULL);
+	struct line line = make_line("say \"hi\"\\\t=");
+
+	assert_encoded((struct batch_opts){.encoding = BATCH_LOGFMT}, set, line,
+		       "ts=" TS " stream=stdout container=web line=\"say \\\"hi\\\"\\\\\\t=\"\n");
+	line = make_line("");
+	line.truncated = true;
+	line.stream = LINE_STDERR;
+	assert_encoded((struct batch_opts){.encoding = BATCH_LOGFMT}, odd, line,
+		       "ts=" TS " stream=stderr container=\"a b=\\\"c\\\"\" truncated=true "
+		       "line=\"\"\n");
+	line.truncated = false;
+	line.gap = "ring_full";
+	assert_encoded((struct batch_opts){.encoding = BATCH_LOGFMT}, set, line,
+		       "ts=" TS " stream=stderr container=web notail_gap=ring_full line=\"\"\n");
+}
+
+static void test_raw_is_the_bytes(void **state _unused_)
+{
+	static const char bytes[] = "a\0\xff\r\33[1m\"";
+	_label_set_ struct label_set *set = make_set("web", "stdout", ID);
+	struct line line = make_line("");
+	struct world w;
+
+	line.bytes = bytes;
+	line.len = sizeof(bytes) - 1;
+	setup(&w, BATCH_RAW);
+	add(&w, set, line);
+	batcher__seal(w.b);
+	assert_int_equal(w.sealed[0]->payload.len, sizeof(bytes));
+	assert_memory_equal(w.sealed[0]->payload.data, bytes, sizeof(bytes) - 1);
+	assert_int_equal(w.sealed[0]->payload.data[sizeof(bytes) - 1], '\n');
+	teardown(&w);
+}
+
+/* A line that there is no memory for is not in the batch; the ones before and after it are. */
+static void test_no_memory(void **state _unused_)
+{
+	static char big[400000];
+	_label_set_ struct label_set *set = make_set("web", "stdout", NULL);
+	struct line line = make_line("a");
+	void *probe = malloc(2 << 20);
+	struct world w;
+
+	free(probe);
+	if (probe) {
+		print_message("SKIP no_memory: only with AddressSanitizer an allocation can be "
+			      "refused\n");
+		skip();
+	}
+	memset(big, 1, sizeof(big)); /* six times as long when escaped */
+	setup(&w, BATCH_LOGFMT);
+	line.bytes = big;
+	line.len = sizeof(big);
+	assert_int_equal(batcher__add(w.b, set, &line), -ENOMEM);
+	assert_int_equal(batcher__oldest(w.b), UINT64_MAX);
+	batcher__seal(w.b);
+	assert_int_equal(w.n, 0);
+	add(&w, set, make_line("a"));
+	assert_int_equal(batcher__add(w.b, set, &line), -ENOMEM);
+	add(&w, set, make_line("b"));
+	batcher__seal(w.b);
+	assert_int_equal(w.n, 1);
+	assert_int_equal(w.sealed[0]->lines, 2);
+	assert_payload(w.sealed[0], "ts=" TS " stream=stdout container=web line=\"a\"\n"
+				    "ts=" TS " stream=stdout container=web line=\"b\"\n");
+	teardown(&w);
+}
+
+static void test_unknown_encoding(void **state _unused_)
+{
+	struct batch_opts opts = {.encoding = (enum batch_encoding)99};
+	struct batcher *b = NULL;
+
+	assert_int_equal(batcher__new(&b, &opts, on_sealed, NULL), -EINVAL);
+	assert_null(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_json_streams),
+		cmocka_unit_test(test_json_bytes),
+		cmocka_unit_test(test_json_marks),
+		cmocka_unit_test(test_json_values_are_escaped),
+		cmocka_unit_test(test_json_writers_change),
+		cmocka_unit_test(test_times_follow_the_line),
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_text_names_cannot_reach_the_terminal),
+		cmocka_unit_test(test_text_in_color_is_aligned),
+		cmocka_unit_test(test_logfmt),
+		cmocka_unit_test(test_raw_is_the_bytes),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_unknown_encoding),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

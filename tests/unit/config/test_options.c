@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "config/options.h"
+
+#define MAX_ARGS 32
+
+/* What goes to `fd` lands in a file between these two. */
+static FILE *catch_begin(int fd, int *ret_saved)
+{
+	FILE *file = tmpfile();
+
+	assert_non_null(file);
+	fflush(NULL);
+	*ret_saved = dup(fd);
+	dup2(fileno(file), fd);
+	return file;
+}
+
+static void catch_end(int fd, int saved, FILE *file, char *text, size_t size)
+{
+	ssize_t n;
+
+	fflush(NULL);
+	dup2(saved, fd);
+	close(saved);
+	n = pread(fileno(file), text, size - 1, 0);
+	text[n > 0 ? n : 0] = 0;
+	fclose(file);
+}
+
+static char err_text[4096];
+
+/* The words of `line`, split at blanks; the options point into them. */
+static int parse(struct options *o, const char *line)
+{
+	static char words[512];
+	static char *argv[MAX_ARGS];
+	int argc = 0, saved, ret;
+	FILE *file;
+
+	snprintf(words, sizeof(words), "notail %s", line);
+	for (char *p = strtok(words, " "); p; p = strtok(NULL, " "))
+		argv[argc++] = p;
+	argv[argc] = NULL;
+	file = catch_begin(STDERR_FILENO, &saved);
+	ret = options__parse(o, argc, argv);
+	catch_end(STDERR_FILENO, saved, file, err_text, sizeof(err_text));
+	return ret;
+}
+
+static void assert_parses(struct options *o, const char *line)
+{
+	if (parse(o, line))
+		fail_msg("refused: %s: %s", line, err_text);
+	assert_string_equal(err_text, "");
+}
+
+static void test_defaults(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_parses(&o, "--stdout");
+	assert_int_equal(o.action, ACTION_RUN);
+	assert_true(o.to_stdout);
+	assert_int_equal(o.format, BATCH_TEXT);
+	assert_int_equal(o.log_level, LOG_INFO);
+	assert_int_equal(o.tap, TAP_AUTO);
+	assert_int_equal(o.hooks, HOOKS_AUTO);
+	assert_null(o.loki_url);
+	assert_null(o.command);
+	assert_null(o.docker_host);
+	assert_null(o.host);
+	assert_int_equal(o.pid, 0);
+	assert_int_equal(o.ring_bytes + o.max_line_size + o.batch_bytes + o.batch_wait_ns, 0);
+	assert_false(o.times || o.stats || o.no_docker);
+	options__free(&o);
+	options__free(&o);
+	options__free(NULL);
+}
+
+static void test_everything(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_parses(&o, "run --loki https://u:p@loki:3100 --tenant a --host h --stats -t "
+			  "--docker tcp://10.0.0.1:2375 --log-level debug --tap write");
+	assert_string_equal(o.loki_url, "https://u:p@loki:3100");
+	assert_string_equal(o.tenant, "a");
+	assert_string_equal(o.host, "h");
+	assert_string_equal(o.docker_host, "tcp://10.0.0.1:2375");
+	assert_int_equal(o.log_level, LOG_DEBUG);
+	assert_int_equal(o.tap, TAP_WRITE);
+	assert_true(o.stats && o.times && !o.to_stdout);
+	options__free(&o);
+
+	assert_parses(&o, "--stdout=raw --container web* --container=db --label a=b=c --label d= "
+			  "--stream stdout --stream stderr --pid 12 --no-docker --hooks multi");
+	assert_int_equal(o.n_containers, 2);
+	assert_string_equal(o.containers[0], "web*");
+	assert_string_equal(o.containers[1], "db");
+	assert_int_equal(o.n_labels, 2);
+	assert_string_equal(o.labels[0], "a=b=c");
+	assert_string_equal(o.labels[1], "d=");
+	assert_int_equal(o.n_streams, 2);
+	assert_string_equal(o.streams[1], "stderr");
+	assert_int_equal(o.pid, 12);
+	assert_int_equal(o.hooks, HOOKS_MULTI);
+	assert_int_equal(o.format, BATCH_RAW);
+	assert_true(o.no_docker);
+	options__free(&o);
+}
+
+static void test_formats(void **state)
+{
+	static const struct {
+		const char *line;
+		enum batch_encoding format;
+	} cases[] = {
+		{"--stdout=text", BATCH_TEXT},
+		{"--stdout=json", BATCH_JSON},
+		{"--stdout=logfmt", BATCH_LOGFMT},
+		{"--stdout=raw", BATCH_RAW},
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_parses(&o, cases[i].line);
+		assert_int_equal(o.format, cases[i].format);
+		options__free(&o);
+	}
+}
+
+static void test_sizes_and_times(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_parses(&o, "--stdout --ring-size 64MiB --max-line-size 100 --batchsize 512k "
+			  "--batchwait 500ms");
+	assert_int_equal(o.ring_bytes, 64 << 20);
+	assert_int_equal(o.max_line_size, 100);
+	assert_int_equal(o.batch_bytes, 512 << 10);
+	assert_int_equal(o.batch_wait_ns, 500 * NS_PER_MS);
+	options__free(&o);
+	assert_parses(&o, "--stdout --ring-size 1G --max-line-size 2K --batchsize 3M "
+			  "--batchwait 2m");
+	assert_int_equal(o.ring_bytes, 1 << 30);
+	assert_int_equal(o.max_line_size, 2 << 10);
+	assert_int_equal(o.batch_bytes, 3 << 20);
+	assert_int_equal(o.batch_wait_ns, 120 * NS_PER_SEC);
+	options__free(&o);
+	assert_parses(&o, "--stdout --ring-size 1048576 --max-line-size 1KiB --batchwait 1s");
+	assert_int_equal(o.ring_bytes, 1 << 20);
+	assert_int_equal(o.batch_wait_ns, NS_PER_SEC);
+	options__free(&o);
+}
+
+static void test_command(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_parses(&o, "--stdout -- sh --help -- --loki");
+	assert_string_equal(o.command[0], "sh");
+	assert_string_equal(o.command[1], "--help");
+	assert_string_equal(o.command[2], "--");
+	assert_string_equal(o.command[3], "--loki");
+	assert_null(o.command[4]);
+	assert_null(o.loki_url);
+	options__free(&o);
+	/* Words of notail's own mean nothing there. */
+	assert_parses(&o, "--stdout -- probe");
+	assert_int_equal(o.action, ACTION_RUN);
+	assert_string_equal(o.command[0], "probe");
+	options__free(&o);
+}
+
+static void test_actions(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_parses(&o, "probe");
+	assert_int_equal(o.action, ACTION_PROBE);
+	options__free(&o);
+	assert_parses(&o, "version");
+	assert_int_equal(o.action, ACTION_VERSION);
+	options__free(&o);
+	assert_parses(&o, "--version");
+	assert_int_equal(o.action, ACTION_VERSION);
+	options__free(&o);
+}
+
+static const struct {
+	const char *line;
+	const char *says; /* behind "notail: " */
+} refused[] = {
+	{"", "nothing to do; try `notail --stdout'"},
+	{"--stats", "nothing to do"},
+	{"run", "nowhere to send the lines: add --stdout, or --loki URL"},
+	{"-- ls", "nowhere to send the lines"},
+	{"--pid 1", "nowhere to send the lines"},
+	{"--stdout=xml", "--stdout=xml: unknown format, expected text, json, logfmt or raw"},
+	{"--stdout json", "json: unknown command"},
+	{"foo -- bar", "foo: unknown command"},
+	{"run probe", "probe: unexpected after run"},
+	{"--stdout --foo", "--foo: unknown option"},
+	{"--stdout --foo=1", "--foo: unknown option"},
+	{"--stdout -x", "-x: unknown option"},
+	{"--loki", "--loki: needs a value"},
+	{"--stats=1", "--stats: takes no value"},
+	{"--stdout --", "--: no command behind it"},
+	{"--loki loki:3100", "--loki=loki:3100: it does not begin with http:// or https://"},
+	{"--loki http://:3100", "--loki=http://:3100: "},
+	{"--loki ftp://u:secret@h", "--loki: it does not begin"},
+	{"--stdout --tenant a", "--tenant needs --loki URL"},
+	{"--loki http://h --tenant=", "--tenant: expected a name"},
+	{"--stdout --host=a\nb", "--host: expected a name"},
+	{"--stdout --container=", "--container: expected a name"},
+	{"--stdout --label a", "--label=a: expected NAME=VALUE"},
+	{"--stdout --label =a", "--label==a: expected NAME=VALUE"},
+	{"--stdout --stream tty", "--stream=tty: expected stdout or stderr"},
+	{"--stdout --pid 0", "--pid=0: "},
+	{"--stdout --pid -1", "--pid=-1: "},
+	{"--stdout --pid 12x", "--pid=12x: "},
+	{"--stdout --pid 99999999999", "--pid=99999999999: "},
+	{"--stdout --pid 1 -- ls", "--pid and -- ls exclude each other"},
+	{"run --stdout -- ls", "run captures containers"},
+	{"--stdout --docker /var/run/docker.sock", "--docker=/var/run/docker.sock: expected"},
+	{"--stdout --docker unix://a", "--docker=unix://a: expected"},
+	{"--stdout --docker unix:///", "--docker=unix:///: expected"},
+	{"--stdout --docker tcp://h", "--docker=tcp://h: expected"},
+	{"--stdout --docker tcp://:1", "--docker=tcp://:1: expected"},
+	{"--stdout --docker tcp://h:65536", "--docker=tcp://h:65536: expected"},
+	{"--stdout --docker tcp://h:1 --no-docker", "--docker and --no-docker exclude each other"},
+	{"--stdout --tap x", "--tap=x: unknown mode, expected auto, read or write"},
+	{"--stdout --hooks x", "--hooks=x: unknown set, expected auto, fexit, multi or syscall"},
+	{"--stdout --log-level x", "--log-level=x: unknown level, expected error, warn, info or"},
+	{"--stdout --ring-size 3M", "--ring-size=3M: expected a power of two from 1MiB to 1GiB"},
+	{"--stdout --ring-size 512k", "--ring-size=512k: out of range, expected a power of two"},
+	{"--stdout --ring-size 2G", "--ring-size=2G: out of range"},
+	{"--stdout --ring-size 17179869185G", "--ring-size=17179869185G: out of range"},
+	{"--stdout --ring-size 99999999999999999999", "--ring-size=99999999999999999999: out of"},
+	{"--stdout --ring-size 1MB", "--ring-size=1MB: no size"},
+	{"--stdout --ring-size -1", "--ring-size=-1: no size"},
+	{"--stdout --batchsize=", "--batchsize=: no size"},
+	{"--stdout --batchsize 0", "--batchsize=0: out of range"},
+	{"--stdout --max-line-size 15", "--max-line-size=15: out of range"},
+	{"--stdout --batchwait 5", "--batchwait=5: no time, expected one like 500ms or 1s"},
+	{"--stdout --batchwait 0s", "--batchwait=0s: out of range"},
+	{"--stdout --batchwait 6m", "--batchwait=6m: out of range"},
+};
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		struct options o = {.pid = 77};
+
+		if (parse(&o, refused[i].line) != -EINVAL)
+			fail_msg("not refused: %s", refused[i].line);
+		if (strncmp(err_text, "notail: ", 8) ||
+		    strncmp(err_text + 8, refused[i].says, strlen(refused[i].says)))
+			fail_msg("%s: says: %s", refused[i].line, err_text);
+		/* One line, and nothing written to the caller's struct. */
+		assert_ptr_equal(strchr(err_text, '\n'), err_text + strlen(err_text) - 1);
+		assert_int_equal(o.pid, 77);
+		assert_null(strstr(err_text, "secret"));
+	}
+}
+
+static void test_help(void **state)
+{
+	static const char *const wanted[] = {
+		"--stdout[=FORMAT]", "--container=NAME", "--loki=URL", "--batchwait=TIME",
+		"Examples:",	     "-- CMD",		 "probe",      "Exit status",
+	};
+	char text[8192];
+	struct options o;
+	int saved, ret;
+	FILE *file = catch_begin(STDOUT_FILENO, &saved);
+
+	(void)state;
+	ret = parse(&o, "--help");
+	catch_end(STDOUT_FILENO, saved, file, text, sizeof(text));
+	assert_int_equal(ret, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		assert_non_null(strstr(text, wanted[i]));
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		assert_in_range(strlen(line), 0, 80);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults), cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_formats),	 cmocka_unit_test(test_sizes_and_times),
+		cmocka_unit_test(test_command),	 cmocka_unit_test(test_actions),
+		cmocka_unit_test(test_refusals), cmocka_unit_test(test_help),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an engine answered, what it may answer, and what it must not. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "containers/data.h"
+#include "containers/docker_json.h"
+
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+struct listed {
+	struct meta *metas[8];
+	size_t n;
+};
+
+static void collect(void *ctx, struct meta *m)
+{
+	struct listed *l = ctx;
+
+	assert_in_range(l->n, 0, 7);
+	l->metas[l->n++] = m;
+}
+
+static int list(const char *text, struct listed *ret)
+{
+	return docker_json__list(text, strlen(text), collect, ret);
+}
+
+static void listed__free(struct listed *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		meta__unref(l->metas[i]);
+}
+
+static int inspect(const char *text, struct meta **ret)
+{
+	return docker_json__inspect(text, strlen(text), ret);
+}
+
+static int event(const char *text, enum docker_event_action *ret_action, char **ret_id,
+		 struct meta **ret)
+{
+	return docker_json__event(text, strlen(text), ret_action, ret_id, ret);
+}
+
+static void check_web(const struct meta *m, bool all_labels)
+{
+	assert_string_equal(m->engine, "docker");
+	assert_string_equal(m->id, WEB_ID);
+	assert_string_equal(m->name, "shop_web_1");
+	assert_string_equal(m->image, "busybox:1.36");
+	assert_null(m->cgroup_path);
+	assert_null(m->pod_uid);
+	assert_int_equal(m->refs, 1);
+	assert_int_equal(m->n_labels, all_labels ? 7 : 6);
+	assert_string_equal(meta__label(m, "com.docker.compose.project"), "shop");
+	assert_string_equal(meta__label(m, "com.docker.compose.service"), "web");
+	assert_string_equal(meta__label(m, "com.docker.compose.container-number"), "1");
+	assert_string_equal(meta__label(m, "note"), "grüße\nsecond line");
+	assert_string_equal(meta__label(m, "vendor"), "A \"quoted\" one");
+	if (all_labels)
+		assert_string_equal(meta__label(m, "name"), "busy");
+	else
+		assert_null(meta__label(m, "name"));
+}
+
+static void recorded_version(void **state _unused_)
+{
+	_free_ char *version = NULL;
+	size_t len;
+	_free_ char *data = data__read("version.json", &len);
+
+	assert_int_equal(docker_json__version(data, len, &version), 0);
+	assert_string_equal(version, "1.41");
+}
+
+static void recorded_inspect(void **state _unused_)
+{
+	_meta_ struct meta *m = NULL;
+	size_t len;
+	_free_ char *data = data__read("inspect.json", &len);
+
+	assert_int_equal(docker_json__inspect(data, len, &m), 0);
+	check_web(m, true);
+}
+
+static void recorded_list(void **state _unused_)
+{
+	struct listed l = {0};
+	size_t len;
+	_free_ char *data = data__read("list.json", &len);
+
+	assert_int_equal(docker_json__list(data, len, collect, &l), 0);
+	assert_int_equal(l.n, 3);
+	assert_string_equal(l.metas[0]->name, "sweet_sinoussi");
+	assert_string_equal(l.metas[1]->name, "terminal");
+	check_web(l.metas[2], true);
+	listed__free(&l);
+}
+
+static void recorded_events(void **state _unused_)
+{
+	static const struct {
+		enum docker_event_action action;
+		const char *id;
+		const char *name;
+	} expected[] = {
+		{DOCKER_EVENT_CREATE, WEB_ID, "shop_web_1"},
+		{DOCKER_EVENT_START, WEB_ID, "shop_web_1"},
+		{DOCKER_EVENT_CREATE, TERMINAL_ID, "term"},
+		{DOCKER_EVENT_START, TERMINAL_ID, "term"},
+		{DOCKER_EVENT_CREATE, BRIEF_ID, "brief"},
+		{DOCKER_EVENT_START, BRIEF_ID, "brief"},
+		{DOCKER_EVENT_DESTROY, BRIEF_ID, NULL},
+		{DOCKER_EVENT_RENAME, TERMINAL_ID, "terminal"},
+		{DOCKER_EVENT_CREATE, CREATED_ID, "sweet_sinoussi"},
+		{DOCKER_EVENT_DESTROY, TERMINAL_ID, NULL},
+		{DOCKER_EVENT_DESTROY, WEB_ID, NULL},
+	};
+	size_t len;
+	_free_ char *data = data__read("events.jsonl", &len);
+	char *line = data, *saved;
+
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		enum docker_event_action action;
+		_free_ char *id = NULL;
+		_meta_ struct meta *m = NULL;
+
+		line = strtok_r(i ? NULL : data, "\n", &saved);
+		assert_non_null(line);
+		assert_int_equal(event(line, &action, &id, &m), 0);
+		assert_int_equal(action, expected[i].action);
+		assert_string_equal(id, expected[i].id);
+		assert_int_equal(!m, !expected[i].name);
+		if (!m)
+			continue;
+		assert_string_equal(m->id, expected[i].id);
+		assert_string_equal(m->name, expected[i].name);
+		/* What the event says of itself is no label. */
+		assert_null(meta__label(m, "image"));
+		assert_null(meta__label(m, "oldName"));
+		if (i < 2)
+			check_web(m, false);
+	}
+}
+
+/* Each answer cut at every byte is refused, and nothing of it handed on. */
+static void cut_answers(void **state _unused_)
+{
+	size_t len;
+	_free_ char *data = data__read("list.json", &len);
+	struct listed l = {0};
+
+	while (len && data[len - 1] == '\n')
+		len--;
+	for (size_t cut = 0; cut < len; cut += 7)
+		assert_int_equal(docker_json__list(data, cut, collect, &l), -EBADMSG);
+	assert_int_equal(l.n, 0);
+}
+
+static void versions_that_are_none(void **state _unused_)
+{
+	static const char *const texts[] = {
+		"",
+		"null",
+		"[]",
+		"\"1.41\"",
+		"{}",
+		"{\"ApiVersion\":null}",
+		"{\"ApiVersion\":1.41}",
+		"{\"ApiVersion\":\"\"}",
+		"{\"ApiVersion\":\"1.41/../..\"}",
+		"{\"ApiVersion\":\"v1\"}",
+		"{\"ApiVersion\":\"..\"}",
+		"{\"ApiVersion\":\"1.0000000000000000\"}",
+		"{\"ApiVersion\":\"1.41\"",
+		"{\"ApiVersion\":\"1.4\\u0000\"} x",
+	};
+	char *version = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_int_equal(docker_json__version(texts[i], strlen(texts[i]), &version),
+				 -EBADMSG);
+	assert_null(version);
+}
+
+static void inspect_with_little_in_it(void **state _unused_)
+{
+	static const char *const texts[] = {
+		"{\"Id\":\"" ID "\",\"Config\":{}}",
+		"{\"Id\":\"" ID "\",\"Name\":null,\"Config\":{\"Image\":null,\"Labels\":null}}",
+		"{\"Id\":\"" ID "\",\"Name\":\"/\",\"Config\":{\"Image\":\"\",\"Labels\":{}}}",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		_meta_ struct meta *m = NULL;
+
+		assert_int_equal(inspect(texts[i], &m), 0);
+		assert_string_equal(m->id, ID);
+		assert_null(m->name);
+		assert_null(m->image);
+		assert_int_equal(m->n_labels, 0);
+	}
+}
+
+static void inspects_that_are_none(void **state _unused_)
+{
+	static const char *const texts[] = {
+		"",
+		"not json",
+		"[]",
+		"{}",
+		"{\"message\":\"No such container: x\"}",
+		"{\"Id\":\"" ID "\"}",
+		"{\"Id\":\"" ID "\",\"Config\":null}",
+		"{\"Id\":\"" ID "\",\"Config\":[]}",
+		"{\"Id\":7,\"Config\":{}}",
+		"{\"Id\":\"short\",\"Config\":{}}",
+		"{\"Id\":\"" ID "0\",\"Config\":{}}",
+		"{\"Id\":\"" ID "\\u0000\",\"Name\":{},\"Config\":{}}",
+		"{\"Id\":\"" ID "\",\"Name\":7,\"Config\":{}}",
+		"{\"Id\":\"" ID "\",\"Config\":{\"Image\":[]}}",
+		"{\"Id\":\"" ID "\",\"Config\":{\"Labels\":[]}}",
+		"{\"Id\":\"" ID "\",\"Config\":{\"Labels\":{\"a\":1}}}",
+		"{\"Id\":\"" ID "\",\"Config\":{\"Labels\":{\"a\":null}}}",
+		"{\"Id\":\"" ID "\",\"Config\":{}} {}",
+		"{\"Id\":\"" ID "\",\"Name\":\"\xff\",\"Config\":{}}",
+	};
+	struct meta *m = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_int_equal(inspect(texts[i], &m), -EBADMSG);
+	assert_null(m);
+}
+
+static void numbers_of_any_size(void **state _unused_)
+{
+	_meta_ struct meta *m = NULL;
+
+	assert_int_equal(inspect("{\"Id\":\"" ID "\",\"Config\":{},\"Memory\":18446744073709551616,"
+				 "\"Share\":1e300}",
+				 &m),
+			 0);
+}
+
+static void list_names(void **state _unused_)
+{
+	static const struct {
+		const char *names;
+		const char *name;
+	} rows[] = {
+		{"[\"/web\"]", "web"},
+		{"[\"web\"]", "web"},
+		/* A container that links to it calls it by another name. */
+		{"[\"/other/alias\",\"/web\"]", "web"},
+		{"[\"/other/alias\"]", "other/alias"},
+		{"[]", NULL},
+		{"null", NULL},
+		{"[\"\"]", NULL},
+		{"[\"/grüße\"]", "grüße"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct listed l = {0};
+		char text[256];
+
+		snprintf(text, sizeof(text), "[{\"Id\":\"" ID "\",\"Names\":%s}]", rows[i].names);
+		assert_int_equal(list(text, &l), 0);
+		assert_int_equal(l.n, 1);
+		if (rows[i].name)
+			assert_string_equal(l.metas[0]->name, rows[i].name);
+		else
+			assert_null(l.metas[0]->name);
+		listed__free(&l);
+	}
+}
+
+static void lists_that_are_none(void **state _unused_)
+{
+	static const char *const texts[] = {
+		"{}",
+		"null",
+		"[{}]",
+		"[7]",
+		"[null]",
+		"[{\"Id\":\"" ID "\"},{\"Id\":\"no\"}]",
+		"[{\"Id\":\"" ID "\",\"Names\":\"/web\"}]",
+		"[{\"Id\":\"" ID "\",\"Names\":[7]}]",
+		"[{\"Id\":\"" ID "\",\"Names\":{}}]",
+		"[{\"Id\":\"" ID "\",\"Image\":7}]",
+		"[{\"Id\":\"" ID "\",\"Labels\":\"\"}]",
+		"[{\"Id\":\"" ID "\"},",
+	};
+	struct listed l = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_int_equal(list(texts[i], &l), -EBADMSG);
+	assert_int_equal(l.n, 0);
+	assert_int_equal(list("[]", &l), 0);
+	assert_int_equal(l.n, 0);
+}
+
+static void label_with_a_nul_costs_nobody_else(void **state _unused_)
+{
+	struct listed l = {0};
+
+	assert_int_equal(list("[{\"Id\":\"" ID "\",\"Labels\":{\"a\":\"b\\u0000c\"}},"
+			      "{\"Id\":\"" WEB_ID "\"}]",
+			      &l),
+			 0);
+	assert_int_equal(l.n, 2);
+	assert_string_equal(meta__label(l.metas[0], "a"), "b");
+	listed__free(&l);
+}
+
+static void bounded(void **state _unused_)
+{
+	_buf_ struct buf text = {0};
+	_meta_ struct meta *m = NULL;
+
+	buf__append_str(&text, "{\"Id\":\"" ID "\",\"Name\":\"/");
+	/* Two bytes a character, and an odd number before: no cut falls between characters. */
+	buf__append_str(&text, "x");
+	for (int i = 0; i < 5000; i++)
+		buf__append_str(&text, "ü");
+	buf__append_str(&text, "\",\"Config\":{\"Labels\":{\"v\":\"x");
+	for (int i = 0; i < 5000; i++)
+		buf__append_str(&text, "ü");
+	buf__append_str(&text, "\",\"");
+	for (int i = 0; i < 2000; i++)
+		buf__append_str(&text, "n");
+	buf__append_str(&text, "\":\"long\"");
+	for (int i = 0; i < 1000; i++)
+		buf__printf(&text, ",\"l%d\":\"\"", i);
+	buf__append_str(&text, "}}}");
+	assert_int_equal(docker_json__inspect(text.data, text.len, &m), 0);
+	assert_int_equal(strlen(m->name), 1023);
+	assert_int_equal(strlen(meta__label(m, "v")), 8191);
+	assert_true(utf8__valid(m->name, strlen(m->name)));
+	assert_true(utf8__valid(meta__label(m, "v"), 8191));
+	assert_int_equal(m->n_labels, 512);
+	for (size_t i = 0; i < m->n_labels; i++)
+		assert_in_range(strlen(m->labels[i].name), 1, 1024);
+}
+
+static void deep(void **state _unused_)
+{
+	_buf_ struct buf text = {0};
+	struct meta *m = NULL;
+
+	for (int i = 0; i < 100000; i++)
+		buf__append_str(&text, "[");
+	assert_int_equal(docker_json__inspect(text.data, text.len, &m), -EBADMSG);
+}
+
+static void events_of_others(void **state _unused_)
+{
+	enum docker_event_action action = DOCKER_EVENT_CREATE;
+	char *id = NULL;
+	struct meta *m = NULL;
+
+	assert_int_equal(
+		event("{\"Type\":\"network\",\"Action\":\"create\",\"Actor\":7}", &action, &id, &m),
+		0);
+	assert_int_equal(action, DOCKER_EVENT_OTHER);
+	assert_null(id);
+	assert_null(m);
+	assert_int_equal(event("{\"Type\":\"container\",\"Action\":\"exec_start: sh\",\"Actor\":"
+			       "{\"ID\":\"" ID "\",\"Attributes\":null}}",
+			       &action, &id, &m),
+			 0);
+	assert_int_equal(action, DOCKER_EVENT_OTHER);
+	assert_string_equal(id, ID);
+	assert_null(m);
+	free(id);
+}
+
+static void events_that_are_none(void **state _unused_)
+{
+	static const char *const texts[] = {
+		"",
+		"{}",
+		"[]",
+		"{\"message\":\"page not found\"}",
+		"{\"Type\":\"container\"}",
+		"{\"Type\":1,\"Action\":\"create\"}",
+		"{\"Type\":\"container\",\"Action\":null}",
+		"{\"Type\":\"container\",\"Action\":\"create\"}",
+		"{\"Type\":\"container\",\"Action\":\"create\",\"Actor\":[]}",
+		"{\"Type\":\"container\",\"Action\":\"destroy\",\"Actor\":{}}",
+		"{\"Type\":\"container\",\"Action\":\"create\",\"Actor\":{\"ID\":\"x\"}}",
+		"{\"Type\":\"container\",\"Action\":\"create\",\"Actor\":{\"ID\":\"" ID "\"}}",
+		"{\"Type\":\"container\",\"Action\":\"create\",\"Actor\":{\"ID\":\"" ID
+		"\",\"Attributes\":{\"name\":1}}}",
+		"{\"Type\":\"container\",\"Action\":\"create\",\"Actor\":{\"ID\":\"" ID
+		"\",\"Attributes\":{\"name\":\"a\",\"label\":{}}}}",
+	};
+	enum docker_event_action action = DOCKER_EVENT_CREATE;
+	char *id = NULL;
+	struct meta *m = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_int_equal(event(texts[i], &action, &id, &m), -EBADMSG);
+	assert_int_equal(action, DOCKER_EVENT_CREATE);
+	assert_null(id);
+	assert_null(m);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(recorded_version),
+		cmocka_unit_test(recorded_inspect),
+		cmocka_unit_test(recorded_list),
+		cmocka_unit_test(recorded_events),
+		cmocka_unit_test(cut_answers),
+		cmocka_unit_test(versions_that_are_none),
+		cmocka_unit_test(inspect_with_little_in_it),
+		cmocka_unit_test(inspects_that_are_none),
+		cmocka_unit_test(numbers_of_any_size),
+		cmocka_unit_test(list_names),
+		cmocka_unit_test(lists_that_are_none),
+		cmocka_unit_test(label_with_a_nul_costs_nobody_else),
+		cmocka_unit_test(bounded),
+		cmocka_unit_test(deep),
+		cmocka_unit_test(events_of_others),
+		cmocka_unit_test(events_that_are_none),
+	};
+
+	return cmocka_run_group_tests_name("docker_json", tests, NULL, NULL);
+}

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which answer a cgroup gets, in every order in which path, engine and metadata may come. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/util.h"
+#include "containers/registry.h"
+
+#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define OTHER "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+#define UID "e38a4778-d966-4016-84bc-e0b7dd5090fa"
+
+static int set_up(void **state)
+{
+	return registry__new((struct registry **)state);
+}
+
+static int tear_down(void **state)
+{
+	registry__free(*state);
+	return 0;
+}
+
+static void cgroup_new(struct registry *r, uint64_t cgroup_id, const char *path)
+{
+	assert_int_equal(registry__cgroup_new(r, cgroup_id, path, strlen(path)), 0);
+}
+
+static struct meta *named(const char *id, const char *name)
+{
+	struct meta *m = meta__new();
+
+	m->engine = strdup("docker");
+	m->id = strdup(id);
+	m->name = strdup(name);
+	m->image = strdup("image");
+	assert_int_equal(meta__add_label(m, "label", "value"), 0);
+	return m;
+}
+
+static void publish(struct registry *r, const char *id, const char *name)
+{
+	assert_int_equal(registry__publish(r, named(id, name)), 0);
+}
+
+static void id_of(unsigned i, char *ret)
+{
+	snprintf(ret, 65, "%064x", i);
+}
+
+/* The name in force, or NULL; checks the answer. */
+static void expect(struct registry *r, uint64_t cgroup_id, enum registry_answer answer,
+		   const char *name)
+{
+	_meta_ struct meta *m = NULL;
+
+	assert_int_equal(registry__lookup(r, cgroup_id, &m), answer);
+	assert_non_null(m);
+	if (name)
+		assert_string_equal(m->name, name);
+	else
+		assert_null(m->name);
+}
+
+static bool readable(struct registry *r)
+{
+	struct pollfd p = {.fd = registry__wanted_fd(r), .events = POLLIN};
+
+	assert_in_range(poll(&p, 1, 0), 0, 1);
+	return p.revents & POLLIN;
+}
+
+static bool wanted(struct registry *r, const char *id)
+{
+	char next[65];
+	const char *engine;
+
+	if (!registry__next_wanted(r, next, sizeof(next), &engine))
+		return false;
+	assert_string_equal(next, id);
+	assert_non_null(engine);
+	return true;
+}
+
+static void nobody_told(void **state)
+{
+	_meta_ struct meta *m = NULL;
+
+	assert_int_equal(registry__lookup(*state, 1, &m), REGISTRY_NEVER);
+	assert_null(m->id);
+	assert_null(m->cgroup_path);
+}
+
+static void without_an_engine(void **state)
+{
+	_meta_ struct meta *m = NULL;
+
+	cgroup_new(*state, 1, "/docker/" ID);
+	assert_int_equal(registry__lookup(*state, 1, &m), REGISTRY_NEVER);
+	assert_string_equal(m->engine, "docker");
+	assert_string_equal(m->id, ID);
+	assert_string_equal(m->cgroup_path, "/docker/" ID);
+	assert_null(m->name);
+	assert_null(m->pod_uid);
+	assert_false(readable(*state));
+	assert_false(wanted(*state, ID));
+}
+
+static void path_that_no_table_knows(void **state)
+{
+	_meta_ struct meta *m = NULL;
+
+	registry__engine(*state, "docker", true);
+	cgroup_new(*state, 1, "/user.slice");
+	assert_int_equal(registry__lookup(*state, 1, &m), REGISTRY_NEVER);
+	assert_null(m->id);
+	assert_null(m->engine);
+	assert_string_equal(m->cgroup_path, "/user.slice");
+	assert_false(wanted(*state, ID));
+}
+
+static void wanted_once(void **state)
+{
+	registry__engine(*state, "docker", true);
+	assert_false(readable(*state));
+	cgroup_new(*state, 1, "/docker/" ID);
+	expect(*state, 1, REGISTRY_PENDING, NULL);
+	assert_true(readable(*state));
+	assert_true(wanted(*state, ID));
+	assert_false(readable(*state));
+	assert_false(wanted(*state, ID));
+	cgroup_new(*state, 1, "/docker/" ID);
+	cgroup_new(*state, 2, "/docker/" ID "/docker/" OTHER);
+	assert_true(wanted(*state, OTHER));
+	assert_false(wanted(*state, ID));
+	expect(*state, 1, REGISTRY_PENDING, NULL);
+}
+
+static void too_small_a_buffer_takes_nothing(void **state)
+{
+	const char *engine;
+	char id[64];
+
+	registry__engine(*state, "docker", true);
+	cgroup_new(*state, 1, "/docker/" ID);
+	assert_false(registry__next_wanted(*state, id, sizeof(id), &engine));
+	assert_true(wanted(*state, ID));
+}
+
+static void published_after_the_cgroup(void **state)
+{
+	_meta_ struct meta *m = NULL;
+
+	registry__engine(*state, "docker", true);
+	cgroup_new(*state, 1, "/docker/" ID);
+	publish(*state, ID, "web");
+	assert_false(wanted(*state, ID));
+	assert_int_equal(registry__lookup(*state, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->name, "web");
+	assert_string_equal(m->image, "image");
+	assert_string_equal(m->id, ID);
+	assert_string_equal(m->cgroup_path, "/docker/" ID);
+	assert_string_equal(meta__label(m, "label"), "value");
+}
+
+static void published_before_the_cgroup(void **state)
+{
+	registry__engine(*state, "docker", true);
+	publish(*state, ID, "web");
+	assert_true(registry__known(*state, ID));
+	assert_false(registry__known(*state, OTHER));
+	cgroup_new(*state, 1, "/docker/" ID);
+	expect(*state, 1, REGISTRY_KNOWN, "web");
+	assert_false(readable(*state));
+}
+
+static void engine_of_the_path_unless_it_leaves_it_open(void **state)
+{
+	_meta_ struct meta *kubelet = NULL, *podman = NULL;
+
+	publish(*state, ID, "one");
+	publish(*state, OTHER, "two");
+	cgroup_new(*state, 1, "/kubepods/pod" UID "/" ID);
+	cgroup_new(*state, 2, "/machine.slice/libpod-" OTHER ".scope");
+	assert_int_equal(registry__lookup(*state, 1, &kubelet), REGISTRY_KNOWN);
+	assert_string_equal(kubelet->engine, "docker");
+	assert_string_equal(kubelet->pod_uid, UID);
+	assert_int_equal(registry__lookup(*state, 2, &podman), REGISTRY_KNOWN);
+	assert_string_equal(podman->engine, "podman");
+}
+
+static void who_is_asked(void **state)
+{
+	registry__engine(*state, "docker", true);
+	cgroup_new(*state, 1, "/machine.slice/libpod-" OTHER ".scope");
+	expect(*state, 1, REGISTRY_NEVER, NULL);
+	assert_false(wanted(*state, OTHER));
+	cgroup_new(*state, 2, "/kubepods/pod" UID "/" ID);
+	expect(*state, 2, REGISTRY_PENDING, NULL);
+	assert_true(wanted(*state, ID));
+	registry__engine(*state, "containerd", true);
+	expect(*state, 1, REGISTRY_NEVER, NULL);
+}
+
+static void never(void **state)
+{
+	registry__engine(*state, "docker", true);
+	cgroup_new(*state, 1, "/docker/" ID);
+	registry__never(*state, OTHER);
+	expect(*state, 1, REGISTRY_PENDING, NULL);
+	registry__never(*state, ID);
+	expect(*state, 1, REGISTRY_NEVER, NULL);
+	assert_false(readable(*state));
+	registry__engine(*state, "docker", true);
+	expect(*state, 1, REGISTRY_NEVER, NULL);
+	assert_false(wanted(*state, ID));
+	/* It came to be known after all. */
+	publish(*state, ID, "web");
+	expect(*state, 1, REGISTRY_KNOWN, "web");
+	registry__never(*state, ID);
+	expect(*state, 1, REGISTRY_KNOWN, "web");
+}
+
+static void engine_goes_and_comes(void **state)
+{
+	registry__engine(*state, "docker", true);
+	cgroup_new(*state, 1, "/docker/" ID);
+	publish(*state, OTHER, "web");
+	cgroup_new(*state, 2, "/docker/" OTHER);
+	assert_true(wanted(*state, ID));
+	registry__engine(*state, "docker", false);
+	expect(*state, 1, REGISTRY_NEVER, NULL);
+	expect(*state, 2, REGISTRY_KNOWN, "web");
+	assert_false(readable(*state));
+	/* The question that nobody answered is asked again. */
+	registry__engine(*state, "docker", true);
+	expect(*state, 1, REGISTRY_PENDING, NULL);
+	assert_true(readable(*state));
+	assert_true(wanted(*state, ID));
+	assert_false(wanted(*state, OTHER));
+}
+
+static void rename_is_a_new_snapshot(void **state)
+{
+	_meta_ struct meta *before = NULL, *after = NULL;
+
+	publish(*state, ID, "one");
+	cgroup_new(*state, 1, "/docker/" ID);
+	assert_int_equal(registry__lookup(*state, 1, &before), REGISTRY_KNOWN);
+	publish(*state, ID, "two");
+	assert_int_equal(registry__lookup(*state, 1, &after), REGISTRY_KNOWN);
+	assert_string_equal(before->name, "one");
+	assert_string_equal(after->name, "two");
+	assert_true(after->version > before->version);
+}
+
+static void the_same_again_changes_nothing(void **state)
+{
+	_meta_ struct meta *before = NULL, *after = NULL;
+	struct meta *changed = named(ID, "web");
+	uint64_t version;
+
+	publish(*state, ID, "web");
+	cgroup_new(*state, 1, "/docker/" ID);
+	assert_int_equal(registry__lookup(*state, 1, &before), REGISTRY_KNOWN);
+	version = registry__version(*state);
+	publish(*state, ID, "web");
+	assert_int_equal(registry__version(*state), version);
+	assert_int_equal(registry__lookup(*state, 1, &after), REGISTRY_KNOWN);
+	assert_ptr_equal(before, after);
+	free(changed->labels[0].value);
+	changed->labels[0].value = strdup("other");
+	assert_int_equal(registry__publish(*state, changed), 0);
+	assert_true(registry__version(*state) > version);
+}
+
+static void version_moves(void **state)
+{
+	uint64_t before = registry__version(*state);
+
+#define MOVES(call)                                              \
+	do {                                                     \
+		call;                                            \
+		assert_true(registry__version(*state) > before); \
+		before = registry__version(*state);              \
+	} while (0)
+	MOVES(registry__engine(*state, "docker", true));
+	MOVES(cgroup_new(*state, 1, "/docker/" ID));
+	MOVES(registry__never(*state, ID));
+	MOVES(publish(*state, ID, "web"));
+	MOVES(registry__engine(*state, "docker", false));
+	MOVES(registry__cgroup_named(*state, 2, "cmd"));
+#undef MOVES
+}
+
+static void versions_are_unique(void **state)
+{
+	uint64_t seen = 0;
+
+	for (unsigned i = 1; i < 20; i++) {
+		_meta_ struct meta *m = NULL, *known = NULL;
+		char path[128], id[65];
+
+		id_of(i, id);
+		snprintf(path, sizeof(path), "/docker/%s", id);
+		cgroup_new(*state, i, path);
+		registry__lookup(*state, i, &m);
+		assert_true(m->version > seen);
+		publish(*state, id, "web");
+		registry__lookup(*state, i, &known);
+		assert_true(known->version > m->version);
+		seen = known->version;
+	}
+}
+
+static void short_life_seen_late(void **state)
+{
+	registry__engine(*state, "docker", true);
+	publish(*state, ID, "brief");
+	registry__gone(*state, ID);
+	cgroup_new(*state, 1, "/docker/" ID);
+	expect(*state, 1, REGISTRY_KNOWN, "brief");
+	registry__cgroup_gone(*state, 1);
+	expect(*state, 1, REGISTRY_NEVER, NULL);
+	registry__gone(*state, OTHER);
+}
+
+static void restarted_in_another_cgroup(void **state)
+{
+	publish(*state, ID, "web");
+	cgroup_new(*state, 1, "/docker/" ID);
+	cgroup_new(*state, 2, "/docker/" ID);
+	registry__cgroup_gone(*state, 1);
+	registry__cgroup_gone(*state, 1);
+	expect(*state, 1, REGISTRY_NEVER, NULL);
+	expect(*state, 2, REGISTRY_KNOWN, "web");
+	publish(*state, ID, "web2");
+	expect(*state, 2, REGISTRY_KNOWN, "web2");
+}
+
+static void unknown_container_goes_with_its_cgroup(void **state)
+{
+	registry__engine(*state, "docker", true);
+	cgroup_new(*state, 1, "/docker/" ID);
+	registry__never(*state, ID);
+	registry__cgroup_gone(*state, 1);
+	/* It is not remembered: asked for again. */
+	cgroup_new(*state, 2, "/docker/" ID);
+	expect(*state, 2, REGISTRY_PENDING, NULL);
+	registry__cgroup_gone(*state, 2);
+	assert_false(readable(*state));
+}
+
+static void a_cgroup_that_has_another_path(void **state)
+{
+	publish(*state, ID, "one");
+	publish(*state, OTHER, "two");
+	cgroup_new(*state, 1, "/docker/" ID);
+	cgroup_new(*state, 1, "/docker/" OTHER);
+	expect(*state, 1, REGISTRY_KNOWN, "two");
+	cgroup_new(*state, 1, "/");
+	expect(*state, 1, REGISTRY_NEVER, NULL);
+}
+
+static void named_without_an_engine(void **state)
+{
+	_meta_ struct meta *m = NULL;
+
+	assert_int_equal(registry__cgroup_named(*state, 1, "sh"), 0);
+	expect(*state, 1, REGISTRY_KNOWN, "sh");
+	/* The kernel tells of the cgroup later, or told before. */
+	cgroup_new(*state, 1, "/notail/1");
+	assert_int_equal(registry__lookup(*state, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->name, "sh");
+	assert_string_equal(m->cgroup_path, "/notail/1");
+	cgroup_new(*state, 2, "/docker/" ID);
+	assert_int_equal(registry__cgroup_named(*state, 2, "pid"), 0);
+	expect(*state, 2, REGISTRY_KNOWN, "pid");
+	publish(*state, ID, "web");
+	expect(*state, 2, REGISTRY_KNOWN, "pid");
+	registry__cgroup_gone(*state, 1);
+	expect(*state, 1, REGISTRY_NEVER, NULL);
+}
+
+static void refuses_metadata_without_an_id(void **state)
+{
+	char long_id[128];
+
+	assert_int_equal(registry__publish(*state, meta__new()), -EINVAL);
+	memset(long_id, 'a', sizeof(long_id) - 1);
+	long_id[sizeof(long_id) - 1] = '\0';
+	assert_int_equal(registry__publish(*state, named(long_id, "x")), -EINVAL);
+	assert_false(registry__known(*state, long_id));
+}
+
+static void least_recently_used_go_first(void **state)
+{
+	char id[65];
+
+	publish(*state, ID, "in use");
+	cgroup_new(*state, 1, "/docker/" ID);
+	publish(*state, OTHER, "published again");
+	for (unsigned i = 0; i < REGISTRY_MAX - 2; i++) {
+		id_of(i, id);
+		publish(*state, id, "x");
+	}
+	id_of(0, id);
+	assert_true(registry__known(*state, id));
+	publish(*state, OTHER, "published again");
+	id_of(REGISTRY_MAX, id);
+	publish(*state, id, "one more");
+	assert_true(registry__known(*state, id));
+	id_of(0, id);
+	assert_false(registry__known(*state, id));
+	id_of(1, id);
+	assert_true(registry__known(*state, id));
+	assert_true(registry__known(*state, OTHER));
+	expect(*state, 1, REGISTRY_KNOWN, "in use");
+}
+
+static void gone_ones_are_bounded(void **state)
+{
+	char id[65];
+
+	publish(*state, OTHER, "there");
+	for (unsigned i = 0; i < 2000; i++) {
+		id_of(i, id);
+		publish(*state, id, "x");
+		registry__gone(*state, id);
+	}
+	assert_true(registry__known(*state, id));
+	id_of(1000, id);
+	assert_false(registry__known(*state, id));
+	assert_true(registry__known(*state, OTHER));
+}
+
+static void more_in_use_than_the_bound(void **state)
+{
+	char path[128], id[65];
+
+	for (unsigned i = 0; i < REGISTRY_MAX + 100; i++) {
+		id_of(i, id);
+		snprintf(path, sizeof(path), "/docker/%s", id);
+		publish(*state, id, "x");
+		cgroup_new(*state, i, path);
+	}
+	for (unsigned i = 0; i < REGISTRY_MAX + 100; i++)
+		expect(*state, i, REGISTRY_KNOWN, "x");
+}
+
+#define ROUNDS 2000
+
+static void *publisher(void *ctx)
+{
+	char id[65], name[16];
+	const char *engine;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		snprintf(name, sizeof(name), "n%u", i);
+		id_of(i % 7, id);
+		publish(ctx, id, name);
+		registry__engine(ctx, "docker", i % 3 != 0);
+		while (registry__next_wanted(ctx, id, sizeof(id), &engine))
+			registry__never(ctx, id);
+		if (i % 5 == 0)
+			registry__gone(ctx, id);
+	}
+	return NULL;
+}
+
+static void two_threads(void **state)
+{
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, publisher, *state), 0);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		_meta_ struct meta *m = NULL;
+		char path[128], id[65];
+
+		id_of(i % 11, id);
+		snprintf(path, sizeof(path), "/docker/%s", id);
+		cgroup_new(*state, i % 11, path);
+		registry__lookup(*state, i % 11, &m);
+		assert_string_equal(m->id, id);
+		if (m->name)
+			assert_int_equal(m->name[0], 'n');
+		if (i % 4 == 0)
+			registry__cgroup_gone(*state, i % 11);
+	}
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+		TEST(nobody_told),
+		TEST(without_an_engine),
+		TEST(path_that_no_table_knows),
+		TEST(wanted_once),
+		TEST(too_small_a_buffer_takes_nothing),
+		TEST(published_after_the_cgroup),
+		TEST(published_before_the_cgroup),
+		TEST(engine_of_the_path_unless_it_leaves_it_open),
+		TEST(who_is_asked),
+		TEST(never),
+		TEST(engine_goes_and_comes),
+		TEST(rename_is_a_new_snapshot),
+		TEST(the_same_again_changes_nothing),
+		TEST(version_moves),
+		TEST(versions_are_unique),
+		TEST(short_life_seen_late),
+		TEST(restarted_in_another_cgroup),
+		TEST(unknown_container_goes_with_its_cgroup),
+		TEST(a_cgroup_that_has_another_path),
+		TEST(named_without_an_engine),
+		TEST(refuses_metadata_without_an_id),
+		TEST(least_recently_used_go_first),
+		TEST(gone_ones_are_bounded),
+		TEST(more_in_use_than_the_bound),
+		TEST(two_threads),
+#undef TEST
+	};
+
+	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
+}

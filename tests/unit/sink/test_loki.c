@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+
+#include "base/clock.h"
+#include "io/http.h"
+#include "io/loop.h"
+#include "io/server.h"
+#include "sink/batches.h"
+#include "sink/loki.h"
+
+#define DEADLINE_NS (60 * NS_PER_SEC)
+#define TEXT_ANSWER(status, text) \
+	"HTTP/1.1 " status " Status\r\nConnection: close\r\n\r\n" text "\n"
+
+struct fixture {
+	struct loop *loop;
+	struct http *http;
+	struct loop_timer *deadline, *poll;
+	struct server *server;
+	struct loki_sink *sink;
+	struct results results;
+	size_t wanted;	    /* the loop stops at so many results */
+	struct batch *next; /* submitted from the first result's callback */
+	bool timed_out;
+	int log_fd, saved_stderr;
+};
+
+static void on_deadline(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	f->timed_out = true;
+	loop__stop(f->loop);
+}
+
+/* The server comes up once the sink has failed twice. */
+static void on_poll(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	if (loki_sink__stats(f->sink)->retries >= 2)
+		server__start(f->server);
+	else
+		loop_timer__set(f->poll, NS_PER_MS);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	f->saved_stderr = -1;
+	if (loop__new(&f->loop) || http__new(&f->http, f->loop) ||
+	    loop__timer(f->loop, on_deadline, f, &f->deadline) ||
+	    loop__timer(f->loop, on_poll, f, &f->poll))
+		return -1;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	loki_sink__free(f->sink);
+	http__free(f->http);
+	if (f->server)
+		server__free(f->server);
+	loop_timer__free(f->deadline);
+	loop_timer__free(f->poll);
+	loop__free(f->loop);
+	free(f);
+	return 0;
+}
+
+static void on_done(void *ctx, struct batch *b, enum sink_result result)
+{
+	struct fixture *f = ctx;
+
+	results__add(&f->results, b, result);
+	if (f->next)
+		loki_sink__submit(f->sink, TAKE_PTR(f->next));
+	if (f->results.n == f->wanted)
+		loop__stop(f->loop);
+}
+
+static struct loki_opts options(struct fixture *f)
+{
+	return (struct loki_opts){.url = f->server->url,
+				  .min_backoff_ns = NS_PER_MS,
+				  .max_backoff_ns = 4 * NS_PER_MS};
+}
+
+static void make_sink(struct fixture *f, const struct loki_opts *opts)
+{
+	const char *why = NULL;
+
+	assert_int_equal(loki_sink__new(&f->sink, f->loop, f->http, opts, on_done, f, &why), 0);
+}
+
+static void serve(struct fixture *f, const struct server_step *steps, size_t n)
+{
+	struct loki_opts opts;
+
+	f->server = server__new(steps, n, NULL);
+	server__start(f->server);
+	opts = options(f);
+	make_sink(f, &opts);
+}
+
+static void submit(struct fixture *f, uint64_t sequence)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "payload %d", (int)sequence);
+	loki_sink__submit(f->sink, make_batch(sequence, text, strlen(text)));
+	f->wanted++;
+}
+
+static void run(struct fixture *f)
+{
+	loop_timer__set(f->deadline, DEADLINE_NS);
+	assert_int_equal(loop__run(f->loop), 0);
+	assert_false(f->timed_out);
+}
+
+static const char *sent_head(struct fixture *f, size_t i)
+{
+	server__stop(f->server);
+	assert_true(i < f->server->n_requests);
+	return f->server->requests[i].head;
+}
+
+static void assert_sent(struct fixture *f, size_t i, const char *body)
+{
+	sent_head(f, i);
+	assert_string_equal(f->server->requests[i].body, body);
+}
+
+/* log__print writes to stderr: what it says goes to a file from here on. */
+static void catch_log(struct fixture *f)
+{
+	FILE *file = tmpfile();
+
+	fflush(stderr);
+	f->log_fd = dup(fileno(file));
+	f->saved_stderr = dup(2);
+	fclose(file);
+	dup2(f->log_fd, 2);
+}
+
+static char *caught_log(struct fixture *f)
+{
+	static char text[8192];
+	ssize_t n;
+
+	fflush(stderr);
+	dup2(f->saved_stderr, 2);
+	close(f->saved_stderr);
+	n = pread(f->log_fd, text, sizeof(text) - 1, 0);
+	close(f->log_fd);
+	text[n > 0 ? n : 0] = 0;
+	return text;
+}
+
+static int occurrences(const char *text, const char *word)
+{
+	int n = 0;
+
+	for (const char *p = text; (p = strstr(p, word)); p++)
+		n++;
+	return n;
+}
+
+static void test_delivers_in_order(void **state)
+{
+	static const struct server_step steps[] = {
+		{.answer = NO_CONTENT}, {.answer = NO_CONTENT}, {.answer = NO_CONTENT}};
+	struct fixture *f = *state;
+	const struct sink_stats *stats;
+
+	serve(f, steps, ARRAY_SIZE(steps));
+	assert_true(loki_sink__idle(f->sink));
+	submit(f, 1);
+	submit(f, 2);
+	f->next = make_batch(3, "payload 3", 9);
+	f->wanted++;
+	assert_false(loki_sink__idle(f->sink));
+	run(f);
+	assert_true(loki_sink__idle(f->sink));
+	assert_int_equal(loki_sink__queued_bytes(f->sink), 0);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(f->results.sequence[i], i + 1);
+		assert_int_equal(f->results.result[i], SINK_DELIVERED);
+	}
+	stats = loki_sink__stats(f->sink);
+	assert_int_equal(stats->batches, 3);
+	assert_int_equal(stats->lines, 11 + 12 + 13);
+	assert_int_equal(stats->bytes, 27);
+	assert_int_equal(stats->retries + stats->dropped_lines + stats->partial, 0);
+	assert_sent(f, 0, "payload 1");
+	assert_sent(f, 1, "payload 2");
+	assert_sent(f, 2, "payload 3");
+	assert_non_null(strstr(sent_head(f, 0), "POST /loki/api/v1/push HTTP/1.1\r\n"));
+	assert_non_null(strstr(sent_head(f, 0), "\r\nContent-Type: application/x-protobuf\r\n"));
+	assert_null(strstr(sent_head(f, 0), "X-Scope-OrgID"));
+	assert_null(strstr(sent_head(f, 0), "Authorization"));
+}
+
+static void test_retries_keep_order(void **state)
+{
+	static const struct server_step steps[] = {
+		{.answer = TEXT_ANSWER("503", "no"), .after = SERVER_CLOSE},
+		{.answer = TEXT_ANSWER("401", "no org id"), .after = SERVER_CLOSE},
+		{.answer = TEXT_ANSWER("500", "empty ring"), .after = SERVER_CLOSE},
+		{.after = SERVER_RESET},
+		{.answer = TEXT_ANSWER("302", "elsewhere"), .after = SERVER_CLOSE},
+		{.answer = NO_CONTENT},
+		{.answer = NO_CONTENT},
+	};
+	struct fixture *f = *state;
+	char *log;
+
+	serve(f, steps, ARRAY_SIZE(steps));
+	catch_log(f);
+	submit(f, 1);
+	submit(f, 2);
+	run(f);
+	log = caught_log(f);
+	assert_int_equal(f->results.sequence[0], 1);
+	assert_int_equal(f->results.sequence[1], 2);
+	assert_int_equal(f->results.result[0], SINK_DELIVERED);
+	assert_int_equal(loki_sink__stats(f->sink)->retries, 5);
+	assert_int_equal(loki_sink__stats(f->sink)->dropped_lines, 0);
+	for (size_t i = 0; i < 6; i++)
+		assert_sent(f, i, "payload 1");
+	assert_sent(f, 6, "payload 2");
+	/* Once when it begins, once when it is over. */
+	assert_int_equal(occurrences(log, "\n"), 2);
+	assert_int_equal(occurrences(log, "status 503: no;"), 1);
+	assert_int_equal(occurrences(log, "answers again"), 1);
+}
+
+/* Its own backoff would outlast the test: only the server's word can be what it waits for. */
+static void test_retry_after_is_obeyed(void **state)
+{
+	static const struct server_step steps[] = {
+		{.answer = "HTTP/1.1 429 Slow\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"},
+		{.answer = NO_CONTENT}};
+	struct fixture *f = *state;
+	struct loki_opts opts;
+
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	server__start(f->server);
+	opts = options(f);
+	opts.min_backoff_ns = opts.max_backoff_ns = 3600 * NS_PER_SEC;
+	make_sink(f, &opts);
+	submit(f, 1);
+	run(f);
+	assert_int_equal(f->results.result[0], SINK_DELIVERED);
+	assert_int_equal(loki_sink__stats(f->sink)->retries, 1);
+}
+
+static void test_retry_after_is_bounded(void **state)
+{
+	static const struct server_step steps[] = {
+		{.answer = "HTTP/1.1 429 Slow\r\nRetry-After: 86400\r\nContent-Length: 0\r\n\r\n"},
+		{.answer = NO_CONTENT}};
+	struct fixture *f = *state;
+
+	serve(f, steps, ARRAY_SIZE(steps));
+	submit(f, 1);
+	run(f);
+	assert_int_equal(f->results.result[0], SINK_DELIVERED);
+}
+
+static void test_comes_up_later(void **state)
+{
+	static const struct server_step steps[] = {{.answer = NO_CONTENT}, {.answer = NO_CONTENT}};
+	struct fixture *f = *state;
+	struct loki_opts opts;
+
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	opts = options(f);
+	make_sink(f, &opts);
+	submit(f, 1);
+	submit(f, 2);
+	loop_timer__set(f->poll, NS_PER_MS);
+	run(f);
+	assert_int_equal(f->results.result[0], SINK_DELIVERED);
+	assert_int_equal(f->results.result[1], SINK_DELIVERED);
+	assert_true(loki_sink__stats(f->sink)->retries >= 2);
+	assert_sent(f, 0, "payload 1");
+	assert_sent(f, 1, "payload 2");
+}
+
+struct refusal {
+	const char *answer;
+	bool in_part;
+};
+
+static const struct refusal refusals[] = {
+	{TEXT_ANSWER("400", "entry for stream '{a=\"b\"}' has timestamp too old: 2020"), true},
+	{TEXT_ANSWER("400", "max entry size '262144' bytes exceeded for stream '{a=\"b\"}' while"
+			    " adding an entry with length '262145' bytes"),
+	 true},
+	{TEXT_ANSWER("400", "2 errors like: stream '{a=\"b\"}' has label value too long: 'x'"),
+	 true},
+	{TEXT_ANSWER("400", "entry with timestamp 2020 ignored, reason: 'entry too far behind,\n"
+			    "user 'fake', total ignored: 1 out of 4 for stream: {a=\"b\"}"),
+	 true},
+	{TEXT_ANSWER("400", "couldn't parse labels: 1:38: parse error: for stream"), false},
+	{TEXT_ANSWER("400", "snappy: corrupt input"), false},
+	{TEXT_ANSWER("400", "proto: illegal wireType 7"), false},
+	{TEXT_ANSWER("400", "unexpected EOF"), false},
+	{TEXT_ANSWER("413", "request body too large: for stream"), false},
+	{TEXT_ANSWER("422", "error at least one valid stream is required for ingestion"), false},
+};
+
+static void test_refusals(void **state)
+{
+	struct server_step steps[ARRAY_SIZE(refusals)];
+	struct fixture *f = *state;
+	uint64_t dropped = 0, partial = 0;
+	char *log;
+
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+		steps[i] =
+			(struct server_step){.answer = refusals[i].answer, .after = SERVER_CLOSE};
+	serve(f, steps, ARRAY_SIZE(steps));
+	catch_log(f);
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
+		submit(f, i);
+	run(f);
+	log = caught_log(f);
+	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
+		assert_int_equal(f->results.sequence[i], i);
+		assert_int_equal(f->results.result[i],
+				 refusals[i].in_part ? SINK_DELIVERED : SINK_DROPPED);
+		dropped += refusals[i].in_part ? 0 : 10 + i;
+		partial += refusals[i].in_part;
+	}
+	assert_int_equal(loki_sink__stats(f->sink)->dropped_lines, dropped);
+	assert_int_equal(loki_sink__stats(f->sink)->partial, partial);
+	assert_int_equal(loki_sink__stats(f->sink)->retries, 0);
+	/* One message for all of them within the minute. */
+	assert_int_equal(occurrences(log, "\n"), 1);
+	assert_int_equal(occurrences(log, "timestamp too old: 2020"), 1);
+}
+
+static void test_long_refusal_is_cut(void **state)
+{
+	static char answer[128 << 10];
+	struct server_step steps[1] = {{.answer = answer, .after = SERVER_CLOSE}};
+	struct fixture *f = *state;
+	char *log;
+	int n = snprintf(answer, sizeof(answer), "HTTP/1.1 400 Bad\r\nConnection: close\r\n\r\n");
+
+	memset(answer + n, 'x', sizeof(answer) - 1 - n);
+	memcpy(answer + n, "a\tb\033c\n", 6);
+	/* A character that the cut at 300 bytes would halve. */
+	memcpy(answer + n + 299, "\xc3\xa9", 2);
+	serve(f, steps, 1);
+	catch_log(f);
+	submit(f, 1);
+	run(f);
+	log = caught_log(f);
+	assert_int_equal(f->results.result[0], SINK_DROPPED);
+	assert_non_null(strstr(log, ": a b c xxx"));
+	assert_int_equal(occurrences(log, "x"), 299 - 6);
+	assert_null(strstr(log, "\xc3"));
+}
+
+static void test_tenant_and_basic_auth(void **state)
+{
+	static const struct server_step steps[] = {
+		{.answer = TEXT_ANSWER("403", "no"), .after = SERVER_CLOSE},
+		{.answer = NO_CONTENT}};
+	struct fixture *f = *state;
+	struct loki_opts opts;
+	char url[256], *log;
+
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	server__start(f->server);
+	snprintf(url, sizeof(url), "http://me:s%%3Acret@%s/my/push", f->server->url + 7);
+	opts = options(f);
+	opts.url = url;
+	opts.tenant = "team-a";
+	make_sink(f, &opts);
+	catch_log(f);
+	submit(f, 1);
+	run(f);
+	log = caught_log(f);
+	assert_non_null(strstr(log, "/my/push: status 403: no"));
+	assert_null(strstr(log, "cret"));
+	assert_null(strstr(log, "me:"));
+	assert_non_null(strstr(sent_head(f, 1), "POST /my/push HTTP/1.1\r\n"));
+	assert_non_null(strstr(sent_head(f, 1), "\r\nX-Scope-OrgID: team-a\r\n"));
+	assert_non_null(strstr(sent_head(f, 1), "\r\nAuthorization: Basic bWU6czpjcmV0\r\n"));
+}
+
+static void test_bad_options(void **state)
+{
+	struct fixture *f = *state;
+	struct loki_opts opts = {.url = "localhost:3100"};
+	const char *why = NULL;
+
+	assert_int_equal(loki_sink__new(&f->sink, f->loop, f->http, &opts, on_done, f, &why),
+			 -EINVAL);
+	assert_non_null(why);
+	opts = (struct loki_opts){.url = "http://h", .tenant = "a\r\nX-Other: b"};
+	assert_int_equal(loki_sink__new(&f->sink, f->loop, f->http, &opts, on_done, f, &why),
+			 -EINVAL);
+	assert_null(f->sink);
+	loki_sink__free(NULL);
+}
+
+static void test_bound_and_free(void **state)
+{
+	static const struct server_step steps[] = {{.after = SERVER_HANG}};
+	struct fixture *f = *state;
+	struct loki_opts opts;
+
+	f->server = server__new(steps, 1, NULL);
+	server__start(f->server);
+	opts = options(f);
+	opts.max_queued_bytes = sizeof(struct batch) + 100;
+	make_sink(f, &opts);
+	submit(f, 1);
+	assert_true(loki_sink__queued_bytes(f->sink) >= sizeof(struct batch));
+	submit(f, 2);
+	submit(f, 3);
+	assert_true(loki_sink__full(f->sink));
+	loki_sink__free(f->sink);
+	f->sink = NULL;
+	assert_int_equal(f->results.n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(f->results.sequence[i], i + 1);
+		assert_int_equal(f->results.result[i], SINK_DROPPED);
+	}
+}
+
+static void test_push_url(void **state)
+{
+	static const char *const cases[][2] = {
+		{"http://h:3100", "http://h:3100/loki/api/v1/push"},
+		{"http://h:3100/", "http://h:3100/loki/api/v1/push"},
+		{"https://u:p@h", "https://u:p@h/loki/api/v1/push"},
+		{"http://h?a=b", "http://h/loki/api/v1/push?a=b"},
+		{"http://h/?a=b", "http://h/loki/api/v1/push?a=b"},
+		{"http://h/loki/api/v1/push", "http://h/loki/api/v1/push"},
+		{"http://h/gateway/push?x=/", "http://h/gateway/push?x=/"},
+	};
+	const char *why = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_free_ char *url = NULL;
+
+		assert_int_equal(loki__push_url(cases[i][0], &url, &why), 0);
+		assert_string_equal(url, cases[i][1]);
+	}
+	char *none = NULL;
+	assert_int_equal(loki__push_url("loki:3100", &none, &why), -EINVAL);
+	assert_null(none);
+	assert_non_null(why);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_delivers_in_order),	  TEST(test_retries_keep_order),
+		TEST(test_retry_after_is_obeyed), TEST(test_retry_after_is_bounded),
+		TEST(test_comes_up_later),	  TEST(test_refusals),
+		TEST(test_long_refusal_is_cut),	  TEST(test_tenant_and_basic_auth),
+		TEST(test_bad_options),		  TEST(test_bound_and_free),
+		cmocka_unit_test(test_push_url),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	setenv("no_proxy", "*", 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

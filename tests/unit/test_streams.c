@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ring records in, labelled lines out: with the real registry, assembler and preset, and a kernel
+ * that is a table. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "streams.h"
+
+#define CGROUP 4711u
+#define ID "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define PATH "/docker/" ID
+
+struct fixture {
+	struct registry *registry;
+	struct counters counters;
+	struct streams *streams;
+	struct buf out; /* `container stream line|` for each line */
+	uint64_t last_time_ns;
+	struct nt_stream kernel;
+	bool has_kernel;
+	uint64_t forgotten;
+	char *stats_text;
+	size_t stats_len;
+	FILE *stats;
+};
+
+static void on_line(void *ctx, struct label_set *set, const struct line *line)
+{
+	struct fixture *f = ctx;
+
+	assert_true(line->time_ns > f->last_time_ns);
+	f->last_time_ns = line->time_ns;
+	buf__printf(&f->out, "%s %s %.*s%s%s|", label_set__get(set, "container"),
+		    label_set__get(set, "stream"), (int)line->len, line->bytes,
+		    line->gap ? " gap=" : "", line->gap ? line->gap : "");
+}
+
+static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret)
+{
+	struct fixture *f = ctx;
+
+	(void)key;
+	if (!f->has_kernel)
+		return -ENOENT;
+	*ret = f->kernel;
+	return 0;
+}
+
+static void forget(void *ctx, uint64_t cgroup_id)
+{
+	((struct fixture *)ctx)->forgotten = cgroup_id;
+}
+
+static int set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	struct streams_opts opts = {
+		.host = "node1",
+		.park_max_bytes = 4096,
+		.line = on_line,
+		.kernel_stream = kernel_stream,
+		.forget = forget,
+		.ctx = f,
+	};
+
+	assert_int_equal(registry__new(&f->registry), 0);
+	f->stats = open_memstream(&f->stats_text, &f->stats_len);
+	opts.registry = f->registry;
+	opts.counters = &f->counters;
+	opts.stats = f->stats;
+	assert_int_equal(streams__new(&f->streams, &opts), 0);
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	streams__free(f->streams);
+	registry__free(f->registry);
+	fclose(f->stats);
+	free(f->stats_text);
+	buf__free(&f->out);
+	free(f);
+	return 0;
+}
+
+static struct nt_hdr header(enum nt_kind kind, uint64_t time_ns)
+{
+	return (struct nt_hdr){.kind = kind, .time_ns = time_ns, .cgroup_id = CGROUP};
+}
+
+static struct nt_stream_key key_of(enum nt_file file)
+{
+	return (struct nt_stream_key){.ino = 100 + file, .dev = 14};
+}
+
+static void cgroup_new(struct fixture *f)
+{
+	struct nt_cgroup_event e = {.hdr = header(NT_KIND_CGROUP_NEW, 1), .path_len = strlen(PATH)};
+
+	strcpy(e.path, PATH);
+	streams_record_ops.cgroup_new(f->streams, 0, &e);
+}
+
+static void cgroup_gone(struct fixture *f)
+{
+	struct nt_cgroup_event e = {.hdr = header(NT_KIND_CGROUP_GONE, 9000)};
+
+	streams_record_ops.cgroup_gone(f->streams, 0, &e);
+}
+
+static void registered(struct fixture *f, enum nt_file file)
+{
+	struct nt_register r = {.hdr = header(NT_KIND_REGISTER, 2),
+				.key = key_of(file),
+				.file = file,
+				.tap = NT_TAP_READ};
+
+	streams_record_ops.registered(f->streams, 0, &r);
+}
+
+static void data_gap(struct fixture *f, enum nt_file file, uint64_t time_ns, const char *text,
+		     struct nt_gap gap)
+{
+	size_t len = strlen(text);
+	struct nt_data *d = calloc(1, sizeof(*d) + len);
+
+	d->hdr = header(NT_KIND_DATA, time_ns);
+	d->key = key_of(file);
+	d->len = len;
+	d->file = file;
+	d->tap = NT_TAP_READ;
+	d->gap = gap;
+	memcpy(d->bytes, text, len);
+	streams_record_ops.data(f->streams, 0, d);
+	free(d);
+}
+
+static void data(struct fixture *f, enum nt_file file, uint64_t time_ns, const char *text)
+{
+	data_gap(f, file, time_ns, text, (struct nt_gap){0});
+}
+
+static void end(struct fixture *f, enum nt_file file, uint64_t written, uint64_t seen)
+{
+	struct nt_end e = {.hdr = header(NT_KIND_END, 8000),
+			   .key = key_of(file),
+			   .file = file,
+			   .tap = NT_TAP_READ,
+			   .written = written,
+			   .seen = seen,
+			   .cause = NT_END_EOF};
+
+	streams_record_ops.end(f->streams, 0, &e);
+}
+
+static void publish(struct fixture *f, const char *name)
+{
+	struct meta *m = meta__new();
+
+	m->engine = strdup("docker");
+	m->id = strdup(ID);
+	m->name = strdup(name);
+	assert_int_equal(registry__publish(f->registry, m), 0);
+}
+
+static void expect(struct fixture *f, const char *text)
+{
+	assert_int_equal(f->out.len, strlen(text));
+	assert_memory_equal(f->out.data, text, f->out.len);
+}
+
+static void expect_stats(struct fixture *f, const char *text)
+{
+	fflush(f->stats);
+	assert_string_equal(f->stats_text, text);
+}
+
+static void known_at_once(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	registered(f, NT_FILE_STDERR);
+	data(f, NT_FILE_STDOUT, 10, "a\nb\n");
+	data(f, NT_FILE_STDERR, 20, "c\n");
+	expect(f, "web stdout a|web stdout b|web stderr c|");
+	assert_int_equal(counters__get(&f->counters, lines), 3);
+}
+
+static void parked_until_known(void **state)
+{
+	struct fixture *f = *state;
+
+	registry__engine(f->registry, "docker", true);
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "a\nb\n");
+	end(f, NT_FILE_STDOUT, 4, 4);
+	cgroup_gone(f);
+	expect(f, "");
+	assert_int_equal(f->forgotten, 0);
+	publish(f, "late");
+	assert_int_equal(streams__tick(f->streams, clock__boot_ns()), UINT64_MAX);
+	expect(f, "late stdout a|late stdout b|");
+	assert_int_equal(f->forgotten, CGROUP);
+	assert_int_equal(counters__get(&f->counters, park_expired), 0);
+}
+
+static void parked_no_longer_than_allowed(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t now_ns = clock__boot_ns();
+
+	registry__engine(f->registry, "docker", true);
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	assert_true(streams__tick(f->streams, now_ns) > now_ns);
+	expect(f, "");
+	streams__tick(f->streams, now_ns + 60 * NS_PER_SEC);
+	expect(f, "001122334455 stdout a|");
+	data(f, NT_FILE_STDOUT, 20, "b\n");
+	expect(f, "001122334455 stdout a|001122334455 stdout b|");
+	assert_int_equal(counters__get(&f->counters, park_expired), 1);
+}
+
+static void parked_no_more_than_allowed(void **state)
+{
+	struct fixture *f = *state;
+	char line[] = "0123456789\n";
+
+	registry__engine(f->registry, "docker", true);
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	for (uint64_t i = 0; i < 100; i++)
+		data(f, NT_FILE_STDOUT, 100 + 20 * i, line);
+	assert_int_equal(counters__get(&f->counters, lines), 100);
+	assert_in_range(counters__get(&f->counters, parked), 1, 99);
+}
+
+static void rename_applies_to_the_next_line(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "one");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	publish(f, "two");
+	data(f, NT_FILE_STDOUT, 20, "b\n");
+	expect(f, "one stdout a|two stdout b|");
+}
+
+static void half_line_at_the_end(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "half");
+	expect(f, "");
+	end(f, NT_FILE_STDOUT, 4, 4);
+	expect(f, "web stdout half|");
+	expect_stats(f, "stream web stdout tap=read written=4 copied=4 lost=0 missing=0 "
+			"uncounted=0\n");
+}
+
+static void missing_is_a_gap(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	end(f, NT_FILE_STDOUT, 102, 2);
+	assert_non_null(strstr(f->out.data, "100 bytes"));
+	assert_non_null(strstr(f->out.data, "gap=missing|"));
+	assert_int_equal(counters__get(&f->counters, missing), 100);
+	expect_stats(f, "stream web stdout tap=read written=102 copied=2 lost=0 missing=100 "
+			"uncounted=0\n");
+}
+
+static void uncounted_is_no_loss(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	end(f, NT_FILE_STDOUT, 0, 2);
+	expect(f, "web stdout a|");
+	assert_int_equal(counters__get(&f->counters, uncounted), 2);
+	assert_int_equal(counters__get(&f->counters, missing), 0);
+}
+
+static void terminal_has_no_proof(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_TTY);
+	data(f, NT_FILE_TTY, 10, "a\r\n");
+	end(f, NT_FILE_TTY, 50, 3);
+	expect(f, "web stdout a\r|");
+	assert_int_equal(counters__get(&f->counters, missing), 0);
+}
+
+static void lost_bytes_are_a_gap_in_place(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	data_gap(f, NT_FILE_STDOUT, 3000, "b\n",
+		 (struct nt_gap){.bytes = 7, .calls = 2, .reason = NT_LOST_RING_FULL});
+	end(f, NT_FILE_STDOUT, 11, 11);
+	expect(f, "web stdout a|web stdout notail: 7 bytes in 2 writes lost here: ring full "
+		  "gap=ring_full|web stdout b|");
+	assert_int_equal(counters__get(&f->counters, lost_ring_full), 7);
+	expect_stats(f, "stream web stdout tap=read written=11 copied=4 lost=7 missing=0 "
+			"uncounted=0\n");
+}
+
+static void killed_reader_ends_with_the_cgroup(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "half");
+	f->kernel = (struct nt_stream){.written = 9, .seen = 4};
+	f->has_kernel = true;
+	cgroup_gone(f);
+	assert_non_null(strstr(f->out.data, "gap=missing|"));
+	assert_int_equal(f->forgotten, CGROUP);
+}
+
+static void key_used_again(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "old");
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 20, "new\n");
+	expect(f, "web stdout old|web stdout new|");
+}
+
+static void data_without_registration(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	data(f, NT_FILE_STDERR, 10, "a\n");
+	expect(f, "web stderr a|");
+}
+
+static void finish_sends_what_is_there(void **state)
+{
+	struct fixture *f = *state;
+
+	registry__engine(f->registry, "docker", true);
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "a\nhalf");
+	streams__finish(f->streams);
+	expect(f, "001122334455 stdout a|001122334455 stdout half|");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+		TEST(known_at_once),
+		TEST(parked_until_known),
+		TEST(parked_no_longer_than_allowed),
+		TEST(parked_no_more_than_allowed),
+		TEST(rename_applies_to_the_next_line),
+		TEST(half_line_at_the_end),
+		TEST(missing_is_a_gap),
+		TEST(uncounted_is_no_loss),
+		TEST(terminal_has_no_proof),
+		TEST(lost_bytes_are_a_gap_in_place),
+		TEST(killed_reader_ends_with_the_cgroup),
+		TEST(key_used_again),
+		TEST(data_without_registration),
+		TEST(finish_sends_what_is_there),
+#undef TEST
+	};
+
+	return cmocka_run_group_tests_name("streams", tests, NULL, NULL);
+}

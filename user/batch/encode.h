@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Between the batcher and an encoding; private to this room. The batcher decides when; an encoder
+ * knows only how a line looks.
+ */
+#ifndef NOTAIL_BATCH_ENCODE_H
+#define NOTAIL_BATCH_ENCODE_H
+
+#include "batch/batch.h"
+#include "batch/stream_table.h"
+
+/* Enough for the writer, truncated and notail_gap of any line. */
+#define ENCODE_LINE_METADATA 4
+
+struct encoder;
+
+/* All functions return 0 or -ENOMEM, and on failure leave the open batch as it was. */
+struct encoder_ops {
+	void (*free)(struct encoder *e);
+	/* A new stream: appends what all lines have in common to s->encoded. */
+	int (*stream)(struct encoder *e, struct stream *s);
+	/* Appends s->pid (0: not known) and s->comm (empty: not known; valid UTF-8) to it. NULL:
+	 * not shown. */
+	int (*writer)(struct encoder *e, struct stream *s);
+	int (*add)(struct encoder *e, struct stream *s, const struct line *line);
+	/* Of the open batch, as max_bytes counts them. */
+	size_t (*bytes)(const struct encoder *e);
+	/* The open batch's payload and raw_bytes go to b; the next one is empty. Cannot fail: what
+	 * it needs was reserved when lines were added. */
+	void (*seal)(struct encoder *e, struct batch *b);
+};
+
+struct encoder {
+	const struct encoder_ops *ops;
+};
+
+int encode_loki__new(struct encoder **ret, const struct batch_opts *opts);
+/* The four formats of --stdout. */
+int encode_text__new(struct encoder **ret, const struct batch_opts *opts);
+
+/* As runtimes label it: a tty is stdout. */
+static inline const char *stream_name(enum line_stream stream)
+{
+	return stream == LINE_STDERR ? "stderr" : "stdout";
+}
+
+#endif

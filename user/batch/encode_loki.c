@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loki's PushRequest, snappy-compressed. What is the same for all lines of a stream is packed once
+ * by protobuf-c (labels, structured metadata); the entries, one for each line, are written by hand
+ * as protobuf-c would write them.
+ *
+ * Entries lie in one arena in the order in which they came, however many streams there are, so that
+ * memory is bounded by the batch and not by streams x batch. Consecutive entries of one stream make
+ * a run; the runs of a group (the lines of equal labels) are a list through the arena, and sealing
+ * gathers each group's runs behind its labels. Then one call compresses it all: snappy wants its
+ * input in one piece.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <snappy-c.h>
+
+#include "batch/encode.h"
+#include "push.pb-c.h"
+
+/* Loki's limits on structured metadata; a pair too many costs the whole line. */
+#define MAX_METADATA 128
+#define MAX_METADATA_BYTES 65536
+#define LINE_METADATA_BYTES 256 /* more than writer, truncated and notail_gap together */
+
+#define TAG(field) ((char)((field) << 3 | 2)) /* length-delimited */
+#define TAG_VARINT(field) ((char)((field) << 3))
+#define VARINT_MAX 10
+#define TIMESTAMP_MAX (4 + 2 * VARINT_MAX)
+#define PAIR_MAX 128 /* a metadata pair of the line's own, encoded */
+/* All of an entry but its line and its stream's bytes. */
+#define ENTRY_MAX (3 * (1 + VARINT_MAX) + TIMESTAMP_MAX + 2 * PAIR_MAX)
+#define GROUP_MAX (1 + VARINT_MAX) /* a StreamAdapter's tag and length */
+
+struct run {
+	size_t next; /* offset in the arena + 1; 0: the last */
+	size_t len;  /* of the entries behind this */
+};
+
+struct loki {
+	struct encoder encoder;
+	const struct clock_anchor *anchor;
+	struct buf arena;
+	struct group *first, *last; /* with lines in the open batch */
+	struct group *current;	    /* whose run the arena ends with */
+	size_t raw_bytes;	    /* of the request so far, at most */
+	struct buf request;
+	struct buf packed;
+	uint64_t second; /* whose varint is in `second_text`; 0: none */
+	char second_text[VARINT_MAX];
+	size_t second_len;
+};
+
+static size_t varint_len(uint64_t value)
+{
+	return (size_t)(70 - __builtin_clzll(value | 1)) / 7;
+}
+
+static char *put_varint(char *out, uint64_t value)
+{
+	for (; value >= 0x80; value >>= 7)
+		*out++ = (char)(value | 0x80);
+	*out++ = (char)value;
+	return out;
+}
+
+static char *put_bytes(char *out, const void *data, size_t len)
+{
+	if (len)
+		memcpy(out, data, len);
+	return out + len;
+}
+
+/* A LabelPairAdapter as field 3 of an EntryAdapter. Short: all lengths fit one byte. */
+static char *put_pair(char *out, const char *name, const char *value)
+{
+	size_t name_len = strlen(name), value_len = strnlen(value, PAIR_MAX - 16 - name_len);
+
+	*out++ = TAG(3);
+	*out++ = (char)(name_len + value_len + 4);
+	*out++ = TAG(1);
+	*out++ = (char)name_len;
+	out = put_bytes(out, name, name_len);
+	*out++ = TAG(2);
+	*out++ = (char)value_len;
+	return put_bytes(out, value, value_len);
+}
+
+static void loki__free(struct encoder *e)
+{
+	struct loki *l = (struct loki *)e;
+
+	buf__free(&l->arena);
+	buf__free(&l->request);
+	buf__free(&l->packed);
+	free(l);
+}
+
+static int pack_labels(struct stream *s)
+{
+	Logproto__StreamAdapter message = LOGPROTO__STREAM_ADAPTER__INIT;
+	struct buf *head = &s->group->head;
+	int err;
+
+	if (head->len)
+		return 0;
+	message.labels = s->set->text;
+	err = buf__reserve(head, logproto__stream_adapter__get_packed_size(&message));
+	if (!err)
+		head->len = logproto__stream_adapter__pack(&message, (uint8_t *)head->data);
+	return err;
+}
+
+static int loki__stream(struct encoder *e _unused_, struct stream *s)
+{
+	Logproto__LabelPairAdapter pairs[MAX_METADATA], *pointers[MAX_METADATA];
+	Logproto__EntryAdapter message = LOGPROTO__ENTRY_ADAPTER__INIT;
+	size_t bytes = LINE_METADATA_BYTES, n = 0;
+	int err;
+
+	for (size_t i = 0; i < s->set->n_metadata; i++) {
+		const struct label *label = &s->set->metadata[i];
+
+		bytes += strlen(label->name) + strlen(label->value);
+		if (!label->name[0] || !label->value[0])
+			continue;
+		if (n == MAX_METADATA - ENCODE_LINE_METADATA || bytes > MAX_METADATA_BYTES)
+			break;
+		logproto__label_pair_adapter__init(&pairs[n]);
+		pairs[n].name = label->name;
+		pairs[n].value = label->value;
+		pointers[n] = &pairs[n];
+		n++;
+	}
+	message.structured_metadata = pointers;
+	message.n_structured_metadata = n;
+	err = buf__reserve(&s->encoded, logproto__entry_adapter__get_packed_size(&message));
+	if (err)
+		return err;
+	s->encoded.len = logproto__entry_adapter__pack(&message, (uint8_t *)s->encoded.data);
+	return pack_labels(s);
+}
+
+static int loki__writer(struct encoder *e _unused_, struct stream *s)
+{
+	char pairs[2 * PAIR_MAX], *out = pairs, pid[16];
+
+	if (s->pid) {
+		snprintf(pid, sizeof(pid), "%u", s->pid);
+		out = put_pair(out, "pid", pid);
+	}
+	if (s->comm[0])
+		out = put_pair(out, "comm", s->comm);
+	return buf__append(&s->encoded, pairs, (size_t)(out - pairs));
+}
+
+/* Room for the line in the arena and for the whole of it when sealed. */
+static int reserve(struct loki *l, struct stream *s, size_t entry_bytes)
+{
+	size_t raw = l->raw_bytes + GROUP_MAX + s->group->head.len + entry_bytes;
+	int err;
+
+	err = buf__reserve(&l->arena, sizeof(struct run) + entry_bytes);
+	if (!err)
+		err = buf__reserve(&l->request, raw);
+	if (!err)
+		err = buf__reserve(&l->packed, snappy_max_compressed_length(raw));
+	return err;
+}
+
+static struct run *run_at(struct loki *l, size_t offset)
+{
+	return (struct run *)(l->arena.data + offset - 1);
+}
+
+/* The arena's end belongs to the group: its last run goes on, or a new one begins. */
+static void begin_run(struct loki *l, struct group *g)
+{
+	size_t align, offset;
+
+	if (l->current == g)
+		return;
+	align = -l->arena.len & (_Alignof(struct run) - 1);
+	offset = l->arena.len + align + 1;
+	*run_at(l, offset) = (struct run){0};
+	l->arena.len += align + sizeof(struct run);
+	if (g->last_run) {
+		run_at(l, g->last_run)->next = offset;
+	} else {
+		g->first_run = offset;
+		if (l->last)
+			l->last->next = g;
+		else
+			l->first = g;
+		l->last = g;
+		l->raw_bytes += GROUP_MAX + g->head.len;
+	}
+	g->last_run = offset;
+	l->current = g;
+}
+
+/* Writes the Timestamp with its tag; the second's varint is kept from line to line. */
+static char *put_timestamp(struct loki *l, char *out, uint64_t real_ns)
+{
+	uint64_t second = real_ns / NS_PER_SEC, nanos = real_ns % NS_PER_SEC;
+
+	if (second != l->second) {
+		l->second = second;
+		l->second_len = (size_t)(put_varint(l->second_text, second) - l->second_text);
+	}
+	*out++ = TAG(1);
+	*out++ = (char)((second ? 1 + l->second_len : 0) + (nanos ? 1 + varint_len(nanos) : 0));
+	if (second) {
+		*out++ = TAG_VARINT(1);
+		out = put_bytes(out, l->second_text, l->second_len);
+	}
+	if (nanos) {
+		*out++ = TAG_VARINT(2);
+		out = put_varint(out, nanos);
+	}
+	return out;
+}
+
+static int loki__add(struct encoder *e, struct stream *s, const struct line *line)
+{
+	struct loki *l = (struct loki *)e;
+	size_t stamp_len, own_len, entry_len, used;
+	char stamp[TIMESTAMP_MAX], own[2 * PAIR_MAX], *start, *out = own;
+	int err;
+
+	err = reserve(l, s, _Alignof(struct run) + ENTRY_MAX + line->len + s->encoded.len);
+	if (err)
+		return err;
+	stamp_len =
+		(size_t)(put_timestamp(l, stamp, clock__to_real(l->anchor, line->time_ns)) - stamp);
+	if (line->truncated)
+		out = put_pair(out, "truncated", "true");
+	if (line->gap)
+		out = put_pair(out, "notail_gap", line->gap);
+	own_len = (size_t)(out - own);
+	entry_len = stamp_len + s->encoded.len + own_len;
+	if (line->len)
+		entry_len += 1 + varint_len(line->len) + line->len;
+
+	begin_run(l, s->group);
+	start = l->arena.data + l->arena.len;
+	out = start;
+	*out++ = TAG(2);
+	out = put_varint(out, entry_len);
+	out = put_bytes(out, stamp, stamp_len);
+	if (line->len) {
+		*out++ = TAG(2);
+		out = put_varint(out, line->len);
+		out = put_bytes(out, line->bytes, line->len);
+	}
+	out = put_bytes(out, s->encoded.data, s->encoded.len);
+	out = put_bytes(out, own, own_len);
+	used = (size_t)(out - start);
+	l->arena.len += used;
+	l->raw_bytes += used;
+	run_at(l, s->group->last_run)->len += used;
+	s->group->bytes += used;
+	return 0;
+}
+
+static size_t loki__bytes(const struct encoder *e)
+{
+	return ((const struct loki *)e)->raw_bytes;
+}
+
+static char *put_group(struct loki *l, char *out, struct group *g)
+{
+	size_t offset = g->first_run;
+
+	*out++ = TAG(1);
+	out = put_varint(out, g->head.len + g->bytes);
+	out = put_bytes(out, g->head.data, g->head.len);
+	while (offset) {
+		const struct run *run = run_at(l, offset);
+
+		out = put_bytes(out, run + 1, run->len);
+		offset = run->next;
+	}
+	return out;
+}
+
+/* To a payload of just its size, for batches may wait long; without memory for it, as it is. */
+static void take_packed(struct loki *l, struct batch *b, size_t packed)
+{
+	char *data;
+
+	data = malloc(packed);
+	if (data) {
+		memcpy(data, l->packed.data, packed);
+		b->payload = (struct buf){.data = data, .len = packed, .size = packed};
+		return;
+	}
+	b->payload = l->packed;
+	b->payload.len = packed;
+	l->packed = (struct buf){0};
+}
+
+static void loki__seal(struct encoder *e, struct batch *b)
+{
+	struct loki *l = (struct loki *)e;
+	struct group *g, *next;
+	char *out = l->request.data;
+	size_t packed = l->packed.size;
+
+	for (g = l->first; g; g = next) {
+		out = put_group(l, out, g);
+		next = g->next;
+		g->first_run = 0;
+		g->last_run = 0;
+		g->bytes = 0;
+		g->next = NULL;
+	}
+	b->raw_bytes = (size_t)(out - l->request.data);
+	/* Its only failure is an output that is too small. */
+	snappy_compress(l->request.data, b->raw_bytes, l->packed.data, &packed);
+	take_packed(l, b, packed);
+	l->arena.len = 0;
+	l->raw_bytes = 0;
+	l->first = NULL;
+	l->last = NULL;
+	l->current = NULL;
+}
+
+static const struct encoder_ops loki_ops = {
+	.free = loki__free,
+	.stream = loki__stream,
+	.writer = loki__writer,
+	.add = loki__add,
+	.bytes = loki__bytes,
+	.seal = loki__seal,
+};
+
+int encode_loki__new(struct encoder **ret, const struct batch_opts *opts)
+{
+	struct loki *l;
+
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	l->encoder.ops = &loki_ops;
+	l->anchor = opts->anchor;
+	*ret = &l->encoder;
+	return 0;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a batcher keeps of each label set that it sees lines of: the encoded bytes that are the same
+ * for all of them. Bounded by use: stream_table__sweep drops what had no line for a while.
+ *
+ * Streams with equal labels (a service's replicas, a container started again) differ in their
+ * metadata, and are one stream to Loki: they share a group.
+ */
+#ifndef NOTAIL_BATCH_STREAM_TABLE_H
+#define NOTAIL_BATCH_STREAM_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/line.h"
+#include "process/labels.h"
+
+struct group {
+	unsigned refs;	 /* streams of it */
+	struct buf head; /* the encoder's, empty at first: the encoded labels */
+	/* Of the open batch; the encoder's, zeroed at first. */
+	size_t first_run;
+	size_t last_run;
+	size_t bytes;
+	struct group *next;
+};
+
+struct stream {
+	struct label_set *set; /* a reference */
+	struct stream *chain;
+	struct group *group;
+	bool used; /* since the last sweep */
+	/* The encoder's: `fixed` bytes, the same for all lines; behind them those that name the
+	 * writer. */
+	struct buf encoded;
+	size_t fixed;
+	uint32_t pid;
+	char comm[LINE_COMM_LEN];
+};
+
+struct stream_table;
+
+int stream_table__new(struct stream_table **ret);
+void stream_table__free(struct stream_table *t);
+/* NULL: not there. */
+struct stream *stream_table__find(struct stream_table *t, const struct label_set *set);
+/* One that is not there yet. Takes a reference of the set. -ENOMEM. */
+int stream_table__add(struct stream_table *t, struct label_set *set, struct stream **ret);
+/* Takes back what stream_table__add did. */
+void stream_table__remove(struct stream_table *t, struct stream *s);
+/* Drops the streams that were not used since the last sweep. */
+void stream_table__sweep(struct stream_table *t);
+size_t stream_table__len(const struct stream_table *t);
+
+#endif

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The room's face: puts the programs, the ring and the scan together.
+ *
+ * Order at start: notail's own files and cgroup are denied, then the programs are attached, then
+ * what runs already is scanned; so nothing of notail's own is ever captured, and no container
+ * falls between attach and scan. A hook set that the probe found usable may still fail as a whole
+ * (its programs are larger than the probe's): with HOOKS_AUTO the set syscall is then taken.
+ *
+ * The ring's map is pollable, but with a consumer position that lags it would be readable always:
+ * an epoll instance of our own holds it edge-triggered, and is emptied by each read.
+ *
+ * A program reserves its record, then decides if it wakes us, then submits. One that decided before
+ * it could see capture__wake_at_next has its record reserved but not submitted when the ring is
+ * looked at thereafter: that is to be seen, and keeps the wake descriptor readable until the record
+ * is there. So no record waits for the next one.
+ */
+#include "capture/capture.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "capture/internal.h"
+#include "capture/probe.h"
+#include "capture/proc.h"
+#include "capture/programs.h"
+#include "capture/ring.h"
+#include "capture/scan.h"
+
+#define RING_MIN_BYTES (1u << 20)
+#define RING_MAX_BYTES (1u << 30)
+#define WAKE_NEVER UINT64_MAX
+
+static const char *const hook_set_names[] = {
+	[HOOKS_AUTO] = "auto",
+	[HOOKS_FEXIT] = "fexit",
+	[HOOKS_MULTI] = "multi",
+	[HOOKS_SYSCALL] = "syscall",
+};
+
+static const char *const tap_mode_names[] = {
+	[TAP_AUTO] = "auto",
+	[TAP_READ] = "read",
+	[TAP_WRITE] = "write",
+};
+
+static int index_of(const char *name, const char *const names[], size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(name, names[i]) == 0)
+			return (int)i;
+	}
+	return -EINVAL;
+}
+
+const char *hook_set__name(enum hook_set hooks)
+{
+	return hook_set_names[hooks];
+}
+
+int hook_set__parse(const char *name, enum hook_set *ret)
+{
+	int i = index_of(name, hook_set_names, ARRAY_SIZE(hook_set_names));
+
+	if (i < 0)
+		return i;
+	*ret = (enum hook_set)i;
+	return 0;
+}
+
+int tap_mode__parse(const char *name, enum tap_mode *ret)
+{
+	int i = index_of(name, tap_mode_names, ARRAY_SIZE(tap_mode_names));
+
+	if (i < 0)
+		return i;
+	*ret = (enum tap_mode)i;
+	return 0;
+}
+
+static int check_ring_bytes(size_t bytes, char *ret_why, size_t size)
+{
+	if (bytes == 0 ||
+	    (bytes >= RING_MIN_BYTES && bytes <= RING_MAX_BYTES && !(bytes & (bytes - 1))))
+		return 0;
+	snprintf(ret_why, size,
+		 "ring size %zu is not valid: a power of two from %u (1 MiB) to %u (1 GiB) is",
+		 bytes, RING_MIN_BYTES, RING_MAX_BYTES);
+	return -EINVAL;
+}
+
+/* CAP_SYS_ADMIN stands for all: older kernels ask for it, and newer ones take it instead. */
+static int check_capabilities(char *ret_why, size_t size)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} needed[] = {
+		{CAP_BPF, "CAP_BPF"},
+		{CAP_PERFMON, "CAP_PERFMON"},
+		{CAP_SYS_PTRACE, "CAP_SYS_PTRACE"},
+		{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"},
+	};
+	char status[8192], missing[128] = "";
+	const char *line;
+	uint64_t have;
+
+	if (file__read_text(AT_FDCWD, "/proc/self/status", status, sizeof(status)) < 0)
+		return 0; /* the kernel will say it */
+	line = strstr(status, "\nCapEff:");
+	if (!line)
+		return 0;
+	have = strtoull(line + strlen("\nCapEff:"), NULL, 16);
+	if (have & (1ull << CAP_SYS_ADMIN))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		size_t len = strlen(missing);
+
+		if (!(have & (1ull << needed[i].number)))
+			snprintf(missing + len, sizeof(missing) - len, "%s%s", len ? ", " : "",
+				 needed[i].name);
+	}
+	if (!missing[0])
+		return 0;
+	snprintf(ret_why, size,
+		 "missing %s: run notail as root, or give it these capabilities (or CAP_SYS_ADMIN)",
+		 missing);
+	return -EPERM;
+}
+
+static int check_btf(char *ret_why, size_t size)
+{
+	int r;
+
+	if (access("/sys/kernel/btf/vmlinux", R_OK) == 0)
+		return 0;
+	r = -errno;
+	snprintf(ret_why, size,
+		 "/sys/kernel/btf/vmlinux cannot be read (%s): notail needs a kernel built with "
+		 "CONFIG_DEBUG_INFO_BTF, and /sys",
+		 strerror(-r));
+	return r;
+}
+
+static void deny_stdio(struct capture *c)
+{
+	const struct nt_stream denied = {.denied = 1, .origin = NT_ORIGIN_USER};
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		struct nt_stream_key key;
+		struct stat st;
+
+		if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+			continue;
+		key = stat__key(&st);
+		if (bpf_map_update_elem(c->streams_fd, &key, &denied, BPF_ANY) < 0)
+			log_warn("notail's own descriptor %d is not excluded: %s", fd,
+				 strerror(errno));
+	}
+}
+
+/* In a cgroup namespace of its own a container sees itself as the root: another inode than the
+ * true root's, which is 1. */
+static void deny_cgroup(struct capture *c)
+{
+	const struct nt_cgroup denied = {.flags = NT_CGROUP_DENIED};
+	char path[4096];
+	uint64_t id;
+
+	if (c->cgroup_root < 0 || cgroup2__path(getpid(), path, sizeof(path)) < 0 ||
+	    cgroup2__id(c->cgroup_root, path, &id) < 0)
+		return;
+	if (cgroup2__names_container(path) || (strcmp(path, "/") == 0 && id != 1))
+		bpf_map_update_elem(c->cgroups_fd, &id, &denied, BPF_ANY);
+}
+
+static int deny_self(struct capture *c, char *ret_why, size_t size)
+{
+	int r;
+
+	deny_stdio(c);
+	deny_cgroup(c);
+	r = programs__iterate(c->skel->progs.nt_deny_self); /* terminals */
+	if (r < 0)
+		snprintf(ret_why, size, "cannot exclude notail's own terminal: %s", strerror(-r));
+	return r;
+}
+
+static void unload(struct capture *c)
+{
+	ring__free(c->ring);
+	c->ring = NULL;
+	if (c->skel)
+		capture_bpf__destroy(c->skel);
+	c->skel = NULL;
+}
+
+static int open_ring(struct capture *c)
+{
+	struct epoll_event edge = {.events = EPOLLIN | EPOLLET};
+	int map = bpf_map__fd(c->skel->maps.nt_ring);
+	int r;
+
+	c->ring_bytes = bpf_map__max_entries(c->skel->maps.nt_ring);
+	r = ring__new(&c->ring, map, c->ring_bytes);
+	if (r < 0)
+		return r;
+	return epoll_ctl(c->wake_fd, EPOLL_CTL_ADD, map, &edge) < 0 ? -errno : 0;
+}
+
+static int open_wake(struct capture *c)
+{
+	struct epoll_event level = {.events = EPOLLIN};
+
+	c->pending_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	c->wake_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (c->pending_fd < 0 || c->wake_fd < 0 ||
+	    epoll_ctl(c->wake_fd, EPOLL_CTL_ADD, c->pending_fd, &level) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Everything that depends on the hook set. On failure all of it is gone again. */
+static int load(struct capture *c, enum hook_set hooks, char *ret_why, size_t size)
+{
+	int r = programs__load(&c->skel, &c->opts, hooks, ret_why, size);
+
+	if (r < 0)
+		return r;
+	c->streams_fd = bpf_map__fd(c->skel->maps.nt_streams);
+	c->cgroups_fd = bpf_map__fd(c->skel->maps.nt_cgroups);
+	c->readers_fd = bpf_map__fd(c->skel->maps.nt_readers);
+	r = open_ring(c);
+	if (r < 0)
+		snprintf(ret_why, size, "cannot map the ring buffer of %zu bytes: %s",
+			 c->ring_bytes, strerror(-r));
+	if (r == 0)
+		r = deny_self(c, ret_why, size);
+	if (r == 0)
+		r = programs__attach(c->skel, hooks, ret_why, size);
+	if (r < 0)
+		unload(c);
+	else
+		c->hooks = hooks;
+	return r;
+}
+
+static int load_best(struct capture *c, char *ret_why, size_t size)
+{
+	struct probe_choice choice = {};
+	int r = probe__choose(c->opts.hooks, &choice);
+
+	if (r < 0) {
+		snprintf(ret_why, size, "%s", choice.why);
+		return r;
+	}
+	snprintf(c->why, sizeof(c->why), "%s", choice.why);
+	r = load(c, choice.hooks, ret_why, size);
+	if (r < 0 && c->opts.hooks == HOOKS_AUTO && choice.hooks != HOOKS_SYSCALL) {
+		snprintf(c->why, sizeof(c->why), "%s", ret_why);
+		r = load(c, HOOKS_SYSCALL, ret_why, size);
+	}
+	return r;
+}
+
+int capture__new(struct capture **ret, const struct capture_opts *opts,
+		 const struct record_ops *ops, void *ctx, char *ret_why, size_t size)
+{
+	struct capture *c;
+	int r;
+
+	*ret = NULL;
+	r = check_ring_bytes(opts->ring_bytes, ret_why, size);
+	if (r == 0)
+		r = check_btf(ret_why, size);
+	if (r == 0)
+		r = check_capabilities(ret_why, size);
+	if (r < 0)
+		return r;
+
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		snprintf(ret_why, size, "out of memory");
+		return -ENOMEM;
+	}
+	c->opts = *opts;
+	c->ops = *ops;
+	c->ctx = ctx;
+	c->cgroup_root = -1;
+	c->wake_fd = -1;
+	c->pending_fd = -1;
+	r = open_wake(c);
+	if (r < 0) {
+		snprintf(ret_why, size, "cannot make an epoll instance: %s", strerror(-r));
+		goto err_out;
+	}
+	r = cgroup2__open_root(&c->cgroup_root);
+	if (r < 0)
+		log_warn("no unified cgroup hierarchy to be had (%s): containers that run already "
+			 "are not captured",
+			 strerror(-r));
+	r = load_best(c, ret_why, size);
+	if (r < 0)
+		goto err_out;
+	if (c->opts.containers && c->cgroup_root >= 0) {
+		r = capture__scan(c);
+		if (r < 0) {
+			snprintf(ret_why, size, "cannot look for running containers: %s",
+				 strerror(-r));
+			goto err_out;
+		}
+	}
+	*ret = c;
+	return 0;
+
+err_out:
+	capture__free(c);
+	return r;
+}
+
+void capture__free(struct capture *c)
+{
+	if (!c)
+		return;
+	unload(c);
+	close_p(&c->wake_fd);
+	close_p(&c->pending_fd);
+	close_p(&c->cgroup_root);
+	free(c);
+}
+
+int capture__scan(struct capture *c)
+{
+	if (c->cgroup_root < 0)
+		return -ENOENT;
+	return scan__containers(c->skel, c->cgroup_root, ring__position(c->ring), &c->ops, c->ctx);
+}
+
+enum hook_set capture__hooks(const struct capture *c)
+{
+	return c->hooks;
+}
+
+const char *capture__why(const struct capture *c)
+{
+	return c->why;
+}
+
+static void on_record(void *ctx, uint64_t pos, uint64_t next, const void *data, size_t size)
+{
+	struct capture *c = ctx;
+	const char *why;
+
+	c->counters.records++;
+	if (record__dispatch(data, size, pos, &c->ops, c->ctx, &why) == 0)
+		return;
+	if (!c->counters.corrupt++)
+		log_warn("a corrupt record was skipped: %s", why);
+	c->counters.corrupt_bytes += next - pos;
+}
+
+static void set_wake_pos(struct capture *c, uint64_t pos)
+{
+	__atomic_store_n(&c->skel->bss->nt_wake_pos, pos, __ATOMIC_SEQ_CST);
+}
+
+static void set_pending(struct capture *c, bool pending)
+{
+	uint64_t one = 1;
+	ssize_t n;
+
+	if (pending == c->pending)
+		return;
+	n = pending ? write(c->pending_fd, &one, sizeof(one))
+		    : read(c->pending_fd, &one, sizeof(one));
+	if (n == sizeof(one))
+		c->pending = pending;
+}
+
+size_t capture__read(struct capture *c, size_t max_bytes, uint64_t *ret_position)
+{
+	uint64_t before = ring__position(c->ring), skipped = 0;
+	struct epoll_event events[2];
+
+	epoll_wait(c->wake_fd, events, ARRAY_SIZE(events), 0); /* resets the edge */
+	if (max_bytes && ring__read(c->ring, max_bytes, on_record, c, &skipped) < 0) {
+		log_error("the ring is corrupt: %llu bytes skipped", (unsigned long long)skipped);
+		c->counters.corrupt++;
+		c->counters.corrupt_bytes += skipped;
+	}
+	*ret_position = ring__position(c->ring);
+	if (*ret_position != before) {
+		c->wake_at_next = false;
+		set_wake_pos(c, *ret_position + c->ring_bytes / 4);
+	} else if (!max_bytes) {
+		set_wake_pos(c, WAKE_NEVER);
+	}
+	set_pending(c, max_bytes && c->wake_at_next && ring__producer(c->ring) != *ret_position);
+	return (size_t)(*ret_position - before);
+}
+
+void capture__commit(struct capture *c, uint64_t pos)
+{
+	ring__commit(c->ring, pos);
+}
+
+int capture__wake_fd(const struct capture *c)
+{
+	return c->wake_fd;
+}
+
+void capture__wake_at_next(struct capture *c)
+{
+	c->wake_at_next = true;
+	set_wake_pos(c, 0);
+}

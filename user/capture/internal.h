@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* struct capture, for the files of this room only. */
+#ifndef NOTAIL_CAPTURE_INTERNAL_H
+#define NOTAIL_CAPTURE_INTERNAL_H
+
+#include "capture.skel.h"
+#include "capture/capture.h"
+#include "capture/ring.h"
+
+struct capture {
+	struct capture_opts opts;
+	struct record_ops ops;
+	void *ctx;
+
+	struct capture_bpf *skel; /* owns programs, links and maps */
+	struct ring *ring;
+	size_t ring_bytes;
+	int streams_fd, cgroups_fd, readers_fd; /* of maps; the skeleton's */
+
+	int wake_fd;	   /* epoll: the ring's map and pending_fd */
+	int pending_fd;	   /* eventfd */
+	bool pending;	   /* it is readable: a record is about to be submitted */
+	bool wake_at_next; /* asked for, and nothing was read since */
+	int cgroup_root;   /* directory of the unified hierarchy; -1: none */
+	enum hook_set hooks;
+	char why[256];
+	struct capture_counters counters; /* what user space counts */
+};
+
+/* Puts a pipe or socket into the kernel's map; -EEXIST when it is there. */
+int stream__insert(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s);
+/* Makes the read tap look at what this process reads. */
+int reader__insert(struct capture *c, pid_t reader);
+
+#endif

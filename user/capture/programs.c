@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A program's section says what it is for: fexit and fentry belong to the set fexit, k(ret)probe
+ * multi to the set multi, the system call tracepoints to the set syscall, anything else (process
+ * and cgroup events, iterators) is wanted always.
+ *
+ * The same function has other names in other kernels (pipe_read became anon_pipe_read in 6.16, and
+ * vendors carried that back): there is a program for each name and those whose function is not in
+ * the kernel's BTF are left out. A set is complete when one function to read pipes and one to write
+ * them are attached; the others (tty, sockets, splice) only widen it, since a module's functions
+ * are not in the kernel's BTF and static ones may be inlined.
+ */
+#include "capture/programs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "capture/proc.h"
+
+#define DEFAULT_RING_BYTES (32u << 20)
+#define DEFAULT_MAX_STREAMS 16384
+/* The kernel's own "not supported", which libc has no text for: arm64 without trampolines. */
+#define KERNEL_ENOTSUPP 524
+
+static int print_debug(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	char text[1024];
+
+	if (!log__enabled(LOG_DEBUG) || level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(text, sizeof(text), fmt, args);
+	text[strcspn(text, "\n")] = '\0';
+	log_debug("%s", text);
+	return 0;
+}
+
+void programs__quiet(void)
+{
+	libbpf_set_print(print_debug);
+}
+
+const char *programs__reason(int error, char *buf, size_t size)
+{
+	const char *lockdown = "none";
+
+	error = error < 0 ? -error : error;
+	if (error == EPERM || error == EACCES)
+		lockdown = kernel__lockdown();
+	if (error == KERNEL_ENOTSUPP)
+		snprintf(buf, size, "not supported by this kernel");
+	else if (strcmp(lockdown, "none") != 0 && strcmp(lockdown, "unknown") != 0)
+		snprintf(buf, size, "%s (kernel lockdown: %s)", strerror(error), lockdown);
+	else
+		snprintf(buf, size, "%s", strerror(error));
+	return buf;
+}
+
+static bool begins(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+static enum hook_set hook_set_of(const struct bpf_program *prog)
+{
+	const char *sec = bpf_program__section_name(prog);
+
+	if (begins(sec, "fexit") || begins(sec, "fentry"))
+		return HOOKS_FEXIT;
+	if (begins(sec, "kprobe.") || begins(sec, "kretprobe."))
+		return HOOKS_MULTI;
+	if (strcmp(sec, "tp_btf/sys_exit") == 0 || strcmp(sec, "tp_btf/sys_enter") == 0)
+		return HOOKS_SYSCALL;
+	return HOOKS_AUTO; /* always */
+}
+
+static bool is_iterator(const struct bpf_program *prog)
+{
+	return begins(bpf_program__section_name(prog), "iter/");
+}
+
+/* A tracepoint is in the BTF as the type of its handler. */
+static bool target_exists(const struct btf *btf, const struct bpf_program *prog)
+{
+	const char *sec = bpf_program__section_name(prog), *slash = strchr(sec, '/');
+	char name[128];
+
+	if (!slash || is_iterator(prog))
+		return true;
+	if (!begins(sec, "tp_btf/"))
+		return btf__find_by_name_kind(btf, slash + 1, BTF_KIND_FUNC) > 0;
+	snprintf(name, sizeof(name), "btf_trace_%s", slash + 1);
+	return btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) > 0;
+}
+
+static void choose(struct capture_bpf *skel, const struct btf *btf, enum hook_set hooks)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, skel->obj)
+	{
+		enum hook_set set = hook_set_of(prog);
+		bool wanted = (set == HOOKS_AUTO || set == hooks) && target_exists(btf, prog);
+
+		bpf_program__set_autoload(prog, wanted);
+		if (!wanted && set == hooks)
+			log_debug("%s: not in this kernel", bpf_program__section_name(prog));
+	}
+}
+
+static int configure(struct capture_bpf *skel, const struct capture_opts *opts)
+{
+	size_t ring_bytes = opts->ring_bytes ? opts->ring_bytes : DEFAULT_RING_BYTES;
+	size_t streams = opts->max_streams ? opts->max_streams : DEFAULT_MAX_STREAMS;
+	int r;
+
+	skel->rodata->nt_tap_mode = (uint32_t)opts->tap;
+	skel->rodata->nt_containers = opts->containers;
+	skel->rodata->nt_self_tgid = (uint32_t)getpid();
+	r = bpf_map__set_max_entries(skel->maps.nt_ring, (uint32_t)ring_bytes);
+	if (r == 0)
+		r = bpf_map__set_max_entries(skel->maps.nt_streams, (uint32_t)streams);
+	return r;
+}
+
+int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, enum hook_set hooks,
+		   char *ret_why, size_t size)
+{
+	struct capture_bpf *skel = NULL;
+	struct btf *btf = btf__load_vmlinux_btf();
+	char reason[128];
+	int r;
+
+	if (!btf) {
+		r = -errno;
+		snprintf(ret_why, size, "cannot read the kernel's types in /sys/kernel/btf: %s",
+			 strerror(-r));
+		return r;
+	}
+	skel = capture_bpf__open();
+	r = skel ? configure(skel, opts) : -errno;
+	if (r == 0) {
+		choose(skel, btf, hooks);
+		r = capture_bpf__load(skel);
+	}
+	btf__free(btf);
+	if (r < 0) {
+		snprintf(ret_why, size, "%s programs do not load here: %s", hook_set__name(hooks),
+			 programs__reason(r, reason, sizeof(reason)));
+		capture_bpf__destroy(skel);
+		return r;
+	}
+	*ret = skel;
+	return 0;
+}
+
+/*
+ * nt_multi_F and nt_multi_F_ret are a pair on the function F or its newer name anon_F, whichever
+ * the kernel has.
+ */
+static struct bpf_link *attach_multi(const struct bpf_program *prog)
+{
+	const char *name = bpf_program__name(prog);
+	bool at_return = begins(bpf_program__section_name(prog), "kretprobe.");
+	char function[64], renamed[72];
+	const char *symbol = function;
+	LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .syms = &symbol, .cnt = 1, .retprobe = at_return);
+	struct bpf_link *link;
+	size_t len;
+
+	name += begins(name, "nt_multi_") ? strlen("nt_multi_") : 0;
+	len = strlen(name);
+	if (len > 4 && strcmp(name + len - 4, "_ret") == 0)
+		len -= 4;
+	snprintf(function, sizeof(function), "%.*s", (int)len, name);
+	snprintf(renamed, sizeof(renamed), "anon_%s", function);
+	link = bpf_program__attach_kprobe_multi_opts(prog, NULL, &opts);
+	if (!link) {
+		symbol = renamed;
+		link = bpf_program__attach_kprobe_multi_opts(prog, NULL, &opts);
+	}
+	return link;
+}
+
+static int attach_one(const struct bpf_program *prog, struct bpf_link **ret_link)
+{
+	struct bpf_link *link =
+		hook_set_of(prog) == HOOKS_MULTI ? attach_multi(prog) : bpf_program__attach(prog);
+
+	if (!link)
+		return -errno;
+	*ret_link = link;
+	return 0;
+}
+
+/* What a set cannot do without. */
+struct attached {
+	bool reads_pipes, writes_pipes;
+};
+
+/* Of a pair the return probe counts: it does the work. */
+static void note(struct attached *a, const struct bpf_program *prog)
+{
+	const char *name = bpf_program__name(prog);
+
+	if (begins(bpf_program__section_name(prog), "kprobe."))
+		return;
+	a->reads_pipes |= strstr(name, "pipe_read") || strcmp(name, "nt_sys_exit") == 0;
+	a->writes_pipes |= strstr(name, "pipe_write") || strcmp(name, "nt_sys_exit") == 0;
+}
+
+int programs__attach(struct capture_bpf *skel, enum hook_set hooks, char *ret_why, size_t size)
+{
+	struct attached done = {};
+	char reason[128];
+
+	for (int i = 0; i < skel->skeleton->prog_cnt; i++) {
+		const struct bpf_prog_skeleton *p = &skel->skeleton->progs[i];
+		const struct bpf_program *prog = *p->prog;
+		int r;
+
+		if (!bpf_program__autoload(prog) || is_iterator(prog))
+			continue;
+		r = attach_one(prog, p->link);
+		if (r == 0) {
+			note(&done, prog);
+			continue;
+		}
+		programs__reason(r, reason, sizeof(reason));
+		if (hook_set_of(prog) == HOOKS_AUTO) {
+			snprintf(ret_why, size, "%s does not attach here: %s",
+				 bpf_program__section_name(prog), reason);
+			return r;
+		}
+		log_debug("%s does not attach here: %s", bpf_program__name(prog), reason);
+	}
+	if (!done.reads_pipes || !done.writes_pipes) {
+		snprintf(ret_why, size, "%s programs do not attach here to the functions of pipes",
+			 hook_set__name(hooks));
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+int programs__iterate(struct bpf_program *prog)
+{
+	struct bpf_link *link = bpf_program__attach_iter(prog, NULL);
+	_close_ int fd = -1;
+	char text[512];
+	ssize_t n;
+	int r = 0;
+
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0)
+		r = -errno;
+	while (r == 0) {
+		n = read(fd, text, sizeof(text));
+		if (n == 0)
+			break;
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			r = -errno;
+	}
+	bpf_link__destroy(link);
+	return r;
+}
+
+uint64_t programs__recursion_misses(const struct capture_bpf *skel)
+{
+	struct bpf_program *prog;
+	uint64_t sum = 0;
+
+	bpf_object__for_each_program(prog, skel->obj)
+	{
+		struct bpf_prog_info info = {};
+		uint32_t len = sizeof(info);
+		int fd = bpf_program__fd(prog);
+
+		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
+			sum += info.recursion_misses;
+	}
+	return sum;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which of the programs are loaded for a hook set, and what each is attached to. By existence in
+ * the kernel's BTF, never by version.
+ */
+#ifndef NOTAIL_CAPTURE_PROGRAMS_H
+#define NOTAIL_CAPTURE_PROGRAMS_H
+
+#include "capture.skel.h"
+#include "capture/capture.h"
+
+/* Messages of libbpf go to the debug log only. */
+void programs__quiet(void);
+/* Opens, sizes the maps, chooses the programs, loads. Text in ret_why on failure. */
+int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, enum hook_set hooks,
+		   char *ret_why, size_t size);
+/* Attaches all but the iterators; what was attached goes with capture_bpf__destroy. */
+int programs__attach(struct capture_bpf *skel, enum hook_set hooks, char *ret_why, size_t size);
+/* Runs an iterator to its end. */
+int programs__iterate(struct bpf_program *prog);
+/* Calls that the kernel skipped since a program was already active on that CPU; 0 where the kernel
+ * does not say. */
+uint64_t programs__recursion_misses(const struct capture_bpf *skel);
+/* What an errno of loading or attaching means here, in words. */
+const char *programs__reason(int error, char *buf, size_t size);
+
+#endif

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The programs are attached before this runs, so a container may start meanwhile: the kernel's own
+ * registration wins, since everything here is inserted with NOEXIST.
+ *
+ * Init is the process of the cgroup that started first among those whose parent is outside the
+ * cgroup and in another mount namespace; `runc:[...` is the runtime that has yet to exec the
+ * program, which the exec will register. A cgroup without an init is told to the kernel all the
+ * same (as cgroup_mkdir would have), and is looked at again afterwards: init may have been exec'd
+ * between the first look and the insertion, when no exec could know the cgroup.
+ */
+#include "capture/scan.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "capture/proc.h"
+#include "capture/programs.h"
+
+#define MAX_DEPTH 32
+#define MAX_PROCS 4096 /* of one cgroup that are looked at */
+
+struct scan {
+	struct capture_bpf *skel;
+	uint64_t pos;
+	const struct record_ops *ops;
+	void *ctx;
+	char path[4096]; /* of the directory being looked at, from the root */
+	uint32_t cgroups;
+};
+
+static inline void closedir_p(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static bool contains(const pid_t *pids, size_t n, pid_t pid)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (pids[i] == pid)
+			return true;
+	}
+	return false;
+}
+
+static size_t read_pids(int dir, pid_t *pids, size_t max)
+{
+	int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	_fclose_ FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+	size_t n = 0;
+	int pid;
+
+	if (!f && fd >= 0)
+		close(fd);
+	/* 0: a process outside our pid namespace. */
+	while (f && n < max && fscanf(f, "%d", &pid) == 1) {
+		if (pid > 0)
+			pids[n++] = pid;
+	}
+	return n;
+}
+
+/* 0: none. */
+static pid_t find_init(int dir)
+{
+	_free_ pid_t *pids = calloc(MAX_PROCS, sizeof(*pids));
+	uint64_t first = UINT64_MAX, own_ns, parent_ns;
+	size_t n = pids ? read_pids(dir, pids, MAX_PROCS) : 0;
+	pid_t init = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct proc_stat st;
+
+		if (proc__stat(pids[i], &st) < 0 || st.start_ticks >= first ||
+		    strncmp(st.comm, "runc:[", strlen("runc:[")) == 0 || contains(pids, n, st.ppid))
+			continue;
+		if (proc__mnt_ns(pids[i], &own_ns) < 0 || proc__mnt_ns(st.ppid, &parent_ns) < 0 ||
+		    own_ns == parent_ns)
+			continue;
+		first = st.start_ticks;
+		init = pids[i];
+	}
+	return init;
+}
+
+static void announce(const struct scan *s, uint64_t id)
+{
+	struct nt_cgroup_event event = {
+		.hdr = {.kind = NT_KIND_CGROUP_NEW,
+			.size = sizeof(event),
+			.time_ns = clock__boot_ns(),
+			.cgroup_id = id},
+	};
+	size_t len = strlen(s->path);
+	size_t cut = len >= NT_PATH_LEN ? len - (NT_PATH_LEN - 1) : 0;
+
+	event.path_len = (uint32_t)(len - cut);
+	memcpy(event.path, s->path + cut, len - cut);
+	if (s->ops->cgroup_new)
+		s->ops->cgroup_new(s->ctx, s->pos, &event);
+}
+
+static void look_again(const struct scan *s, int dir, uint64_t id)
+{
+	struct nt_cgroup now, value = {.flags = NT_CGROUP_SCANNED};
+	int map = bpf_map__fd(s->skel->maps.nt_cgroups);
+
+	value.init_pid = (uint32_t)find_init(dir);
+	/* An exec that the kernel saw in between has put its init there. */
+	if (value.init_pid && bpf_map_lookup_elem(map, &id, &now) == 0 && !now.init_pid &&
+	    !(now.flags & NT_CGROUP_DENIED))
+		bpf_map_update_elem(map, &id, &value, BPF_EXIST);
+}
+
+static void insert(struct scan *s, int dir, uint64_t id)
+{
+	struct nt_cgroup value = {.flags = NT_CGROUP_SCANNED};
+	int map = bpf_map__fd(s->skel->maps.nt_cgroups);
+	struct stat st;
+
+	value.init_pid = (uint32_t)find_init(dir);
+	if (bpf_map_update_elem(map, &id, &value, BPF_NOEXIST) < 0) {
+		if (errno != EEXIST)
+			log_warn("the container in %s is not captured: %s", s->path,
+				 strerror(errno));
+		return;
+	}
+	/* Removed before the insertion: no event will take the entry away. */
+	if (fstatat(dir, "cgroup.procs", &st, 0) < 0) {
+		bpf_map_delete_elem(map, &id);
+		return;
+	}
+	if (!value.init_pid)
+		look_again(s, dir, id);
+	s->cgroups++;
+	announce(s, id);
+}
+
+/* s->path is that of `fd`, which is taken over. */
+static void walk(struct scan *s, int fd, int depth)
+{
+	_cleanup_(closedir_p) DIR *dir = fdopendir(fd);
+	size_t len = strlen(s->path);
+	const struct dirent *e;
+
+	if (!dir) {
+		close(fd);
+		return;
+	}
+	while (depth < MAX_DEPTH && (e = readdir(dir))) {
+		struct stat st;
+		int sub;
+
+		if (e->d_type != DT_DIR || e->d_name[0] == '.' ||
+		    len + strlen(e->d_name) + 2 > sizeof(s->path))
+			continue;
+		sub = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (sub < 0)
+			continue;
+		snprintf(s->path + len, sizeof(s->path) - len, "/%s", e->d_name);
+		if (cgroup2__names_container(s->path) && fstat(sub, &st) == 0)
+			insert(s, sub, st.st_ino);
+		walk(s, sub, depth + 1);
+		s->path[len] = '\0';
+	}
+}
+
+/* The three steps must all run: a stream whose reader is not decided is touched by no tap. */
+static int run_steps(struct capture_bpf *skel, struct nt_scan *scan, uint32_t *ret_found)
+{
+	int map = bpf_map__fd(skel->maps.nt_scan), r = 0;
+	uint32_t zero = 0;
+
+	for (uint32_t step = NT_SCAN_FILES; step <= NT_SCAN_FINISH; step++) {
+		struct nt_scan result;
+		int step_r;
+
+		scan->step = step;
+		step_r = bpf_map_update_elem(map, &zero, scan, BPF_ANY);
+		if (step_r == 0)
+			step_r = programs__iterate(skel->progs.nt_scan_files);
+		if (step_r < 0)
+			r = step_r;
+		if (step == NT_SCAN_FILES && step_r == 0 &&
+		    bpf_map_lookup_elem(map, &zero, &result) == 0)
+			*ret_found = result.found;
+	}
+	return r;
+}
+
+int scan__containers(struct capture_bpf *skel, int cgroup_root, uint64_t pos,
+		     const struct record_ops *ops, void *ctx)
+{
+	struct scan s = {.skel = skel, .pos = pos, .ops = ops, .ctx = ctx};
+	struct nt_scan scan = {};
+	uint32_t found = 0;
+	int fd, r;
+
+	fd = openat(cgroup_root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	walk(&s, fd, 0);
+	r = run_steps(skel, &scan, &found);
+	log_debug("scan: %u cgroups, %u streams", s.cgroups, found);
+	return r;
+}
+
+int scan__process(struct capture_bpf *skel, pid_t pid, uint64_t cgroup_id, uint32_t *ret_found)
+{
+	struct nt_scan scan = {
+		.cgroup_id = cgroup_id, .pid = (uint32_t)pid, .origin = NT_ORIGIN_USER};
+
+	return run_steps(skel, &scan, ret_found);
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * User space's hand on the kernel's maps: streams that the user names (--pid, -- CMD), exclusion,
+ * what is left of a container that is gone, counters.
+ *
+ * Maps of streams are walked by key while the kernel inserts and deletes. When the key that the
+ * walk stands on is deleted the kernel starts over, so a walk is bounded by a number of steps and
+ * its callers can be told of a stream twice.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "capture/internal.h"
+#include "capture/proc.h"
+#include "capture/programs.h"
+#include "capture/scan.h"
+
+#define MEM_MAJOR 1 /* /dev/null and its like */
+
+int stream__insert(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s)
+{
+	return bpf_map_update_elem(c->streams_fd, key, s, BPF_NOEXIST) < 0 ? -errno : 0;
+}
+
+int reader__insert(struct capture *c, pid_t reader)
+{
+	uint32_t tgid = (uint32_t)reader, one = 1;
+
+	return bpf_map_update_elem(c->readers_fd, &tgid, &one, BPF_NOEXIST) < 0 ? -errno : 0;
+}
+
+static void announce(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s)
+{
+	const struct nt_register rec = {
+		.hdr = {.kind = NT_KIND_REGISTER,
+			.size = sizeof(rec),
+			.time_ns = clock__boot_ns(),
+			.cgroup_id = s->cgroup_id},
+		.key = *key,
+		.reader = s->reader,
+		.file = s->file,
+		.tap = s->tap,
+		.origin = s->origin,
+	};
+
+	if (c->ops.registered)
+		c->ops.registered(c->ctx, ring__position(c->ring), &rec);
+}
+
+int capture__add_pipe(struct capture *c, int read_fd, pid_t reader, enum nt_file file,
+		      uint64_t cgroup_id)
+{
+	struct nt_stream s = {
+		.cgroup_id = cgroup_id,
+		.reader = (uint32_t)reader,
+		.file = (uint8_t)file,
+		.tap = c->opts.tap == TAP_WRITE ? NT_TAP_WRITE : NT_TAP_READ,
+		.origin = NT_ORIGIN_USER,
+	};
+	struct nt_stream_key key;
+	struct stat st;
+	int r;
+
+	if (fstat(read_fd, &st) < 0)
+		return -errno;
+	key = stat__key(&st);
+	r = reader__insert(c, reader);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	r = stream__insert(c, &key, &s);
+	if (r == 0)
+		announce(c, &key, &s);
+	return r;
+}
+
+static bool is_own_stdio(const struct stat *st)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		struct stat own;
+
+		if (fstat(fd, &own) == 0 && own.st_ino == st->st_ino && own.st_dev == st->st_dev)
+			return true;
+	}
+	return false;
+}
+
+/* NULL: it can be captured. */
+static const char *unusable(pid_t pid, int fd)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	if (stat(path, &st) < 0)
+		return errno == ENOENT ? "is closed" : strerror(errno);
+	if (S_ISREG(st.st_mode))
+		return "is a regular file";
+	if (S_ISCHR(st.st_mode) && major(st.st_rdev) == MEM_MAJOR)
+		return "is /dev/null or another device without a reader";
+	if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode) && !S_ISCHR(st.st_mode))
+		return "is neither a pipe, nor a socket, nor a terminal";
+	return is_own_stdio(&st) ? "is notail's own output" : NULL;
+}
+
+static int check_stdio(pid_t pid, char *ret_why, size_t size)
+{
+	const char *out = unusable(pid, STDOUT_FILENO), *err = unusable(pid, STDERR_FILENO);
+
+	if (out && err) {
+		snprintf(ret_why, size,
+			 "process %d: nothing to capture: its standard output %s, its standard "
+			 "error %s",
+			 pid, out, err);
+		return -ENOTSUP;
+	}
+	if (out)
+		log_warn("process %d: its standard output %s and is not captured", pid, out);
+	if (err)
+		log_warn("process %d: its standard error %s and is not captured", pid, err);
+	return 0;
+}
+
+int capture__add_pid(struct capture *c, pid_t pid, uint64_t *ret_cgroup_id, char *ret_why,
+		     size_t size)
+{
+	uint64_t cgroup_id = 0;
+	uint32_t found = 0;
+	char path[4096];
+	int r;
+
+	r = cgroup2__path(pid, path, sizeof(path));
+	if (r == -ENOENT || r == -ESRCH) {
+		snprintf(path, sizeof(path), "/proc/%d", pid);
+		if (access(path, F_OK) < 0) {
+			snprintf(ret_why, size, "process %d: no such process", pid);
+			return -ESRCH;
+		}
+	}
+	if (r == 0)
+		r = c->cgroup_root < 0 ? -ENOENT : cgroup2__id(c->cgroup_root, path, &cgroup_id);
+	if (r < 0) {
+		snprintf(ret_why, size, "process %d: cannot find its cgroup: %s", pid,
+			 strerror(-r));
+		return r;
+	}
+	r = check_stdio(pid, ret_why, size);
+	if (r < 0)
+		return r;
+	r = scan__process(c->skel, pid, cgroup_id, &found);
+	if (r < 0 || !found) {
+		snprintf(ret_why, size, "process %d: its output cannot be registered: %s", pid,
+			 r < 0 ? strerror(-r) : "it is captured already, or it has just ended");
+		return r < 0 ? r : -EEXIST;
+	}
+	*ret_cgroup_id = cgroup_id;
+	return 0;
+}
+
+/* Calls fn for each stream; fn may delete it. -EAGAIN: the map changed too much to come to an end.
+ */
+static int walk(struct capture *c,
+		void (*fn)(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s),
+		void *ctx)
+{
+	size_t steps = 4 * (size_t)bpf_map__max_entries(c->skel->maps.nt_streams);
+	struct nt_stream_key key, next;
+	struct nt_stream s;
+	int r = bpf_map_get_next_key(c->streams_fd, NULL, &next);
+
+	while (r == 0 && steps--) {
+		key = next;
+		r = bpf_map_get_next_key(c->streams_fd, &key, &next);
+		if (bpf_map_lookup_elem(c->streams_fd, &key, &s) == 0)
+			fn(ctx, &key, &s);
+	}
+	if (r == 0)
+		return -EAGAIN;
+	return r == -ENOENT ? 0 : r;
+}
+
+struct of_cgroup {
+	struct capture *c;
+	uint64_t cgroup_id;
+};
+
+static void deny_stream(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s)
+{
+	const struct of_cgroup *of = ctx;
+	struct nt_stream denied = *s;
+
+	if (s->cgroup_id != of->cgroup_id)
+		return;
+	denied.denied = 1;
+	bpf_map_update_elem(of->c->streams_fd, key, &denied, BPF_EXIST);
+}
+
+int capture__exclude(struct capture *c, uint64_t cgroup_id)
+{
+	struct nt_cgroup cgroup = {};
+
+	bpf_map_lookup_elem(c->cgroups_fd, &cgroup_id, &cgroup);
+	cgroup.flags |= NT_CGROUP_DENIED;
+	/* First the cgroup, so that no exec registers a stream behind the walk. */
+	if (bpf_map_update_elem(c->cgroups_fd, &cgroup_id, &cgroup, BPF_ANY) < 0)
+		return -errno;
+	return walk(c, deny_stream, &(struct of_cgroup){c, cgroup_id});
+}
+
+static void delete_stream(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s)
+{
+	const struct of_cgroup *of = ctx;
+
+	if (s->cgroup_id == of->cgroup_id)
+		bpf_map_delete_elem(of->c->streams_fd, key);
+}
+
+void capture__forget(struct capture *c, uint64_t cgroup_id)
+{
+	walk(c, delete_stream, &(struct of_cgroup){c, cgroup_id});
+	bpf_map_delete_elem(c->cgroups_fd, &cgroup_id);
+}
+
+int capture__stream(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret)
+{
+	struct nt_stream s;
+
+	if (bpf_map_lookup_elem(c->streams_fd, key, &s) < 0)
+		return -errno;
+	*ret = s;
+	return 0;
+}
+
+int capture__streams(struct capture *c,
+		     void (*fn)(void *ctx, const struct nt_stream_key *key,
+				const struct nt_stream *s),
+		     void *ctx)
+{
+	return walk(c, fn, ctx);
+}
+
+static void add_stats(struct capture *c, struct capture_counters *sum)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_free_ struct nt_stats *per_cpu = cpus > 0 ? calloc((size_t)cpus, sizeof(*per_cpu)) : NULL;
+	uint32_t zero = 0;
+
+	if (!per_cpu ||
+	    bpf_map_lookup_elem(bpf_map__fd(c->skel->maps.nt_stats), &zero, per_cpu) < 0)
+		return;
+	for (int i = 0; i < cpus; i++) {
+		sum->events_lost += per_cpu[i].events_lost;
+		sum->data_lost += per_cpu[i].data_lost;
+		sum->streams_full += per_cpu[i].streams_full;
+		sum->cgroups_full += per_cpu[i].cgroups_full;
+	}
+}
+
+void capture__counters(struct capture *c, struct capture_counters *ret)
+{
+	struct capture_counters sum = c->counters;
+
+	add_stats(c, &sum);
+	sum.recursion_misses = programs__recursion_misses(c->skel);
+	sum.ring_used_bytes = ring__used(c->ring);
+	sum.ring_bytes = c->ring_bytes;
+	*ret = sum;
+}

@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * argp reads the options and lays out the help; what it would print about mistakes is replaced by
+ * one line that says what is wrong and what was expected. Arguments are taken in order, so that
+ * what follows `--` is the command and nothing else, and argv is not permuted.
+ */
+#include "config/options.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "io/http.h"
+
+#define KIB 1024ull
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+enum {
+	KEY_HELP = 'h',
+	KEY_TIMES = 't',
+	KEY_STDOUT = 256,
+	KEY_LOKI,
+	KEY_TENANT,
+	KEY_CONTAINER,
+	KEY_LABEL,
+	KEY_STREAM,
+	KEY_PID,
+	KEY_DOCKER,
+	KEY_NO_DOCKER,
+	KEY_TAP,
+	KEY_HOOKS,
+	KEY_RING_SIZE,
+	KEY_MAX_LINE_SIZE,
+	KEY_BATCHWAIT,
+	KEY_BATCHSIZE,
+	KEY_HOST,
+	KEY_LOG_LEVEL,
+	KEY_STATS,
+	KEY_VERSION,
+};
+
+static const struct argp_option OPTIONS[] = {
+	{NULL, 0, NULL, 0, "Where the lines go:", 1},
+	{"stdout", KEY_STDOUT, "FORMAT", OPTION_ARG_OPTIONAL,
+	 "Print them: text (default), json (one object per line), logfmt, raw (the bytes alone)",
+	 1},
+	{"timestamps", KEY_TIMES, NULL, 0, "Begin each line of text or raw with its time", 1},
+	{"loki", KEY_LOKI, "URL", 0,
+	 "Push them to Grafana Loki, e.g. http://localhost:3100; https and user:password@ work", 1},
+	{"tenant", KEY_TENANT, "ID", 0, "Loki's tenant (X-Scope-OrgID)", 1},
+	{NULL, 0, NULL, 0, "Which lines (default: those of every container of this host):", 2},
+	{"container", KEY_CONTAINER, "NAME", 0,
+	 "Containers of this name, shell patterns work, or whose id begins so; may be repeated", 2},
+	{"label", KEY_LABEL, "K=V", 0, "Only with this label; repeated: with all of them", 2},
+	{"stream", KEY_STREAM, "NAME", 0, "Only stdout or only stderr", 2},
+	{"pid", KEY_PID, "PID", 0, "The output of a process that runs already", 2},
+	{"docker", KEY_DOCKER, "HOST", 0,
+	 "Docker's API, for names and labels: unix://SOCKET or tcp://HOST:PORT "
+	 "(default: unix:///var/run/docker.sock)",
+	 2},
+	{"no-docker", KEY_NO_DOCKER, NULL, 0, "Do not ask Docker: lines carry ids only", 2},
+	{NULL, 0, NULL, 0, "How:", 3},
+	{"host", KEY_HOST, "NAME", 0, "Value of the label host (default: the host's name)", 3},
+	{"batchwait", KEY_BATCHWAIT, "TIME", 0,
+	 "Push a line at the latest so long after it came (default: 1s)", 3},
+	{"batchsize", KEY_BATCHSIZE, "SIZE", 0, "Push when so much has come (default: 1MiB)", 3},
+	{"max-line-size", KEY_MAX_LINE_SIZE, "SIZE", 0,
+	 "Longer lines are cut there, and marked (default: 256KiB)", 3},
+	{"ring-size", KEY_RING_SIZE, "SIZE", 0,
+	 "Memory for what is not delivered yet: a power of two, 1MiB to 1GiB (default: 32MiB)", 3},
+	{"tap", KEY_TAP, "MODE", 0,
+	 "Copy at the runtime's read, or at the container's write: auto (default), read, write", 3},
+	{"hooks", KEY_HOOKS, "SET", 0,
+	 "Kernel hooks: auto (default; see `notail probe'), fexit, multi, syscall", 3},
+	{"stats", KEY_STATS, NULL, 0, "Print what was counted, on stderr, at the end", 3},
+	{"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
+	 "notail's own messages, on stderr: error, warn, info (default), debug", 3},
+	{"help", KEY_HELP, NULL, 0, "This text", 4},
+	{"version", KEY_VERSION, NULL, 0, "The version", 4},
+	{0},
+};
+
+static const char ARGS_DOC[] =
+	"--stdout\n--stdout -- CMD [ARG...]\n--loki URL\nrun\nprobe\nversion";
+
+static const char DOC[] =
+	"Captures what containers write to stdout and stderr, in the kernel, and prints it or "
+	"pushes "
+	"it to Grafana Loki. Needs root.\n\n"
+	"`run' is the form for services: it needs --loki or --stdout. `probe' tells what this "
+	"kernel offers. SIZE is bytes or has a suffix (k, M, G, KiB, MiB, GiB: powers of 1024), "
+	"TIME has a unit (500ms, 1s, 2m)."
+	"\v"
+	"Examples:\n"
+	"  notail --stdout                          every container of this host, live\n"
+	"  notail --stdout --container 'web*' -t    some of them, with times\n"
+	"  notail --stdout=json --stream stderr     errors only, for a program to read\n"
+	"  notail --stdout -- make test             a command; needs no engine\n"
+	"  notail --stdout --pid 1234               a process that runs already\n"
+	"  notail --loki http://localhost:3100      push everything to Loki\n"
+	"\n"
+	"Exit status: 0, or that of CMD; 1 when this host cannot do it; 2 for a mistake on the "
+	"command line.";
+
+static error_t options__on_key(int key, char *arg, struct argp_state *state);
+
+static const struct argp ARGP = {
+	.options = OPTIONS,
+	.parser = options__on_key,
+	.args_doc = ARGS_DOC,
+	.doc = DOC,
+};
+
+struct parse {
+	struct options o;
+	const char *word; /* run, probe or version; NULL: none */
+	bool help;
+	bool reported;
+};
+
+/* The one line. EINVAL, for argp. */
+static error_t _printf_(2, 3) refuse(struct parse *p, const char *fmt, ...)
+{
+	va_list args;
+
+	p->reported = true;
+	fputs("notail: ", stderr);
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return EINVAL;
+}
+
+/* Digits, then one of the suffixes. */
+static int parse_number(const char *text, uint64_t *ret_number, const char **ret_suffix)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	*ret_number = strtoull(text, &end, 10);
+	*ret_suffix = end;
+	return errno ? -ERANGE : 0;
+}
+
+struct unit {
+	const char *suffix;
+	uint64_t factor;
+};
+
+static int parse_with_unit(const char *text, const struct unit *units, size_t n, uint64_t *ret)
+{
+	const char *suffix;
+	uint64_t number, product;
+	int err = parse_number(text, &number, &suffix);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(suffix, units[i].suffix))
+			continue;
+		if (__builtin_mul_overflow(number, units[i].factor, &product))
+			return -ERANGE;
+		*ret = product;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static const struct unit SIZE_UNITS[] = {
+	{"", 1},    {"k", KIB},	  {"K", KIB}, {"KiB", KIB}, {"m", MIB},
+	{"M", MIB}, {"MiB", MIB}, {"g", GIB}, {"G", GIB},   {"GiB", GIB},
+};
+
+static const struct unit TIME_UNITS[] = {
+	{"ms", NS_PER_MS},
+	{"s", NS_PER_SEC},
+	{"m", 60 * NS_PER_SEC},
+	{"h", 3600 * NS_PER_SEC},
+};
+
+static error_t set_size(struct parse *p, const char *option, const char *text, uint64_t min,
+			uint64_t max, const char *range, size_t *ret)
+{
+	uint64_t size = 0;
+
+	if (parse_with_unit(text, SIZE_UNITS, ARRAY_SIZE(SIZE_UNITS), &size) == -EINVAL)
+		return refuse(p, "--%s=%s: no size, expected a number of bytes or one like 64KiB",
+			      option, text);
+	if (size < min || size > max)
+		return refuse(p, "--%s=%s: out of range, expected %s", option, text, range);
+	*ret = size;
+	return 0;
+}
+
+static error_t set_ring_size(struct parse *p, const char *text)
+{
+	static const char range[] = "a power of two from 1MiB to 1GiB";
+	size_t size;
+	error_t err = set_size(p, "ring-size", text, MIB, GIB, range, &size);
+
+	if (err)
+		return err;
+	if (size & (size - 1))
+		return refuse(p, "--ring-size=%s: expected %s", text, range);
+	p->o.ring_bytes = size;
+	return 0;
+}
+
+static error_t set_batch_wait(struct parse *p, const char *text)
+{
+	uint64_t wait_ns = 0;
+
+	if (parse_with_unit(text, TIME_UNITS, ARRAY_SIZE(TIME_UNITS), &wait_ns) == -EINVAL)
+		return refuse(p, "--batchwait=%s: no time, expected one like 500ms or 1s", text);
+	if (wait_ns < NS_PER_MS || wait_ns > 300 * NS_PER_SEC)
+		return refuse(p, "--batchwait=%s: out of range, expected 1ms to 5m", text);
+	p->o.batch_wait_ns = wait_ns;
+	return 0;
+}
+
+static error_t set_format(struct parse *p, const char *name)
+{
+	static const struct {
+		const char *name;
+		enum batch_encoding encoding;
+	} formats[] = {
+		{"text", BATCH_TEXT},
+		{"json", BATCH_JSON},
+		{"logfmt", BATCH_LOGFMT},
+		{"raw", BATCH_RAW},
+	};
+
+	p->o.to_stdout = true;
+	p->o.format = BATCH_TEXT;
+	if (!name)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		if (strcmp(name, formats[i].name))
+			continue;
+		p->o.format = formats[i].encoding;
+		return 0;
+	}
+	return refuse(p, "--stdout=%s: unknown format, expected text, json, logfmt or raw", name);
+}
+
+static error_t set_loki(struct parse *p, const char *url)
+{
+	/* A password may be in it. */
+	const char *shown = strchr(url, '@') ? "" : url, *why = "its user or password is malformed";
+	_free_ char *bare = NULL, *userinfo = NULL;
+
+	if (http__check_url(url, &why) || http__split_userinfo(url, &bare, &userinfo))
+		return refuse(p, "--loki%s%s: %s, expected a URL like http://localhost:3100",
+			      *shown ? "=" : "", shown, why);
+	p->o.loki_url = url;
+	return 0;
+}
+
+static error_t set_docker(struct parse *p, const char *host)
+{
+	const char *port = strrchr(host, ':'), *suffix;
+	uint64_t number;
+
+	p->o.docker_host = host;
+	if (!strncmp(host, "unix:///", 8) && host[8])
+		return 0;
+	if (!strncmp(host, "tcp://", 6) && port > host + 6 && !strpbrk(host + 6, "/?#@ ") &&
+	    !parse_number(port + 1, &number, &suffix) && !*suffix && number >= 1 &&
+	    number <= UINT16_MAX)
+		return 0;
+	return refuse(p, "--docker=%s: expected unix:///PATH or tcp://HOST:PORT", host);
+}
+
+static error_t set_pid(struct parse *p, const char *text)
+{
+	const char *suffix;
+	uint64_t pid;
+
+	if (parse_number(text, &pid, &suffix) || *suffix || pid < 1 || pid > INT_MAX)
+		return refuse(p, "--pid=%s: expected the number of a process", text);
+	p->o.pid = (pid_t)pid;
+	return 0;
+}
+
+/* What ends up in a header or a label. */
+static error_t set_name(struct parse *p, const char *option, const char *text, const char **ret)
+{
+	bool good = *text;
+
+	for (const char *c = text; *c; c++)
+		good = good && (unsigned char)*c >= ' ' && *c != 0x7f;
+	if (!good)
+		return refuse(p, "--%s: expected a name without control characters", option);
+	*ret = text;
+	return 0;
+}
+
+static error_t add(const char ***list, size_t *n, const char *text)
+{
+	const char **grown = reallocarray(*list, *n + 1, sizeof(**list));
+
+	if (!grown)
+		return ENOMEM;
+	grown[(*n)++] = text;
+	*list = grown;
+	return 0;
+}
+
+static error_t add_selector(struct parse *p, int key, const char *text)
+{
+	struct options *o = &p->o;
+
+	switch (key) {
+	case KEY_CONTAINER:
+		if (!*text)
+			return refuse(p, "--container: expected a name, a pattern or an id");
+		return add(&o->containers, &o->n_containers, text);
+	case KEY_LABEL:
+		if (!strchr(text, '=') || *text == '=')
+			return refuse(p, "--label=%s: expected NAME=VALUE", text);
+		return add(&o->labels, &o->n_labels, text);
+	default:
+		if (strcmp(text, "stdout") && strcmp(text, "stderr"))
+			return refuse(p, "--stream=%s: expected stdout or stderr", text);
+		return add(&o->streams, &o->n_streams, text);
+	}
+}
+
+static error_t set_mode(struct parse *p, int key, const char *name)
+{
+	switch (key) {
+	case KEY_TAP:
+		if (tap_mode__parse(name, &p->o.tap))
+			return refuse(p, "--tap=%s: unknown mode, expected auto, read or write",
+				      name);
+		return 0;
+	case KEY_HOOKS:
+		if (hook_set__parse(name, &p->o.hooks))
+			return refuse(p,
+				      "--hooks=%s: unknown set, expected auto, fexit, multi or "
+				      "syscall",
+				      name);
+		return 0;
+	default:
+		if (log__level_parse(name, &p->o.log_level))
+			return refuse(p,
+				      "--log-level=%s: unknown level, expected error, warn, info "
+				      "or debug",
+				      name);
+		return 0;
+	}
+}
+
+/* A word that is no option: a command of notail's, or, behind `--`, CMD and all that follows. */
+static error_t take_argument(struct parse *p, char *arg, struct argp_state *state)
+{
+	if (state->quoted && state->next > state->quoted) {
+		p->o.command = &state->argv[state->next - 1];
+		state->next = state->argc;
+		return 0;
+	}
+	if (p->word)
+		return refuse(p, "%s: unexpected after %s; a command to run goes behind --", arg,
+			      p->word);
+	if (!strcmp(arg, "probe"))
+		p->o.action = ACTION_PROBE;
+	else if (!strcmp(arg, "version"))
+		p->o.action = ACTION_VERSION;
+	else if (strcmp(arg, "run"))
+		return refuse(p,
+			      "%s: unknown command, expected run, probe or version (a format goes "
+			      "--stdout=json, a command to run behind --)",
+			      arg);
+	p->word = arg;
+	return 0;
+}
+
+/* getopt refused an option. It does not say why, but its name is the last that was read. */
+static error_t refuse_option(struct parse *p, const struct argp_state *state)
+{
+	const char *arg = state->argv[state->next - 1];
+	size_t len = strcspn(arg, "=");
+
+	for (const struct argp_option *o = OPTIONS; o->name || o->doc; o++) {
+		if (!o->name || len < 3 || strncmp(arg, "--", 2) || strlen(o->name) != len - 2 ||
+		    strncmp(arg + 2, o->name, len - 2))
+			continue;
+		if (o->arg)
+			return refuse(p, "%s: needs a value, see notail --help", arg);
+		return refuse(p, "%.*s: takes no value, see notail --help", (int)len, arg);
+	}
+	return refuse(p, "%.*s: unknown option, see notail --help", (int)len, arg);
+}
+
+static error_t options__on_key(int key, char *arg, struct argp_state *state)
+{
+	struct parse *p = state->input;
+	struct options *o = &p->o;
+
+	switch (key) {
+	case KEY_STDOUT:
+		return set_format(p, arg);
+	case KEY_TIMES:
+		o->times = true;
+		return 0;
+	case KEY_LOKI:
+		return set_loki(p, arg);
+	case KEY_TENANT:
+		return set_name(p, "tenant", arg, &o->tenant);
+	case KEY_HOST:
+		return set_name(p, "host", arg, &o->host);
+	case KEY_CONTAINER:
+	case KEY_LABEL:
+	case KEY_STREAM:
+		return add_selector(p, key, arg);
+	case KEY_PID:
+		return set_pid(p, arg);
+	case KEY_DOCKER:
+		return set_docker(p, arg);
+	case KEY_NO_DOCKER:
+		o->no_docker = true;
+		return 0;
+	case KEY_TAP:
+	case KEY_HOOKS:
+	case KEY_LOG_LEVEL:
+		return set_mode(p, key, arg);
+	case KEY_RING_SIZE:
+		return set_ring_size(p, arg);
+	case KEY_MAX_LINE_SIZE:
+		return set_size(p, "max-line-size", arg, 16, 16 * MIB, "16 bytes to 16MiB",
+				&o->max_line_size);
+	case KEY_BATCHSIZE:
+		return set_size(p, "batchsize", arg, KIB, 64 * MIB, "1KiB to 64MiB",
+				&o->batch_bytes);
+	case KEY_BATCHWAIT:
+		return set_batch_wait(p, arg);
+	case KEY_STATS:
+		o->stats = true;
+		return 0;
+	case KEY_VERSION:
+		o->action = ACTION_VERSION;
+		return 0;
+	case KEY_HELP:
+		p->help = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		return take_argument(p, arg, state);
+	case ARGP_KEY_END:
+		if (state->quoted && !o->command)
+			return refuse(p, "--: no command behind it, expected -- CMD [ARG...]");
+		return 0;
+	case ARGP_KEY_ERROR:
+		return p->reported ? EINVAL : refuse_option(p, state);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* What no single option can be blamed for. */
+static error_t check(struct parse *p)
+{
+	struct options *o = &p->o;
+
+	if (o->action != ACTION_RUN)
+		return 0;
+	if (o->command && o->pid)
+		return refuse(p, "--pid and -- %s exclude each other: leave one of them out",
+			      o->command[0]);
+	if (p->word && (o->command || o->pid))
+		return refuse(p, "run captures containers: leave it out with --pid or -- CMD");
+	if (o->docker_host && o->no_docker)
+		return refuse(p,
+			      "--docker and --no-docker exclude each other: leave one of them out");
+	if (o->tenant && !o->loki_url)
+		return refuse(p, "--tenant needs --loki URL");
+	if (o->to_stdout || o->loki_url)
+		return 0;
+	if (p->word || o->command || o->pid)
+		return refuse(p, "nowhere to send the lines: add --stdout, or --loki URL");
+	return refuse(p, "nothing to do; try `notail --stdout' to see what the containers of this "
+			 "host write, or `notail --loki http://localhost:3100' to push it to Loki "
+			 "(notail --help says more)");
+}
+
+int options__parse(struct options *ret, int argc, char **argv)
+{
+	struct parse p = {.o = {.format = BATCH_TEXT, .log_level = LOG_INFO}};
+	error_t err;
+
+	err = argp_parse(&ARGP, argc, argv,
+			 ARGP_NO_EXIT | ARGP_NO_ERRS | ARGP_NO_HELP | ARGP_IN_ORDER, NULL, &p);
+	if (!err && p.help)
+		argp_help(&ARGP, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC,
+			  (char[]){"notail"});
+	else if (!err)
+		err = check(&p);
+	if (!err && !p.help) {
+		*ret = p.o;
+		return 0;
+	}
+	options__free(&p.o);
+	return err == ENOMEM ? -ENOMEM : err ? -EINVAL : 1;
+}
+
+void options__free(struct options *o)
+{
+	if (!o)
+		return;
+	free(o->containers);
+	free(o->labels);
+	free(o->streams);
+	*o = (struct options){0};
+}

@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One connection's life: GET /version, then the events stream and the list at once, then an inspect
+ * for each id that a cgroup wants and neither of them named. The events are asked for from a second
+ * ago on, so that nothing falls between the list and the stream's start. A create event carries
+ * name, image and labels: most containers are known before their cgroup exists, without an inspect.
+ *
+ * Whatever breaks ends the whole connection (docker__lost) and is tried again with backoff; only an
+ * answer that cannot be understood costs itself alone: the list is asked for again while events and
+ * inspects go on. What is wrong is said once, when it begins and when it is over.
+ */
+#include "containers/docker.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "containers/cgroup.h"
+#include "containers/docker_json.h"
+#include "containers/json_stream.h"
+#include "io/backoff.h"
+#include "io/http.h"
+#include "io/loop.h"
+
+#define MAX_EVENT (1u << 20)
+#define MAX_LIST (32u << 20)
+#define MAX_INSPECT (4u << 20)
+#define MAX_INSPECTS 8
+#define INSPECT_TRIES 5
+#define BACKOFF_MIN_NS (200 * NS_PER_MS)
+#define BACKOFF_MAX_NS (30 * NS_PER_SEC)
+/* An engine that restarts is waited for; one that is away longer parks nobody's lines. */
+#define AWAY_NS (10 * NS_PER_SEC)
+/* A connection that lasted this long was none of a row of failures. */
+#define STABLE_NS (10 * NS_PER_SEC)
+
+/* {"type":["container"],"event":["create","start","rename","destroy"]} */
+#define EVENTS_FILTER                                               \
+	"%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B" \
+	"%22create%22%2C%22start%22%2C%22rename%22%2C%22destroy%22%5D%7D"
+
+struct inspect {
+	struct docker *docker;
+	struct http_request *request; /* NULL: between two tries */
+	struct loop_timer *timer;
+	struct backoff backoff;
+	unsigned tries;
+	bool busy;
+	char id[CONTAINER_ID_LEN + 1];
+};
+
+struct docker {
+	struct loop *loop;
+	struct http *http;
+	struct registry *registry;
+	char *host;
+	char *base_url;
+	const char *socket; /* into host; NULL: tcp */
+	void (*ready)(void *ctx, bool answered);
+	void *ctx;
+
+	char *version;
+	struct http_request *request; /* version, then list */
+	struct http_request *events;
+	struct json_stream stream;
+	struct loop_watch *watch; /* of the registry's wishes; NULL: all inspects are busy */
+	struct inspect inspects[MAX_INSPECTS];
+	struct loop_timer *retry;
+	struct backoff backoff;
+	uint64_t since_ns; /* boot time: when the connection came up, or when it was lost */
+	bool up;
+	bool answered;	 /* once at least */
+	bool list_again; /* a name changed while the list was under way */
+	bool events_broken;
+	bool said_away;
+	bool said_list;
+	bool said_event;
+	bool said_inspect;
+};
+
+static void docker__start(struct docker *d);
+static void docker__list(struct docker *d);
+static void docker__serve(struct docker *d);
+
+static void docker__ready(struct docker *d, bool answered)
+{
+	void (*ready)(void *ctx, bool answered) = d->ready;
+
+	d->ready = NULL;
+	if (ready)
+		ready(d->ctx, answered);
+}
+
+static void inspect__end(struct inspect *i)
+{
+	http_request__cancel(TAKE_PTR(i->request));
+	loop_timer__cancel(i->timer);
+	i->busy = false;
+}
+
+static void docker__cancel(struct docker *d)
+{
+	http_request__cancel(TAKE_PTR(d->request));
+	http_request__cancel(TAKE_PTR(d->events));
+	for (size_t i = 0; i < MAX_INSPECTS; i++)
+		inspect__end(&d->inspects[i]);
+	loop_watch__free(TAKE_PTR(d->watch));
+	json_stream__reset(&d->stream);
+}
+
+/* The connection is of no use: all of it again, later. */
+static void docker__lost(struct docker *d, const char *why)
+{
+	uint64_t now = clock__boot_ns();
+
+	docker__cancel(d);
+	if (d->up) {
+		if (now - d->since_ns > STABLE_NS)
+			backoff__reset(&d->backoff);
+		d->up = false;
+		d->since_ns = now;
+	}
+	if (!d->said_away)
+		log_warn("docker: %s: %s; containers it has not named yet are shown by their id "
+			 "until it answers",
+			 d->host, why);
+	d->said_away = true;
+	if (!d->answered || now - d->since_ns > AWAY_NS)
+		registry__engine(d->registry, "docker", false);
+	loop_timer__set(d->retry, backoff__next(&d->backoff));
+	docker__ready(d, false);
+}
+
+/* A failed request ends the connection. True: it was one. */
+static bool docker__failed(struct docker *d, const char *what, const struct http_answer *answer)
+{
+	char why[256];
+
+	if (answer->error)
+		snprintf(why, sizeof(why), "%s: %s", what, answer->error_text);
+	else if (answer->status != 200)
+		snprintf(why, sizeof(why), "%s: status %ld", what, answer->status);
+	else
+		return false;
+	docker__lost(d, why);
+	return true;
+}
+
+static int docker__get(struct docker *d, struct http_opts *opts, const char *path,
+		       struct http_request **ret)
+{
+	_free_ char *url = NULL;
+	int n;
+
+	if (d->version)
+		n = asprintf(&url, "%s/v%s%s", d->base_url, d->version, path);
+	else
+		n = asprintf(&url, "%s%s", d->base_url, path);
+	if (n < 0) {
+		url = NULL;
+		return -ENOMEM;
+	}
+	opts->url = url;
+	opts->unix_socket = d->socket;
+	return http__request(d->http, opts, ret);
+}
+
+static bool inspect__is(const struct inspect *i, const char *id)
+{
+	return i->busy && strcmp(i->id, id) == 0;
+}
+
+static void docker__publish(struct docker *d, struct meta *m)
+{
+	for (size_t i = 0; i < MAX_INSPECTS; i++) {
+		if (inspect__is(&d->inspects[i], m->id))
+			inspect__end(&d->inspects[i]);
+	}
+	if (registry__publish(d->registry, m) != 0)
+		log_warn("docker: no memory for a container's name");
+}
+
+static void docker__event(void *ctx, const char *object, size_t len)
+{
+	enum docker_event_action action;
+	_meta_ struct meta *m = NULL;
+	struct docker *d = ctx;
+	_free_ char *id = NULL;
+
+	if (docker_json__event(object, len, &action, &id, &m) != 0) {
+		if (!d->said_event)
+			log_warn("docker: %s: an event that cannot be understood is left out",
+				 d->host);
+		d->said_event = true;
+		return;
+	}
+	if (action == DOCKER_EVENT_DESTROY)
+		registry__gone(d->registry, id);
+	/* Attributes hide labels called name and image: what is known already is the better. */
+	if (!m || (action == DOCKER_EVENT_START && registry__known(d->registry, id)))
+		return;
+	if (action == DOCKER_EVENT_RENAME && d->request)
+		d->list_again = true;
+	docker__publish(d, TAKE_PTR(m));
+}
+
+static int docker__on_events(void *ctx, const char *data, size_t len)
+{
+	struct docker *d = ctx;
+
+	if (json_stream__feed(&d->stream, data, len, docker__event, d) == 0)
+		return 0;
+	d->events_broken = true;
+	return -EBADMSG;
+}
+
+static void docker__events_done(void *ctx, const struct http_answer *answer)
+{
+	struct docker *d = ctx;
+
+	d->events = NULL;
+	if (d->events_broken)
+		docker__lost(d, "the stream of events cannot be understood");
+	else if (!docker__failed(d, "events", answer))
+		docker__lost(d, "the stream of events ended");
+}
+
+static int docker__events(struct docker *d)
+{
+	struct http_opts opts = {
+		.on_body = docker__on_events,
+		.done = docker__events_done,
+		.ctx = d,
+	};
+	char path[256];
+
+	snprintf(path, sizeof(path), "/events?since=%llu&filters=%s",
+		 (unsigned long long)(clock__real_ns() / NS_PER_SEC - 1), EVENTS_FILTER);
+	d->stream.max_bytes = MAX_EVENT;
+	d->events_broken = false;
+	return docker__get(d, &opts, path, &d->events);
+}
+
+static void docker__listed(void *ctx, struct meta *m)
+{
+	docker__publish(ctx, m);
+}
+
+static void docker__list_done(void *ctx, const struct http_answer *answer)
+{
+	struct docker *d = ctx;
+	int err;
+
+	d->request = NULL;
+	if (docker__failed(d, "containers", answer))
+		return;
+	err = docker_json__list(answer->body, answer->body_len, docker__listed, d);
+	if (err && !d->said_list)
+		log_warn("docker: %s: the list of containers cannot be understood; asking again, "
+			 "and for each container by itself",
+			 d->host);
+	d->said_list = err != 0;
+	if (d->said_away)
+		log_info("docker: %s answers", d->host);
+	d->said_away = false;
+	d->answered = true;
+	registry__engine(d->registry, "docker", true);
+	if (err)
+		loop_timer__set(d->retry, backoff__next(&d->backoff));
+	else if (d->list_again)
+		docker__list(d);
+	if (d->up)
+		docker__serve(d);
+	docker__ready(d, err == 0);
+}
+
+static void docker__list(struct docker *d)
+{
+	struct http_opts opts = {
+		.timeout_ns = 60 * NS_PER_SEC,
+		.max_body = MAX_LIST,
+		.done = docker__list_done,
+		.ctx = d,
+	};
+
+	d->list_again = false;
+	if (docker__get(d, &opts, "/containers/json?all=1", &d->request) != 0)
+		docker__lost(d, "no memory");
+}
+
+static void docker__version_done(void *ctx, const struct http_answer *answer)
+{
+	struct docker *d = ctx;
+
+	d->request = NULL;
+	if (docker__failed(d, "version", answer))
+		return;
+	if (docker_json__version(answer->body, answer->body_len, &d->version) != 0) {
+		docker__lost(d, "its answer to GET /version cannot be understood");
+		return;
+	}
+	d->up = true;
+	d->said_event = false;
+	d->said_inspect = false;
+	d->since_ns = clock__boot_ns();
+	log_debug("docker: %s: API %s", d->host, d->version);
+	if (docker__events(d) != 0)
+		docker__lost(d, "no memory");
+	else
+		docker__list(d);
+}
+
+static void docker__start(struct docker *d)
+{
+	struct http_opts opts = {
+		.timeout_ns = 10 * NS_PER_SEC,
+		.done = docker__version_done,
+		.ctx = d,
+	};
+
+	free(TAKE_PTR(d->version));
+	if (docker__get(d, &opts, "/version", &d->request) != 0)
+		docker__lost(d, "no memory");
+}
+
+static void docker__retry(void *ctx)
+{
+	struct docker *d = ctx;
+
+	if (!d->up)
+		docker__start(d);
+	else if (!d->request)
+		docker__list(d);
+}
+
+static void inspect__failed(struct inspect *i, const char *why)
+{
+	struct docker *d = i->docker;
+
+	if (!d->said_inspect)
+		log_warn("docker: %s: container %.12s: %s; asking again", d->host, i->id, why);
+	d->said_inspect = true;
+	if (++i->tries < INSPECT_TRIES) {
+		loop_timer__set(i->timer, backoff__next(&i->backoff));
+		return;
+	}
+	inspect__end(i);
+	registry__never(d->registry, i->id);
+	docker__serve(d);
+}
+
+static void inspect__done(void *ctx, const struct http_answer *answer)
+{
+	struct inspect *i = ctx;
+	struct docker *d = i->docker;
+	_meta_ struct meta *m = NULL;
+
+	i->request = NULL;
+	if (answer->error) {
+		inspect__failed(i, answer->error_text);
+	} else if (answer->status == 404) {
+		inspect__end(i);
+		registry__never(d->registry, i->id);
+		docker__serve(d);
+	} else if (answer->status != 200) {
+		inspect__failed(i, "the engine refuses to tell");
+	} else if (docker_json__inspect(answer->body, answer->body_len, &m) != 0 ||
+		   strcmp(m->id, i->id) != 0) {
+		inspect__failed(i, "the answer cannot be understood");
+	} else {
+		docker__publish(d, TAKE_PTR(m));
+		docker__serve(d);
+	}
+}
+
+static void inspect__ask(void *ctx)
+{
+	struct inspect *i = ctx;
+	struct http_opts opts = {
+		.timeout_ns = 30 * NS_PER_SEC,
+		.max_body = MAX_INSPECT,
+		.done = inspect__done,
+		.ctx = i,
+	};
+	char path[CONTAINER_ID_LEN + 32];
+
+	snprintf(path, sizeof(path), "/containers/%s/json", i->id);
+	if (docker__get(i->docker, &opts, path, &i->request) != 0)
+		inspect__failed(i, "no memory");
+}
+
+static void docker__wanted(void *ctx, int fd _unused_, int what _unused_)
+{
+	docker__serve(ctx);
+}
+
+static struct inspect *docker__idle_inspect(struct docker *d)
+{
+	for (size_t i = 0; i < MAX_INSPECTS; i++) {
+		if (!d->inspects[i].busy)
+			return &d->inspects[i];
+	}
+	return NULL;
+}
+
+/* Asks for what the registry wants, as far as there are inspects to be had. */
+static void docker__serve(struct docker *d)
+{
+	struct inspect *i;
+	const char *engine;
+
+	while ((i = docker__idle_inspect(d)) &&
+	       registry__next_wanted(d->registry, i->id, sizeof(i->id), &engine)) {
+		i->busy = true;
+		i->tries = 0;
+		backoff__reset(&i->backoff);
+		inspect__ask(i);
+	}
+	/* The descriptor stays readable while wishes wait: not to be watched with all busy. */
+	if (!i) {
+		loop_watch__free(TAKE_PTR(d->watch));
+	} else if (!d->watch && loop__watch(d->loop, registry__wanted_fd(d->registry), LOOP_READ,
+					    docker__wanted, d, &d->watch) != 0) {
+		d->watch = NULL;
+		docker__lost(d, "no memory");
+	}
+}
+
+static int docker__parse_host(struct docker *d, const char *host)
+{
+	const char *why;
+
+	d->host = strdup(host);
+	if (!d->host)
+		return -ENOMEM;
+	if (strncmp(host, "unix://", 7) == 0) {
+		d->socket = d->host + 7;
+		/* What sun_path holds with its NUL. */
+		if (d->socket[0] != '/' || strlen(d->socket) >= 108)
+			return -EINVAL;
+		d->base_url = strdup("http://docker");
+	} else if (strncmp(host, "tcp://", 6) == 0) {
+		if (asprintf(&d->base_url, "http://%s", host + 6) < 0)
+			d->base_url = NULL;
+		if (d->base_url && http__check_url(d->base_url, &why) != 0)
+			return -EINVAL;
+	} else {
+		return -EINVAL;
+	}
+	return d->base_url ? 0 : -ENOMEM;
+}
+
+static int docker__timers(struct docker *d)
+{
+	uint64_t seed = clock__boot_ns() ^ (uint64_t)getpid();
+	int err = loop__timer(d->loop, docker__retry, d, &d->retry);
+
+	backoff__init(&d->backoff, BACKOFF_MIN_NS, BACKOFF_MAX_NS, seed);
+	for (size_t i = 0; i < MAX_INSPECTS && !err; i++) {
+		struct inspect *in = &d->inspects[i];
+
+		in->docker = d;
+		backoff__init(&in->backoff, BACKOFF_MIN_NS, BACKOFF_MAX_NS, seed + i);
+		err = loop__timer(d->loop, inspect__ask, in, &in->timer);
+	}
+	return err;
+}
+
+int docker__new(struct docker **ret, struct loop *loop, struct http *http,
+		struct registry *registry, const struct docker_opts *opts)
+{
+	struct docker *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	d->loop = loop;
+	d->http = http;
+	d->registry = registry;
+	d->ready = opts->ready;
+	d->ctx = opts->ctx;
+	err = docker__parse_host(d, opts->host);
+	if (!err)
+		err = docker__timers(d);
+	if (err) {
+		docker__free(d);
+		return err;
+	}
+	d->since_ns = clock__boot_ns();
+	registry__engine(registry, "docker", true);
+	/* On the loop, so that `ready` is never called from in here. */
+	loop_timer__set(d->retry, 0);
+	*ret = d;
+	return 0;
+}
+
+void docker__free(struct docker *d)
+{
+	if (!d)
+		return;
+	if (d->retry)
+		docker__cancel(d);
+	loop_timer__free(d->retry);
+	for (size_t i = 0; i < MAX_INSPECTS; i++)
+		loop_timer__free(d->inspects[i].timer);
+	free(d->version);
+	free(d->base_url);
+	free(d->host);
+	free(d);
+}

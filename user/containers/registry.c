@@ -1,0 +1,612 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Two maps under one mutex. A cgroup has what its path says, and points to its container; a
+ * container has what its engine published. What a look-up returns is made when either changes, so
+ * that the look-up itself is a hash and a reference.
+ *
+ * Containers without a cgroup are in one of two lists, oldest first: `idle` (the engine has them),
+ * bounded by REGISTRY_MAX containers in all, and `gone` (the engine removed them). A container that
+ * lived for a millisecond is created and destroyed for the I/O thread before the capture thread
+ * reads of its cgroup: that is why gone ones are kept, up to GONE_MAX.
+ */
+#include "containers/registry.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+/* uthash calls this when there is no memory; the entry is then not in the map (hh.tbl NULL). */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#include <utlist.h>
+
+#include "base/util.h"
+#include "containers/cgroup.h"
+
+#define GONE_MAX 512
+
+enum place { PLACE_NONE, PLACE_IDLE, PLACE_GONE };
+
+struct cgroup {
+	uint64_t id;
+	struct meta *path_meta; /* what the path or registry__cgroup_named says */
+	struct meta *meta;	/* path_meta with what was published; NULL: nothing is */
+	struct container *container;
+	bool named;
+	struct cgroup *prev, *next; /* of the container's */
+	UT_hash_handle hh;
+};
+
+struct container {
+	char id[CONTAINER_ID_LEN + 1];
+	const char *engine; /* of the path; NULL: no path yet */
+	struct meta *meta;  /* published; NULL: nothing is */
+	struct cgroup *cgroups;
+	bool never;
+	bool removed; /* registry__gone */
+	bool wanted;  /* in the list `wanted` */
+	enum place place;
+	struct container *prev, *next;		     /* of idle or gone */
+	struct container *wanted_prev, *wanted_next; /* of wanted */
+	UT_hash_handle hh;
+};
+
+struct registry {
+	pthread_mutex_t lock;
+	struct cgroup *cgroups;
+	struct container *containers;
+	struct container *idle;
+	struct container *gone;
+	struct container *wanted;
+	size_t n_gone;
+	struct meta *nothing; /* for a cgroup that nobody told us of */
+	_Atomic uint64_t version;
+	int fd;
+	bool docker; /* its client is there */
+};
+
+int registry__new(struct registry **ret)
+{
+	struct registry *r = calloc(1, sizeof(*r));
+	int err = -ENOMEM;
+
+	if (!r)
+		return -ENOMEM;
+	pthread_mutex_init(&r->lock, NULL);
+	r->fd = -1;
+	r->nothing = meta__new();
+	if (!r->nothing)
+		goto err_out;
+	r->nothing->version = ++r->version;
+	r->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->fd < 0) {
+		err = -errno;
+		goto err_out;
+	}
+	*ret = r;
+	return 0;
+
+err_out:
+	registry__free(r);
+	return err;
+}
+
+static void lock(struct registry *r)
+{
+	pthread_mutex_lock(&r->lock);
+}
+
+static void unlock(struct registry *r)
+{
+	pthread_mutex_unlock(&r->lock);
+}
+
+static void wanted__add(struct registry *r, struct container *c)
+{
+	if (c->wanted)
+		return;
+	DL_APPEND2(r->wanted, c, wanted_prev, wanted_next);
+	c->wanted = true;
+	eventfd_write(r->fd, 1);
+}
+
+static void wanted__remove(struct registry *r, struct container *c)
+{
+	eventfd_t count;
+
+	if (!c->wanted)
+		return;
+	DL_DELETE2(r->wanted, c, wanted_prev, wanted_next);
+	c->wanted = false;
+	if (!r->wanted)
+		eventfd_read(r->fd, &count);
+}
+
+/* Out of the list it is in. */
+static void container__unlist(struct registry *r, struct container *c)
+{
+	if (c->place == PLACE_IDLE) {
+		DL_DELETE(r->idle, c);
+	} else if (c->place == PLACE_GONE) {
+		DL_DELETE(r->gone, c);
+		r->n_gone--;
+	}
+	c->place = PLACE_NONE;
+}
+
+static void container__free(struct registry *r, struct container *c)
+{
+	container__unlist(r, c);
+	wanted__remove(r, c);
+	HASH_DEL(r->containers, c);
+	meta__unref(c->meta);
+	free(c);
+}
+
+/* To the list where it belongs, as the most recent one; then the bounds, at the cost of others.
+ * Frees c when nothing speaks for it. */
+static void container__place(struct registry *r, struct container *c)
+{
+	struct container *victim;
+
+	container__unlist(r, c);
+	if (!c->cgroups) {
+		/* Nobody's, and nothing is known of it. */
+		if (!c->meta) {
+			container__free(r, c);
+			return;
+		}
+		if (c->removed) {
+			DL_APPEND(r->gone, c);
+			c->place = PLACE_GONE;
+			r->n_gone++;
+		} else {
+			DL_APPEND(r->idle, c);
+			c->place = PLACE_IDLE;
+		}
+	}
+	if (r->n_gone > GONE_MAX)
+		container__free(r, r->gone);
+	victim = r->gone ? r->gone : r->idle;
+	if (HASH_COUNT(r->containers) > REGISTRY_MAX && victim && victim != c)
+		container__free(r, victim);
+}
+
+static struct container *container__find(struct registry *r, const char *id)
+{
+	struct container *c;
+
+	HASH_FIND_STR(r->containers, id, c);
+	return c;
+}
+
+/* In no list yet: container__place when it has its cgroup or its metadata. */
+static struct container *container__get(struct registry *r, const char *id)
+{
+	struct container *c = container__find(r, id);
+
+	if (c)
+		return c;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	strncpy(c->id, id, sizeof(c->id) - 1);
+	HASH_ADD_STR(r->containers, id, c);
+	if (!c->hh.tbl) {
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+/* A client that may still answer for it is there. "kubernetes" is a path that leaves the engine
+ * open. */
+static bool container__pending(const struct registry *r, const struct container *c)
+{
+	if (c->meta || c->never || !c->engine || !r->docker)
+		return false;
+	return strcmp(c->engine, "docker") == 0 || strcmp(c->engine, "kubernetes") == 0;
+}
+
+static int copy_string(char **ret, const char *s)
+{
+	if (!s)
+		return 0;
+	*ret = strdup(s);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* What the engine published with what the cgroup's path says. */
+static int merge(struct registry *r, const struct meta *path, const struct meta *published,
+		 struct meta **ret)
+{
+	_meta_ struct meta *m = meta__new();
+	const char *engine = path->engine;
+	int err;
+
+	if (!m)
+		return -ENOMEM;
+	if (published->engine && (!engine || strcmp(engine, "kubernetes") == 0))
+		engine = published->engine;
+	err = copy_string(&m->engine, engine);
+	if (!err)
+		err = copy_string(&m->id, published->id);
+	if (!err)
+		err = copy_string(&m->name, published->name);
+	if (!err)
+		err = copy_string(&m->image, published->image);
+	if (!err)
+		err = copy_string(&m->cgroup_path, path->cgroup_path);
+	if (!err)
+		err = copy_string(&m->pod_uid, path->pod_uid);
+	for (size_t i = 0; i < published->n_labels && !err; i++)
+		err = meta__add_label(m, published->labels[i].name, published->labels[i].value);
+	if (err)
+		return err;
+	m->version = ++r->version;
+	*ret = TAKE_PTR(m);
+	return 0;
+}
+
+/* After its container's metadata or its own path changed. Keeps the old on -ENOMEM. */
+static int cgroup__update(struct registry *r, struct cgroup *g)
+{
+	struct meta *m;
+	int err;
+
+	if (!g->container || !g->container->meta)
+		return 0;
+	err = merge(r, g->path_meta, g->container->meta, &m);
+	if (err)
+		return err;
+	meta__unref(g->meta);
+	g->meta = m;
+	return 0;
+}
+
+static void cgroup__detach(struct registry *r, struct cgroup *g)
+{
+	struct container *c = g->container;
+
+	if (!c)
+		return;
+	DL_DELETE(c->cgroups, g);
+	g->container = NULL;
+	meta__unref(TAKE_PTR(g->meta));
+	container__place(r, c);
+}
+
+static int cgroup__attach(struct registry *r, struct cgroup *g, const char *id, const char *engine)
+{
+	struct container *c = container__get(r, id);
+
+	if (!c)
+		return -ENOMEM;
+	DL_APPEND(c->cgroups, g);
+	g->container = c;
+	c->engine = engine;
+	container__place(r, c);
+	if (container__pending(r, c))
+		wanted__add(r, c);
+	return cgroup__update(r, g);
+}
+
+static struct cgroup *cgroup__find(struct registry *r, uint64_t id)
+{
+	struct cgroup *g;
+
+	HASH_FIND(hh, r->cgroups, &id, sizeof(id), g);
+	return g;
+}
+
+static void cgroup__free(struct registry *r, struct cgroup *g)
+{
+	cgroup__detach(r, g);
+	HASH_DEL(r->cgroups, g);
+	meta__unref(g->path_meta);
+	free(g);
+}
+
+/* *path_meta goes to the cgroup on success. */
+static int cgroup__set(struct registry *r, uint64_t id, struct meta **path_meta,
+		       struct cgroup **ret)
+{
+	struct cgroup *g = cgroup__find(r, id);
+
+	if (!g) {
+		g = calloc(1, sizeof(*g));
+		if (!g)
+			return -ENOMEM;
+		g->id = id;
+		HASH_ADD(hh, r->cgroups, id, sizeof(g->id), g);
+		if (!g->hh.tbl) {
+			free(g);
+			return -ENOMEM;
+		}
+	}
+	meta__unref(g->path_meta);
+	g->path_meta = TAKE_PTR(*path_meta);
+	g->path_meta->version = ++r->version;
+	*ret = g;
+	return 0;
+}
+
+static int path__meta(const char *path, size_t len, const struct cgroup_identity *identity,
+		      struct meta **ret)
+{
+	_meta_ struct meta *m = meta__new();
+	int err = m ? 0 : -ENOMEM;
+
+	if (err)
+		return err;
+	m->cgroup_path = strndup(path, len);
+	if (!m->cgroup_path)
+		return -ENOMEM;
+	if (identity) {
+		err = copy_string(&m->engine, identity->engine);
+		if (!err)
+			err = copy_string(&m->id, identity->container_id);
+		if (!err && identity->pod_uid[0])
+			err = copy_string(&m->pod_uid, identity->pod_uid);
+	}
+	if (!err)
+		*ret = TAKE_PTR(m);
+	return err;
+}
+
+int registry__cgroup_new(struct registry *r, uint64_t cgroup_id, const char *path, size_t len)
+{
+	struct cgroup_identity identity;
+	bool known = cgroup__identify(path, len, &identity);
+	_meta_ struct meta *m = NULL;
+	struct cgroup *g;
+	int err;
+
+	err = path__meta(path, len, known ? &identity : NULL, &m);
+	if (err)
+		return err;
+	lock(r);
+	g = cgroup__find(r, cgroup_id);
+	if (g && g->named) {
+		/* The name was given first; it stays. */
+		err = copy_string(&m->name, g->path_meta->name);
+		if (!err)
+			err = cgroup__set(r, cgroup_id, &m, &g);
+	} else if (!g || !g->path_meta->cgroup_path ||
+		   strcmp(g->path_meta->cgroup_path, m->cgroup_path) != 0) {
+		if (g)
+			cgroup__detach(r, g);
+		err = cgroup__set(r, cgroup_id, &m, &g);
+		if (!err && known)
+			err = cgroup__attach(r, g, identity.container_id, identity.engine);
+	}
+	unlock(r);
+	return err;
+}
+
+int registry__cgroup_named(struct registry *r, uint64_t cgroup_id, const char *name)
+{
+	_meta_ struct meta *m = meta__new();
+	struct cgroup *g;
+	int err;
+
+	if (!m)
+		return -ENOMEM;
+	m->name = strdup(name);
+	if (!m->name)
+		return -ENOMEM;
+	lock(r);
+	g = cgroup__find(r, cgroup_id);
+	err = g ? copy_string(&m->cgroup_path, g->path_meta->cgroup_path) : 0;
+	if (!err && g)
+		cgroup__detach(r, g);
+	if (!err)
+		err = cgroup__set(r, cgroup_id, &m, &g);
+	if (!err)
+		g->named = true;
+	unlock(r);
+	return err;
+}
+
+void registry__cgroup_gone(struct registry *r, uint64_t cgroup_id)
+{
+	struct cgroup *g;
+
+	lock(r);
+	g = cgroup__find(r, cgroup_id);
+	if (g)
+		cgroup__free(r, g);
+	unlock(r);
+}
+
+enum registry_answer registry__lookup(struct registry *r, uint64_t cgroup_id,
+				      struct meta **ret_meta)
+{
+	enum registry_answer answer = REGISTRY_NEVER;
+	struct meta *m;
+	struct cgroup *g;
+
+	lock(r);
+	g = cgroup__find(r, cgroup_id);
+	m = r->nothing;
+	if (g) {
+		m = g->meta ? g->meta : g->path_meta;
+		if (g->named || g->meta)
+			answer = REGISTRY_KNOWN;
+		else if (g->container && container__pending(r, g->container))
+			answer = REGISTRY_PENDING;
+	}
+	*ret_meta = meta__ref(m);
+	unlock(r);
+	return answer;
+}
+
+uint64_t registry__version(const struct registry *r)
+{
+	return r->version;
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool meta__same(const struct meta *a, const struct meta *b)
+{
+	if (!same(a->engine, b->engine) || !same(a->name, b->name) || !same(a->image, b->image) ||
+	    a->n_labels != b->n_labels)
+		return false;
+	for (size_t i = 0; i < a->n_labels; i++) {
+		if (!same(a->labels[i].name, b->labels[i].name) ||
+		    !same(a->labels[i].value, b->labels[i].value))
+			return false;
+	}
+	return true;
+}
+
+/* 0 or -ENOMEM; m goes to c. */
+static int container__publish(struct registry *r, struct container *c, struct meta *m)
+{
+	struct cgroup *g;
+	int err = 0;
+
+	m->version = ++r->version;
+	meta__unref(c->meta);
+	c->meta = meta__ref(m);
+	c->never = false;
+	wanted__remove(r, c);
+	DL_FOREACH(c->cgroups, g)
+	{
+		int e = cgroup__update(r, g);
+
+		err = err ? err : e;
+	}
+	return err;
+}
+
+int registry__publish(struct registry *r, struct meta *m)
+{
+	_meta_ struct meta *owned = m;
+	struct container *c;
+	int err = 0;
+
+	if (!m->id || strlen(m->id) > CONTAINER_ID_LEN)
+		return -EINVAL;
+	lock(r);
+	c = container__get(r, m->id);
+	if (!c) {
+		err = -ENOMEM;
+	} else {
+		/* A list after a reconnect says mostly what is known: lines keep their label sets.
+		 */
+		if (!c->meta || !meta__same(c->meta, m))
+			err = container__publish(r, c, m);
+		c->removed = false;
+		container__place(r, c);
+	}
+	unlock(r);
+	return err;
+}
+
+void registry__gone(struct registry *r, const char *container_id)
+{
+	struct container *c;
+
+	lock(r);
+	c = container__find(r, container_id);
+	if (c) {
+		c->removed = true;
+		container__place(r, c);
+	}
+	unlock(r);
+}
+
+bool registry__known(struct registry *r, const char *container_id)
+{
+	struct container *c;
+	bool known;
+
+	lock(r);
+	c = container__find(r, container_id);
+	known = c && c->meta;
+	unlock(r);
+	return known;
+}
+
+void registry__engine(struct registry *r, const char *engine, bool present)
+{
+	struct container *c, *next;
+
+	if (strcmp(engine, "docker") != 0)
+		return;
+	lock(r);
+	if (!present && !r->docker) {
+		unlock(r);
+		return;
+	}
+	r->docker = present;
+	HASH_ITER(hh, r->containers, c, next)
+	{
+		if (container__pending(r, c))
+			wanted__add(r, c);
+		else
+			wanted__remove(r, c);
+	}
+	r->version++;
+	unlock(r);
+}
+
+void registry__never(struct registry *r, const char *container_id)
+{
+	struct container *c;
+
+	lock(r);
+	c = container__find(r, container_id);
+	if (c && !c->meta) {
+		c->never = true;
+		wanted__remove(r, c);
+		r->version++;
+	}
+	unlock(r);
+}
+
+bool registry__next_wanted(struct registry *r, char *ret_id, size_t size, const char **ret_engine)
+{
+	struct container *c;
+
+	lock(r);
+	c = r->wanted;
+	if (c && strlen(c->id) < size) {
+		strcpy(ret_id, c->id);
+		*ret_engine = c->engine;
+		wanted__remove(r, c);
+	} else {
+		c = NULL;
+	}
+	unlock(r);
+	return c != NULL;
+}
+
+int registry__wanted_fd(const struct registry *r)
+{
+	return r->fd;
+}
+
+void registry__free(struct registry *r)
+{
+	struct cgroup *g, *next_cgroup;
+	struct container *c, *next;
+
+	if (!r)
+		return;
+	HASH_ITER(hh, r->cgroups, g, next_cgroup)
+	cgroup__free(r, g);
+	HASH_ITER(hh, r->containers, c, next)
+	container__free(r, c);
+	meta__unref(r->nothing);
+	if (r->fd >= 0)
+		close(r->fd);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
