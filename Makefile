@@ -57,7 +57,7 @@ PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c))
 .DEFAULT_GOAL := all
 .PHONY: all run test check bench fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
-.SECONDARY:
+.PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
 all: $(BUILD)/notail ## build notail into build/notail
 

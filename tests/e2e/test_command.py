@@ -74,7 +74,8 @@ class Command(Base):
             got = notail.lines("writer", stream)
             self.assertEqual(len(got), 3 * text.count(b"\n"))
             first = [line for line in text.split(b"\n")[:-1] if line.startswith(b"0 ") and len(line) > 20]
-            self.assert_lines([line for line in got if line in set(first)], first, stream)
+            wanted = set(first)
+            self.assert_lines([line for line in got if line in wanted], first, stream)
 
     def test_children_and_threads(self):
         notail = self.command("sh", "-c", "for i in 1 2 3; do (echo child $i) & done; wait; echo all | cat")
@@ -201,7 +202,7 @@ class Pid(Base):
 
 
 class Formats(Base):
-    SCRIPT = r"printf 'a \"b\" \\\\ c\n\n\303\244\n\377\n'"
+    SCRIPT = r"""printf 'a "b" \\ c\n\n\303\244\n\377\n'"""
 
     def output(self, *options):
         notail = self.start(*options, "--", "sh", "-c", self.SCRIPT)
@@ -230,7 +231,7 @@ class Formats(Base):
         self.assertEqual(self.output("--stdout"), self.output("--stdout=text"))
 
     def test_text_with_times(self):
-        for option in ("-t", "--times"):
+        for option in ("-t", "--timestamps"):
             lines = self.output("--stdout", option).split(b"\n")
             self.assertRegex(lines[0], rb'\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z sh stdout \| a "b" \\ c\Z')
 

@@ -49,7 +49,7 @@ class Base(harness.TestCase):
         """Waits for the number of entries; returns them."""
         harness.wait_for(lambda: len(self.entries(target, name, stream)) >= count, timeout,
                          lambda: f"{len(self.entries(target, name, stream))} of {count} entries of {name}",
-                         interval=0.2)
+                         interval=target.poll_seconds)
         return self.entries(target, name, stream)
 
     def assert_arrived(self, target, name, timeout=harness.DEADLINE):

@@ -85,6 +85,7 @@ class QueryClient:
 
 class ReceiverTarget:
     exact = True
+    poll_seconds = 0.2
 
     def __init__(self, receiver):
         self.receiver = receiver
@@ -113,6 +114,7 @@ class ReceiverTarget:
 
 class LokiTarget:
     exact = False
+    poll_seconds = 1
     receiver = None
 
     def __init__(self, url):

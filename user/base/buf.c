@@ -246,7 +246,8 @@ static inline int append_json(struct buf *b, const char *p, size_t len, bool che
 		}
 		if (p < end && escapes[(uint8_t)*p]) {
 			at = (size_t)(put_escape(b->data + at, (uint8_t)*p++) - b->data);
-			err = buf__reserve(b, at - b->len + (size_t)(end - p) + SLACK);
+			if (b->size - at < (size_t)(end - p) + SLACK)
+				err = buf__reserve(b, at - b->len + (size_t)(end - p) + SLACK);
 		}
 	}
 	return err;

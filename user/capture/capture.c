@@ -39,6 +39,7 @@
 
 #define RING_MIN_BYTES (1u << 20)
 #define RING_MAX_BYTES (1u << 30)
+#define CGROUP_ROOT_ID 1 /* of the true root, which no cgroup namespace changes */
 #define WAKE_NEVER UINT64_MAX
 
 static const char *const hook_set_names[] = {
@@ -99,7 +100,7 @@ static int check_ring_bytes(size_t bytes, char *ret_why, size_t size)
 	return -EINVAL;
 }
 
-/* CAP_SYS_ADMIN stands for all: older kernels ask for it, and newer ones take it instead. */
+/* CAP_SYS_ADMIN stands for all but CAP_SYS_PTRACE, which only the scan needs. */
 static int check_capabilities(char *ret_why, size_t size)
 {
 	static const struct {
@@ -121,8 +122,12 @@ static int check_capabilities(char *ret_why, size_t size)
 	if (!line)
 		return 0;
 	have = strtoull(line + strlen("\nCapEff:"), NULL, 16);
-	if (have & (1ull << CAP_SYS_ADMIN))
+	if (have & (1ull << CAP_SYS_ADMIN)) {
+		if (!(have & (1ull << CAP_SYS_PTRACE)))
+			log_warn("missing CAP_SYS_PTRACE: containers that run already are not "
+				 "found");
 		return 0;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		size_t len = strlen(missing);
 
@@ -169,8 +174,7 @@ static void deny_stdio(struct capture *c)
 	}
 }
 
-/* In a cgroup namespace of its own a container sees itself as the root: another inode than the
- * true root's, which is 1. */
+/* In a cgroup namespace of its own a container sees itself as the root. */
 static void deny_cgroup(struct capture *c)
 {
 	const struct nt_cgroup denied = {.flags = NT_CGROUP_DENIED};
@@ -180,7 +184,7 @@ static void deny_cgroup(struct capture *c)
 	if (c->cgroup_root < 0 || cgroup2__path(getpid(), path, sizeof(path)) < 0 ||
 	    cgroup2__id(c->cgroup_root, path, &id) < 0)
 		return;
-	if (cgroup2__names_container(path) || (strcmp(path, "/") == 0 && id != 1))
+	if (cgroup2__names_container(path) || (strcmp(path, "/") == 0 && id != CGROUP_ROOT_ID))
 		bpf_map_update_elem(c->cgroups_fd, &id, &denied, BPF_ANY);
 }
 
@@ -255,6 +259,21 @@ static int load(struct capture *c, enum hook_set hooks, char *ret_why, size_t si
 	return r;
 }
 
+/* Without the hierarchy the kernel side still registers what starts from now on. */
+static void open_cgroups(struct capture *c)
+{
+	int r = cgroup2__open_root(&c->cgroup_root);
+	uint64_t id;
+
+	if (r < 0)
+		log_warn("the unified cgroup hierarchy cannot be opened (%s): containers that run "
+			 "already are not found",
+			 strerror(-r));
+	else if (cgroup2__id(c->cgroup_root, "/", &id) == 0 && id != CGROUP_ROOT_ID)
+		log_warn("notail is in a cgroup namespace of its own: containers that run already "
+			 "are not found; start it in the host's (docker: --cgroupns=host)");
+}
+
 static int load_best(struct capture *c, char *ret_why, size_t size)
 {
 	struct probe_choice choice = {};
@@ -304,11 +323,7 @@ int capture__new(struct capture **ret, const struct capture_opts *opts,
 		snprintf(ret_why, size, "cannot make an epoll instance: %s", strerror(-r));
 		goto err_out;
 	}
-	r = cgroup2__open_root(&c->cgroup_root);
-	if (r < 0)
-		log_warn("no unified cgroup hierarchy to be had (%s): containers that run already "
-			 "are not captured",
-			 strerror(-r));
+	open_cgroups(c);
 	r = load_best(c, ret_why, size);
 	if (r < 0)
 		goto err_out;

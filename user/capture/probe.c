@@ -116,21 +116,26 @@ static int try_set(enum hook_set hooks)
 static int check_base(char *why, size_t size)
 {
 	static const struct {
-		const char *program, *what;
+		const char *program, *instead, *what;
 	} base[] = {
-		{"probe_tp_btf", "BTF tracepoints (tp_btf)"},
-		{"probe_ringbuf", "the BPF ring buffer"},
-		{"probe_iter_task_file", "BPF iterators over files"},
+		{"probe_tp_btf", NULL, "BTF tracepoints (tp_btf)"},
+		{"probe_ringbuf", NULL, "the BPF ring buffer"},
+		{"probe_iter_task_file", NULL, "BPF iterators over files"},
+		{"probe_read_user", NULL, "bpf_probe_read_user"},
+		{"probe_bpf_loop", NULL, "bpf_loop"},
+		{"probe_rdonly_cast", "probe_read_kernel", "bpf_probe_read_kernel"},
 	};
 	char reason[128];
 
 	for (size_t i = 0; i < ARRAY_SIZE(base); i++) {
 		int r = try_program(base[i].program);
 
+		if (r < 0 && base[i].instead)
+			r = try_program(base[i].instead);
 		if (r < 0) {
 			snprintf(why, size,
-				 "%s cannot be used: %s; notail needs Linux 5.10 or later with BTF "
-				 "(CONFIG_DEBUG_INFO_BTF) and root's capabilities",
+				 "%s cannot be used: %s; notail needs Linux 5.17 or later with BTF "
+				 "(CONFIG_DEBUG_INFO_BTF), and root or its capabilities",
 				 base[i].what, programs__reason(r, reason, sizeof(reason)));
 			return -ENOTSUP;
 		}
@@ -219,19 +224,19 @@ struct feature {
 static const struct feature features[] = {
 	{"tp_btf", "probe_tp_btf", "process and cgroup events", "notail cannot run"},
 	{"ring buffer", "probe_ringbuf", "the way to user space", "notail cannot run"},
-	{"iter/task_file", "probe_iter_task_file", "registers what runs already",
-	 "notail cannot run"},
+	{"iter/task_file", "probe_iter_task_file", "finds what runs already", "notail cannot run"},
 	{"read user memory", "probe_read_user", "copies what readers got", "notail cannot run"},
-	{"read kernel memory", "probe_read_kernel", "not needed", "not needed"},
+	{"bpf_loop", "probe_bpf_loop", "vectors and long copies", "notail cannot run"},
+	{"bpf_rdonly_cast", "probe_rdonly_cast", "looks at files and tasks, also under lockdown",
+	 "kernel memory is read instead"},
+	{"read kernel memory", "probe_read_kernel", "stands in for bpf_rdonly_cast",
+	 "needed where bpf_rdonly_cast is not there"},
 	{"fexit", "probe_fexit", "hooks that cost other calls nothing",
 	 "hook set multi or syscall"},
 	{"kprobe.multi", "probe_kprobe_multi", "hooks for preemptible kernels",
 	 "hook set fexit or syscall"},
 	{"kretprobe.multi", "probe_kretprobe_multi", "hooks for preemptible kernels",
 	 "hook set fexit or syscall"},
-	{"bpf_loop", "probe_bpf_loop", "long vectors in one go", "long vectors are cut, counted"},
-	{"bpf_rdonly_cast", "probe_rdonly_cast", "registration at exec",
-	 "registration at exec by reading kernel memory"},
 };
 
 static void print_feature(FILE *out, const char *name, int error, const char *consequence)

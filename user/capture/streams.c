@@ -222,6 +222,8 @@ static void delete_stream(void *ctx, const struct nt_stream_key *key, const stru
 
 void capture__forget(struct capture *c, uint64_t cgroup_id)
 {
+	if (!cgroup_id)
+		return; /* notail's own denied files are kept under 0 */
 	walk(c, delete_stream, &(struct of_cgroup){c, cgroup_id});
 	bpf_map_delete_elem(c->cgroups_fd, &cgroup_id);
 }

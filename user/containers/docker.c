@@ -139,7 +139,11 @@ static bool docker__failed(struct docker *d, const char *what, const struct http
 {
 	char why[256];
 
-	if (answer->error)
+	/* curl would speak of a host and a port, which a unix socket has not. */
+	if (d->socket && (answer->error == -ENOENT || answer->error == -EACCES ||
+			  answer->error == -ECONNREFUSED))
+		snprintf(why, sizeof(why), "%s", strerror(-answer->error));
+	else if (answer->error)
 		snprintf(why, sizeof(why), "%s: %s", what, answer->error_text);
 	else if (answer->status != 200)
 		snprintf(why, sizeof(why), "%s: status %ld", what, answer->status);
@@ -199,11 +203,13 @@ static void docker__event(void *ctx, const char *object, size_t len)
 	}
 	if (action == DOCKER_EVENT_DESTROY)
 		registry__gone(d->registry, id);
-	/* Attributes hide labels called name and image: what is known already is the better. */
-	if (!m || (action == DOCKER_EVENT_START && registry__known(d->registry, id)))
-		return;
 	if (action == DOCKER_EVENT_RENAME && d->request)
 		d->list_again = true;
+	/* Attributes hide labels called name and image: what is known already is the better. */
+	if (!m || (action == DOCKER_EVENT_START && registry__known(d->registry, id)) ||
+	    (action == DOCKER_EVENT_RENAME && m->name &&
+	     registry__rename(d->registry, id, m->name) == 0))
+		return;
 	docker__publish(d, TAKE_PTR(m));
 }
 

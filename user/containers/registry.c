@@ -465,7 +465,7 @@ static bool meta__same(const struct meta *a, const struct meta *b)
 	return true;
 }
 
-/* 0 or -ENOMEM; m goes to c. */
+/* 0 or -ENOMEM. Takes a reference. */
 static int container__publish(struct registry *r, struct container *c, struct meta *m)
 {
 	struct cgroup *g;
@@ -504,6 +504,28 @@ int registry__publish(struct registry *r, struct meta *m)
 			err = container__publish(r, c, m);
 		c->removed = false;
 		container__place(r, c);
+	}
+	unlock(r);
+	return err;
+}
+
+int registry__rename(struct registry *r, const char *container_id, const char *name)
+{
+	_meta_ struct meta *m = NULL;
+	_free_ char *copy = strdup(name);
+	struct container *c;
+	int err = -ENOENT;
+
+	if (!copy)
+		return -ENOMEM;
+	lock(r);
+	c = container__find(r, container_id);
+	if (c && c->meta)
+		err = merge(r, c->meta, c->meta, &m);
+	if (!err) {
+		free(m->name);
+		m->name = TAKE_PTR(copy);
+		err = container__publish(r, c, m);
 	}
 	unlock(r);
 	return err;

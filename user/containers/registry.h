@@ -47,6 +47,8 @@ uint64_t registry__version(const struct registry *r);
  * I/O side. Takes the reference over; meta->id must be set. The version is set here.
  */
 int registry__publish(struct registry *r, struct meta *m);
+/* What is known of it with another name. -ENOENT: nothing is; -ENOMEM. */
+int registry__rename(struct registry *r, const char *container_id, const char *name);
 /* The engine removed it. What is known of it stays for a while: the capture thread may still have
  * its cgroup and its lines to read. */
 void registry__gone(struct registry *r, const char *container_id);

@@ -173,6 +173,13 @@ int label_set__display(struct label_set *s, const char *text)
 
 	if (!clean)
 		return -ENOMEM;
+	/* It goes to a terminal. Both bytes of a C1 control are replaced. */
+	for (char *p = clean; *p; p++) {
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+		else if ((unsigned char)p[0] == 0xc2 && (unsigned char)p[1] < 0xa0)
+			p[0] = p[1] = '?';
+	}
 	free(s->display);
 	s->display = clean;
 	return 0;

@@ -25,8 +25,8 @@ struct label_set {
 	struct label
 		*metadata; /* structured metadata that is the same for all lines of the stream */
 	size_t n_metadata;
-	char *display; /* what --stdout=text shows: compose service + number, container name, short
-			  id */
+	char *display; /* never NULL in a sealed set; what --stdout=text shows: compose service +
+			  number, container name, short id */
 };
 
 /* One reference, nothing in it. NULL: no memory. */
@@ -41,6 +41,7 @@ void label_set__unref(struct label_set *s); /* NULL is fine */
  */
 int label_set__add(struct label_set *s, const char *name, const char *value);
 int label_set__add_metadata(struct label_set *s, const char *name, const char *value);
+/* Copies; control characters become `?`. */
 int label_set__display(struct label_set *s, const char *text);
 /* Sorts, makes text and hash. Call once, before the set is shared. */
 int label_set__seal(struct label_set *s);

@@ -175,29 +175,33 @@ static inline void fake__read(struct fake *f, struct fake_connection *c)
 	fake__request(f, c);
 }
 
-static inline void fake__send_events(struct fake *f)
+/* Without the lock: a full socket waits for the client, which may be waiting for the lock. */
+static inline void fake__send_events(struct fake_connection *c, const struct buf *events,
+				     size_t piece, bool end)
+{
+	size_t at = 0;
+
+	while (at < events->len) {
+		size_t len = MIN(piece ? piece : events->len, events->len - at);
+		char head[32];
+
+		fake__send(c, head, (size_t)snprintf(head, sizeof(head), "%zx\r\n", len));
+		fake__send(c, events->data + at, len);
+		fake__send(c, "\r\n", 2);
+		at += len;
+	}
+	if (end)
+		fake__send(c, "0\r\n\r\n", 5);
+	c->events = !end;
+}
+
+static inline struct fake_connection *fake__stream(struct fake *f)
 {
 	for (size_t i = 0; i < FAKE_CONNECTIONS; i++) {
-		struct fake_connection *c = &f->connections[i];
-		size_t at = 0;
-
-		if (c->fd < 0 || !c->events)
-			continue;
-		while (at < f->events.len) {
-			size_t len = MIN(f->piece ? f->piece : f->events.len, f->events.len - at);
-			char head[32];
-
-			fake__send(c, head, (size_t)snprintf(head, sizeof(head), "%zx\r\n", len));
-			fake__send(c, f->events.data + at, len);
-			fake__send(c, "\r\n", 2);
-			at += len;
-		}
-		f->events.len = 0;
-		if (f->end_events)
-			fake__send(c, "0\r\n\r\n", 5);
-		c->events = !f->end_events;
-		f->end_events = false;
+		if (f->connections[i].fd >= 0 && f->connections[i].events)
+			return &f->connections[i];
 	}
+	return NULL;
 }
 
 static inline void fake__accept(struct fake *f)
@@ -215,34 +219,53 @@ static inline void fake__accept(struct fake *f)
 		abort();
 }
 
+static inline void fake__wait(struct fake *f)
+{
+	struct pollfd p[FAKE_CONNECTIONS + 2];
+	eventfd_t count;
+
+	for (size_t i = 0; i < FAKE_CONNECTIONS; i++)
+		p[i] = (struct pollfd){.fd = f->connections[i].fd, .events = POLLIN};
+	p[FAKE_CONNECTIONS] = (struct pollfd){.fd = f->listen_fd, .events = POLLIN};
+	p[FAKE_CONNECTIONS + 1] = (struct pollfd){.fd = f->wake_fd, .events = POLLIN};
+	if (poll(p, ARRAY_SIZE(p), -1) < 0)
+		return;
+	pthread_mutex_lock(&f->lock);
+	if (p[FAKE_CONNECTIONS + 1].revents)
+		eventfd_read(f->wake_fd, &count);
+	for (size_t i = 0; i < FAKE_CONNECTIONS; i++) {
+		if (p[i].fd >= 0 && p[i].revents)
+			fake__read(f, &f->connections[i]);
+	}
+	if (p[FAKE_CONNECTIONS].revents)
+		fake__accept(f);
+	fake__release(f);
+	pthread_mutex_unlock(&f->lock);
+}
+
 static inline void *fake__main(void *ctx)
 {
 	struct fake *f = ctx;
 	bool stop = false;
 
 	while (!stop) {
-		struct pollfd p[FAKE_CONNECTIONS + 2];
-		eventfd_t count;
+		struct fake_connection *stream;
+		_buf_ struct buf events = {0};
+		bool end = false;
 
-		for (size_t i = 0; i < FAKE_CONNECTIONS; i++)
-			p[i] = (struct pollfd){.fd = f->connections[i].fd, .events = POLLIN};
-		p[FAKE_CONNECTIONS] = (struct pollfd){.fd = f->listen_fd, .events = POLLIN};
-		p[FAKE_CONNECTIONS + 1] = (struct pollfd){.fd = f->wake_fd, .events = POLLIN};
-		if (poll(p, ARRAY_SIZE(p), -1) < 0)
-			continue;
+		fake__wait(f);
 		pthread_mutex_lock(&f->lock);
-		if (p[FAKE_CONNECTIONS + 1].revents)
-			eventfd_read(f->wake_fd, &count);
-		for (size_t i = 0; i < FAKE_CONNECTIONS; i++) {
-			if (p[i].fd >= 0 && p[i].revents)
-				fake__read(f, &f->connections[i]);
+		stream = fake__stream(f);
+		if (stream) {
+			events = f->events;
+			f->events = (struct buf){0};
+			end = f->end_events;
+			f->end_events = false;
 		}
-		if (p[FAKE_CONNECTIONS].revents)
-			fake__accept(f);
-		fake__release(f);
-		fake__send_events(f);
 		stop = f->stop;
 		pthread_mutex_unlock(&f->lock);
+		if (stream)
+			fake__send_events(stream, &events, f->piece, end);
 	}
 	return NULL;
 }

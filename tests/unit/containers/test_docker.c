@@ -251,15 +251,32 @@ static void recorded_events_cut_at_every_byte(void **state)
 	assert_int_equal(said(f, "docker: "), 0);
 }
 
+/* Its attributes hide labels that the list had. */
 static void rename_is_followed(void **state)
 {
 	struct fixture *f = *state;
+	size_t len;
+	_free_ char *list = data__read("list.json", &len);
+	_meta_ struct meta *m = NULL;
 
-	f->fake->list = "[" LISTED(ID, "one") "]";
-	cgroup_new(f, 1, ID);
+	f->fake->list = list;
+	cgroup_new(f, 1, WEB_ID);
 	start(f);
-	assert_true(name_is(f, 1, "one"));
+	assert_true(name_is(f, 1, "shop_web_1"));
+	fake__push(f->fake, EVENT("rename", WEB_ID, "two"));
+	wait_name(f, "two");
+	assert_int_equal(registry__lookup(f->registry, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(meta__label(m, "name"), "busy");
+	assert_string_equal(m->cgroup_path, "/docker/" WEB_ID);
+}
+
+static void rename_of_an_unknown_one_makes_it_known(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
 	fake__push(f->fake, EVENT("rename", ID, "two"));
+	cgroup_new(f, 1, ID);
 	wait_name(f, "two");
 }
 
@@ -370,7 +387,7 @@ static void lost_connection_lists_again(void **state)
 	assert_int_equal(f->fake->lists, 2);
 	assert_int_equal(f->ready, 1);
 	assert_int_equal(said(f, "the stream of events ended"), 1);
-	assert_int_equal(said(f, " answers\n"), 1);
+	assert_int_equal(said(f, ".sock answers\n"), 1);
 	/* And the new stream is heard. */
 	fake__push(f->fake, EVENT("rename", ID, "renamed"));
 	wait_name(f, "renamed");
@@ -420,7 +437,7 @@ static void away_is_said_once(void **state)
 	wait_name(f, "back");
 	assert_int_equal(f->ready, 1);
 	assert_int_equal(said(f, "docker: "), 2);
-	assert_int_equal(said(f, " answers\n"), 1);
+	assert_int_equal(said(f, ".sock answers\n"), 1);
 }
 
 static void missing_socket_is_named(void **state)
@@ -432,9 +449,9 @@ static void missing_socket_is_named(void **state)
 	connect_docker(f);
 	wait_until(f, is_ready);
 	assert_false(f->answered);
-	snprintf(text, sizeof(text), "warn: docker: unix://%s: version: ", f->fake->path);
+	snprintf(text, sizeof(text), "warn: docker: unix://%s: No such file or directory;",
+		 f->fake->path);
 	assert_int_equal(said(f, text), 1);
-	assert_int_equal(said(f, "No such file or directory"), 1);
 }
 
 static void waits_while_the_engine_is_being_asked(void **state)
@@ -617,6 +634,7 @@ int main(void)
 		TEST(create_event_needs_no_inspect),
 		TEST(recorded_events_cut_at_every_byte),
 		TEST(rename_is_followed),
+		TEST(rename_of_an_unknown_one_makes_it_known),
 		TEST(start_of_a_known_one_changes_nothing),
 		TEST(inspects_what_is_wanted),
 		TEST(not_found_is_never),

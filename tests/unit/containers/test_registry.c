@@ -262,6 +262,21 @@ static void rename_is_a_new_snapshot(void **state)
 	assert_true(after->version > before->version);
 }
 
+static void rename_keeps_the_rest(void **state)
+{
+	_meta_ struct meta *m = NULL;
+
+	assert_int_equal(registry__rename(*state, ID, "two"), -ENOENT);
+	publish(*state, ID, "one");
+	cgroup_new(*state, 1, "/docker/" ID);
+	assert_int_equal(registry__rename(*state, ID, "two"), 0);
+	assert_int_equal(registry__lookup(*state, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->name, "two");
+	assert_string_equal(m->image, "image");
+	assert_string_equal(m->cgroup_path, "/docker/" ID);
+	assert_string_equal(meta__label(m, "label"), "value");
+}
+
 static void the_same_again_changes_nothing(void **state)
 {
 	_meta_ struct meta *before = NULL, *after = NULL;
@@ -514,6 +529,7 @@ int main(void)
 		TEST(never),
 		TEST(engine_goes_and_comes),
 		TEST(rename_is_a_new_snapshot),
+		TEST(rename_keeps_the_rest),
 		TEST(the_same_again_changes_nothing),
 		TEST(version_moves),
 		TEST(versions_are_unique),

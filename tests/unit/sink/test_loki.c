@@ -279,6 +279,56 @@ static void test_retry_after_is_bounded(void **state)
 	assert_int_equal(f->results.result[0], SINK_DELIVERED);
 }
 
+static void on_other_done(void *ctx, const struct http_answer *a)
+{
+	struct fixture *f = ctx;
+
+	assert_int_equal(a->status, 204);
+	loop__stop(f->loop);
+}
+
+static void on_poll_failed(void *ctx)
+{
+	struct fixture *f = ctx;
+
+	if (loki_sink__stats(f->sink)->retries)
+		loop__stop(f->loop);
+	else
+		loop_timer__set(f->poll, NS_PER_MS);
+}
+
+/* What is submitted between two tries waits for the second: seen by a request that comes through
+ * before it. */
+static void test_submit_does_not_end_the_wait(void **state)
+{
+	static const struct server_step steps[] = {
+		{.answer = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"},
+		{.answer = NO_CONTENT},
+		{.answer = NO_CONTENT}};
+	struct fixture *f = *state;
+	struct http_opts other = {.done = on_other_done, .ctx = f};
+	struct http_request *request;
+	struct loki_opts opts;
+
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	server__start(f->server);
+	opts = options(f);
+	opts.min_backoff_ns = opts.max_backoff_ns = 3600 * NS_PER_SEC;
+	make_sink(f, &opts);
+	loop_timer__free(f->poll);
+	assert_int_equal(loop__timer(f->loop, on_poll_failed, f, &f->poll), 0);
+	loop_timer__set(f->poll, 0);
+	submit(f, 1);
+	run(f);
+	submit(f, 2);
+	other.url = f->server->url;
+	assert_int_equal(http__request(f->http, &other, &request), 0);
+	run(f);
+	assert_int_equal(f->results.n, 0);
+	assert_non_null(strstr(sent_head(f, 1), "GET / HTTP/1.1\r\n"));
+	assert_int_equal(f->server->n_requests, 2);
+}
+
 static void test_comes_up_later(void **state)
 {
 	static const struct server_step steps[] = {{.answer = NO_CONTENT}, {.answer = NO_CONTENT}};

@@ -1,0 +1,711 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Which files become streams. This program plays the container runtime: it makes a cgroup with a
+ * container's name, starts a process in it that enters a mount namespace of its own and execs, and
+ * reads its pipes. Cgroups are made below one of this test's own and removed at the end.
+ */
+#include <sched.h>
+#include <sys/mount.h>
+
+#include "rig.h"
+
+#define ID_DIGITS 64
+
+static char base[256]; /* this test's own cgroup; empty: there is no unified hierarchy */
+static unsigned int n_containers;
+
+struct container {
+	char dir[512];
+	char name[80];
+	uint64_t id; /* of the cgroup */
+	struct pipe_end out, err;
+	int in; /* write end of its stdin */
+	int in_r;
+	pid_t pid;
+	size_t events_from; /* of rig.events */
+};
+
+static bool find_unified(char *ret, size_t size)
+{
+	_fclose_ FILE *f = fopen("/proc/self/mounts", "re");
+	char line[1024], dir[200], type[64];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*s %199s %63s", dir, type) == 2 &&
+		    strcmp(type, "cgroup2") == 0) {
+			snprintf(ret, size, "%s/notail-test-%d", dir, getpid());
+			return true;
+		}
+	}
+	return false;
+}
+
+static int setup(enum tap_mode tap)
+{
+	if (!base[0] && !(find_unified(base, sizeof(base)) && mkdir(base, 0755) == 0)) {
+		rig.skip = "no unified cgroup hierarchy that can be written to";
+		base[0] = '\0';
+		return 0;
+	}
+	return rig_load(tap, true);
+}
+
+static int setup_auto(void **state)
+{
+	(void)state;
+	return setup(TAP_AUTO);
+}
+
+static int setup_write(void **state)
+{
+	(void)state;
+	return setup(TAP_WRITE);
+}
+
+/* What left the cgroup may take a moment to be gone. */
+static void remove_cgroup(const char *dir)
+{
+	for (int ms = 0; rmdir(dir) < 0 && errno == EBUSY && ms < RIG_DEADLINE_MS; ms += 10)
+		poll(NULL, 0, 10);
+}
+
+static int teardown(void **state)
+{
+	int r = rig_unload(state);
+
+	if (base[0])
+		remove_cgroup(base);
+	base[0] = '\0';
+	return r;
+}
+
+/* A name with as many hexadecimal digits as wanted. */
+static struct container make_container(const char *prefix, int digits)
+{
+	struct container c = {.in = -1, .pid = -1, .events_from = rig.n_events};
+	struct stat st;
+	int in[2], n;
+
+	n = snprintf(c.name, sizeof(c.name), "%s", prefix);
+	snprintf(c.name + n, sizeof(c.name) - (size_t)n, "%0*x", digits,
+		 (unsigned int)getpid() << 8 | (n_containers++ & 255));
+	snprintf(c.dir, sizeof(c.dir), "%s/%s", base, c.name);
+	assert_int_equal(mkdir(c.dir, 0755), 0);
+	assert_int_equal(stat(c.dir, &st), 0);
+	c.id = st.st_ino;
+	c.out = open_pipe();
+	c.err = open_pipe();
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	c.in_r = in[0];
+	c.in = in[1];
+	return c;
+}
+
+static struct container new_container(void)
+{
+	return make_container("", ID_DIGITS);
+}
+
+static void enter_cgroup(const char *dir)
+{
+	char path[600];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		_exit(101);
+	close(fd);
+}
+
+enum { OWN_MNT_NS = 1, ONE_PIPE = 2, NO_STDERR = 4 };
+
+/* Starts argv in the container, as a runtime would; returns its pid. */
+static pid_t start_in(const struct container *c, int how, char *const argv[],
+		      const struct pipe_end *other)
+{
+	pid_t pid = fork();
+	int out = other ? other->w : c->out.w, err = other ? other->w : c->err.w;
+
+	assert_true(pid >= 0);
+	if (pid)
+		return pid;
+	enter_cgroup(c->dir);
+	if ((how & OWN_MNT_NS) && unshare(CLONE_NEWNS) < 0)
+		_exit(102);
+	if (how & ONE_PIPE)
+		err = out;
+	if (how & NO_STDERR)
+		err = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	dup2(c->in_r, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	execv(argv[0], argv);
+	/* As a runtime's own line in the container's log. */
+	if (write(STDERR_FILENO, "exec failed\n", 12) != 12)
+		_exit(103);
+	_exit(126);
+}
+
+static void start(struct container *c, int how, const char *script)
+{
+	char *const argv[] = {"/bin/sh", "-c", (char *)script, NULL};
+
+	c->pid = start_in(c, how, argv, NULL);
+	close_p(&c->out.w);
+	c->out.w = -1;
+	close_p(&c->err.w);
+	c->err.w = -1;
+}
+
+/* Reads both pipes to their ends. */
+static void read_out(struct container *c)
+{
+	char buf[4096];
+
+	while (read(c->out.r, buf, sizeof(buf)) > 0)
+		;
+	while (read(c->err.r, buf, sizeof(buf)) > 0)
+		;
+}
+
+static void finish(struct container *c)
+{
+	close_p(&c->in);
+	c->in = -1;
+	if (c->pid > 0)
+		wait_child(c->pid);
+	remove_cgroup(c->dir);
+	rig_drain();
+	close_pipe(&c->out);
+	close_pipe(&c->err);
+	close_p(&c->in_r);
+}
+
+static const struct nt_cgroup_event *find_event(const struct container *c, enum nt_kind kind)
+{
+	for (size_t i = c->events_from; i < rig.n_events; i++) {
+		if (rig.events[i].hdr.kind == kind && rig.events[i].hdr.cgroup_id == c->id)
+			return &rig.events[i];
+	}
+	return NULL;
+}
+
+static void expect_registered(const struct container *c, const struct nt_stream_key *key,
+			      enum nt_file file, enum nt_origin origin)
+{
+	struct rig_stream *s = rig_seen(key);
+
+	assert_non_null(s);
+	assert_int_equal(s->registers, 1);
+	assert_int_equal(s->reg.hdr.cgroup_id, c->id);
+	assert_int_equal(s->reg.init_pid, c->pid);
+	assert_int_equal(s->reg.reader, getpid());
+	assert_int_equal(s->reg.tap, NT_TAP_READ);
+	assert_int_equal(s->reg.file, file);
+	assert_int_equal(s->reg.origin, origin);
+}
+
+static void expect_stream(const struct nt_stream_key *key, const char *text)
+{
+	struct rig_stream *s = rig_seen(key);
+
+	assert_non_null(s);
+	assert_int_equal(s->len, strlen(text));
+	assert_memory_equal(s->bytes, text, strlen(text));
+	assert_int_equal(s->ends, 1);
+	assert_int_equal(s->end.cause, NT_END_EOF);
+	assert_int_equal(s->end.seen, strlen(text));
+	assert_int_equal(s->end.written, strlen(text));
+}
+
+/* ---- tests ---- */
+
+static void init_is_registered_at_exec(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	start(&c, OWN_MNT_NS, "echo out; echo err >&2; printf half");
+	read_out(&c);
+	finish(&c);
+	expect_registered(&c, &c.out.key, NT_FILE_STDOUT, NT_ORIGIN_EXEC);
+	expect_registered(&c, &c.err.key, NT_FILE_STDERR, NT_ORIGIN_EXEC);
+	assert_string_equal(rig_seen(&c.out.key)->reg.comm, "sh");
+	expect_stream(&c.out.key, "out\nhalf");
+	expect_stream(&c.err.key, "err\n");
+	assert_int_equal(rig_seen(&c.out.key)->last.pid, c.pid);
+	assert_string_equal(rig_seen(&c.out.key)->last.comm, "sh");
+}
+
+static void cgroup_events_name_the_container(void **state)
+{
+	const struct nt_cgroup_event *came, *went;
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	rig_drain();
+	came = find_event(&c, NT_KIND_CGROUP_NEW);
+	assert_non_null(came);
+	assert_null(find_event(&c, NT_KIND_CGROUP_GONE));
+	assert_int_equal(came->path_len, strlen(came->path));
+	assert_true(came->path_len > ID_DIGITS);
+	assert_string_equal(came->path + came->path_len - ID_DIGITS, c.name);
+	assert_non_null(strstr(came->path, "notail-test-"));
+	finish(&c);
+	went = find_event(&c, NT_KIND_CGROUP_GONE);
+	assert_non_null(went);
+	assert_string_equal(went->path, came->path);
+	assert_true(went->hdr.time_ns > came->hdr.time_ns);
+}
+
+/* As systemd's driver names them. */
+static void name_with_more_than_the_id(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = make_container("docker-", ID_DIGITS);
+	start(&c, OWN_MNT_NS, "echo scope");
+	read_out(&c);
+	finish(&c);
+	assert_non_null(find_event(&c, NT_KIND_CGROUP_NEW));
+	expect_stream(&c.out.key, "scope\n");
+}
+
+static void long_path_keeps_its_tail(void **state)
+{
+	char dir[600], part[130];
+	const struct nt_cgroup_event *came;
+	struct container c;
+	char saved[256];
+
+	(void)state;
+	rig_ready();
+	memset(part, 'p', sizeof(part) - 1);
+	part[sizeof(part) - 1] = '\0';
+	snprintf(saved, sizeof(saved), "%s", base);
+	snprintf(dir, sizeof(dir), "%s/%s", base, part);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	snprintf(dir + strlen(dir), sizeof(dir) - strlen(dir), "/%s", part);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	memset(&c, 0, sizeof(c));
+	c.events_from = rig.n_events;
+	snprintf(c.name, sizeof(c.name), "%064x", (unsigned int)getpid());
+	{
+		char full[800];
+		struct stat st;
+
+		snprintf(full, sizeof(full), "%s/%s", dir, c.name);
+		assert_int_equal(mkdir(full, 0755), 0);
+		assert_int_equal(stat(full, &st), 0);
+		c.id = st.st_ino;
+		remove_cgroup(full);
+	}
+	remove_cgroup(dir);
+	*strrchr(dir, '/') = '\0';
+	remove_cgroup(dir);
+	rig_drain();
+	came = find_event(&c, NT_KIND_CGROUP_NEW);
+	assert_non_null(came);
+	assert_int_equal(came->path_len, NT_PATH_LEN - 1);
+	assert_int_equal(strlen(came->path), NT_PATH_LEN - 1);
+	assert_string_equal(came->path + came->path_len - ID_DIGITS, c.name);
+	assert_int_equal(came->path[0], 'p');
+}
+
+static void other_cgroups_are_not_containers(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = make_container("", ID_DIGITS - 1);
+	start(&c, OWN_MNT_NS, "echo short");
+	read_out(&c);
+	finish(&c);
+	assert_null(find_event(&c, NT_KIND_CGROUP_NEW));
+	assert_null(find_event(&c, NT_KIND_CGROUP_GONE));
+	assert_null(rig_seen(&c.out.key));
+}
+
+/* A directory that a container makes below its own. */
+static void cgroup_below_a_container_is_none(void **state)
+{
+	struct container c;
+	struct stat st;
+	char dir[600];
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	snprintf(dir, sizeof(dir), "%s/init.scope", c.dir);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	assert_int_equal(stat(dir, &st), 0);
+	remove_cgroup(dir);
+	rig_drain();
+	for (size_t i = c.events_from; i < rig.n_events; i++)
+		assert_true(rig.events[i].hdr.cgroup_id != st.st_ino);
+	finish(&c);
+}
+
+/* The runtime's own stages exec in the cgroup before they leave its mount namespace. */
+static void same_mount_namespace_is_the_runtime(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	start(&c, 0, "echo stage");
+	read_out(&c);
+	finish(&c);
+	assert_non_null(find_event(&c, NT_KIND_CGROUP_NEW));
+	assert_null(rig_seen(&c.out.key));
+}
+
+static void runtime_stage_then_init(void **state)
+{
+	char *const argv[] = {"/bin/sh", "-c", "exit 0", NULL};
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	assert_int_equal(wait_child(start_in(&c, 0, argv, NULL)), 0);
+	start(&c, OWN_MNT_NS, "echo init");
+	read_out(&c);
+	finish(&c);
+	expect_stream(&c.out.key, "init\n");
+}
+
+/* `docker exec`: has pipes of its own, and init lives. */
+static void second_process_is_not_registered(void **state)
+{
+	char *const argv[] = {"/bin/echo", "exec session", NULL};
+	struct pipe_end other;
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	other = open_pipe();
+	start(&c, OWN_MNT_NS, "echo up; read line; echo down");
+	get(&c.out, 3, 3); /* init has been exec'd */
+	assert_int_equal(wait_child(start_in(&c, OWN_MNT_NS, argv, &other)), 0);
+	get(&other, 13, 4096);
+	assert_int_equal(write(c.in, "\n", 1), 1);
+	read_out(&c);
+	finish(&c);
+	rig_drain();
+	assert_null(rig_seen(&other.key));
+	expect_stream(&c.out.key, "up\ndown\n");
+	close_pipe(&other);
+}
+
+/* What init's children inherit is the same stream. */
+static void children_write_to_the_stream(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	start(&c, OWN_MNT_NS,
+	      "/bin/echo child; /bin/echo through >/proc/self/fd/2; exec /bin/echo x");
+	read_out(&c);
+	finish(&c);
+	expect_stream(&c.out.key, "child\nx\n");
+	expect_stream(&c.err.key, "through\n");
+	assert_int_equal(rig_seen(&c.out.key)->registers, 1);
+}
+
+/* fd 1 of a pipeline inside the container is no log. */
+static void inner_pipes_are_not_streams(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	start(&c, OWN_MNT_NS, "/bin/echo inner | sed s/inner/outer/");
+	read_out(&c);
+	finish(&c);
+	expect_stream(&c.out.key, "outer\n");
+}
+
+static void exec_of_no_program(void **state)
+{
+	char path[] = "/tmp/notail-test-XXXXXX";
+	int fd = mkstemp(path);
+	char *const argv[] = {path, NULL};
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "\177no program", 11), 11);
+	assert_int_equal(fchmod(fd, 0755), 0);
+	close(fd);
+	c = new_container();
+	c.pid = start_in(&c, OWN_MNT_NS, argv, NULL);
+	close(c.out.w);
+	c.out.w = -1;
+	close(c.err.w);
+	c.err.w = -1;
+	read_out(&c);
+	finish(&c);
+	unlink(path);
+	expect_registered(&c, &c.err.key, NT_FILE_STDERR, NT_ORIGIN_EXEC_FAILED);
+	expect_stream(&c.err.key, "exec failed\n");
+}
+
+static void one_pipe_for_both(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	start(&c, OWN_MNT_NS | ONE_PIPE, "echo out; echo err >&2");
+	read_out(&c);
+	finish(&c);
+	expect_registered(&c, &c.out.key, NT_FILE_STDOUT, NT_ORIGIN_EXEC);
+	expect_stream(&c.out.key, "out\nerr\n");
+	assert_null(rig_seen(&c.err.key));
+}
+
+static void dev_null_is_not_registered(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	start(&c, OWN_MNT_NS | NO_STDERR, "echo out; echo err >&2");
+	read_out(&c);
+	finish(&c);
+	expect_stream(&c.out.key, "out\n");
+	assert_null(rig_seen(&c.err.key));
+}
+
+static void excluded_cgroup_registers_nothing(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	assert_int_equal(capture__exclude(rig.c, c.id), 0);
+	start(&c, OWN_MNT_NS, "echo out");
+	read_out(&c);
+	finish(&c);
+	assert_null(rig_seen(&c.out.key));
+}
+
+/* Nobody is known to read: the write tap copies, and the cgroup's end is the stream's. */
+static void nobody_reads(void **state)
+{
+	struct rig_stream *s;
+	struct container c;
+	pid_t runtime;
+	int fds[2];
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	runtime = fork();
+	assert_true(runtime >= 0);
+	if (runtime == 0) {
+		/* A parent without the read ends. */
+		close(c.out.r);
+		close(c.err.r);
+		start(&c, OWN_MNT_NS, "echo unread");
+		_exit(waitpid(c.pid, NULL, 0) == c.pid ? 0 : 1);
+	}
+	assert_int_equal(wait_child(runtime), 0);
+	remove_cgroup(c.dir);
+	rig_drain();
+	s = rig_seen(&c.out.key);
+	assert_non_null(s);
+	assert_int_equal(s->reg.tap, NT_TAP_WRITE);
+	assert_int_equal(s->reg.reader, 0);
+	assert_int_equal(s->len, 7);
+	assert_memory_equal(s->bytes, "unread\n", 7);
+	assert_int_equal(s->ends, 1);
+	assert_int_equal(s->end.cause, NT_END_CGROUP);
+	assert_int_equal(s->end.seen, s->end.written);
+	close(fds[0]);
+	close(fds[1]);
+	finish(&c);
+}
+
+/* The runtime is killed with bytes unread: the end of the cgroup ends the stream. */
+static void reader_is_killed(void **state)
+{
+	struct rig_stream *s;
+	struct container c;
+	pid_t runtime;
+	int report[2];
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	assert_int_equal(pipe2(report, O_CLOEXEC), 0);
+	runtime = fork();
+	assert_true(runtime >= 0);
+	if (runtime == 0) {
+		char buf[5];
+
+		start(&c, OWN_MNT_NS, "trap '' PIPE; echo read; read line; echo unread; exit 0");
+		if (read(c.out.r, buf, 5) != 5 ||
+		    write(report[1], &c.pid, sizeof(c.pid)) != sizeof(c.pid))
+			_exit(1);
+		pause();
+	}
+	assert_int_equal(read(report[0], &c.pid, sizeof(c.pid)), sizeof(c.pid));
+	assert_int_equal(kill(runtime, SIGKILL), 0);
+	assert_int_equal(wait_child(runtime), 128 + SIGKILL);
+	close(c.in);
+	c.in = -1;
+	c.pid = -1;
+	remove_cgroup(c.dir);
+	rig_drain();
+	s = rig_seen(&c.out.key);
+	assert_non_null(s);
+	assert_int_equal(s->reg.reader, runtime);
+	assert_int_equal(s->len, 5);
+	assert_int_equal(s->ends, 1);
+	assert_int_equal(s->end.cause, NT_END_CGROUP);
+	assert_int_equal(s->end.seen, 5);
+	assert_int_equal(s->end.written, 12);
+	close(report[0]);
+	close(report[1]);
+	finish(&c);
+}
+
+/* Runs before notail looks: cgroup and streams come from the scan. */
+static void running_container_is_found(void **state)
+{
+	struct container c;
+	struct stat st;
+
+	(void)state;
+	rig_ready();
+	assert_int_equal(rig_unload(NULL), 0);
+	c = new_container();
+	assert_int_equal(stat(c.dir, &st), 0);
+	start(&c, OWN_MNT_NS, "echo before; read line; echo after");
+	get(&c.out, 7, 7);
+	assert_int_equal(setup(TAP_AUTO), 0);
+	rig_drain();
+	assert_non_null(find_event(&c, NT_KIND_CGROUP_NEW));
+	expect_registered(&c, &c.out.key, NT_FILE_STDOUT, NT_ORIGIN_SCAN);
+	expect_registered(&c, &c.err.key, NT_FILE_STDERR, NT_ORIGIN_SCAN);
+	assert_int_equal(write(c.in, "\n", 1), 1);
+	read_out(&c);
+	finish(&c);
+	expect_stream(&c.out.key, "after\n");
+	assert_int_equal(rig_seen(&c.out.key)->registers, 1);
+	assert_non_null(find_event(&c, NT_KIND_CGROUP_GONE));
+}
+
+/* The reader is found among all processes where it is not the parent. */
+static void scan_finds_a_reader_elsewhere(void **state)
+{
+	struct container c;
+	pid_t runtime;
+	int report[2];
+
+	(void)state;
+	rig_ready();
+	assert_int_equal(rig_unload(NULL), 0);
+	c = new_container();
+	assert_int_equal(pipe2(report, O_CLOEXEC), 0);
+	runtime = fork();
+	assert_true(runtime >= 0);
+	if (runtime == 0) {
+		close(c.out.r);
+		close(c.err.r);
+		close(c.in);
+		start(&c, OWN_MNT_NS, "echo before; read line; echo after");
+		if (write(report[1], &c.pid, sizeof(c.pid)) != sizeof(c.pid))
+			_exit(1);
+		_exit(waitpid(c.pid, NULL, 0) == c.pid ? 0 : 1);
+	}
+	assert_int_equal(read(report[0], &c.pid, sizeof(c.pid)), sizeof(c.pid));
+	close(c.out.w);
+	close(c.err.w);
+	c.out.w = c.err.w = -1;
+	get(&c.out, 7, 7);
+	assert_int_equal(setup(TAP_AUTO), 0);
+	rig_drain();
+	expect_registered(&c, &c.out.key, NT_FILE_STDOUT, NT_ORIGIN_SCAN);
+	assert_int_equal(write(c.in, "\n", 1), 1);
+	read_out(&c);
+	assert_int_equal(wait_child(runtime), 0);
+	c.pid = -1;
+	finish(&c);
+	expect_stream(&c.out.key, "after\n");
+	close(report[0]);
+	close(report[1]);
+}
+
+static void write_mode_copies_at_the_write(void **state)
+{
+	struct rig_stream *s;
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	start(&c, OWN_MNT_NS, "echo out; /bin/echo child");
+	read_out(&c);
+	finish(&c);
+	s = rig_seen(&c.out.key);
+	assert_non_null(s);
+	assert_int_equal(s->reg.tap, NT_TAP_WRITE);
+	assert_int_equal(s->reg.reader, getpid());
+	assert_string_equal(s->last.comm, "echo");
+	expect_stream(&c.out.key, "out\nchild\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest registration[] = {
+		cmocka_unit_test(init_is_registered_at_exec),
+		cmocka_unit_test(cgroup_events_name_the_container),
+		cmocka_unit_test(name_with_more_than_the_id),
+		cmocka_unit_test(long_path_keeps_its_tail),
+		cmocka_unit_test(other_cgroups_are_not_containers),
+		cmocka_unit_test(cgroup_below_a_container_is_none),
+		cmocka_unit_test(same_mount_namespace_is_the_runtime),
+		cmocka_unit_test(runtime_stage_then_init),
+		cmocka_unit_test(second_process_is_not_registered),
+		cmocka_unit_test(children_write_to_the_stream),
+		cmocka_unit_test(inner_pipes_are_not_streams),
+		cmocka_unit_test(exec_of_no_program),
+		cmocka_unit_test(one_pipe_for_both),
+		cmocka_unit_test(dev_null_is_not_registered),
+		cmocka_unit_test(excluded_cgroup_registers_nothing),
+		cmocka_unit_test(nobody_reads),
+		cmocka_unit_test(reader_is_killed),
+		cmocka_unit_test(running_container_is_found),
+		cmocka_unit_test(scan_finds_a_reader_elsewhere),
+	};
+	const struct CMUnitTest write_mode[] = {
+		cmocka_unit_test(write_mode_copies_at_the_write),
+	};
+	int failed;
+
+	signal(SIGPIPE, SIG_IGN);
+	failed = cmocka_run_group_tests_name("registration", registration, setup_auto, teardown);
+	failed += cmocka_run_group_tests_name("write mode", write_mode, setup_write, teardown);
+	return failed ? 1 : 0;
+}
