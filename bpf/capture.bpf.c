@@ -279,24 +279,32 @@ static __always_inline void on_messages(struct call *call)
 	bpf_loop(call->ret, on_message, &m, 0);
 }
 
+/* False for nearly every call of the host: the number alone decides that. */
+static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, long ret)
+{
+	__u64 nr = nt_call_number(regs);
+	__u8 classes;
+
+	if (nr >= NT_CALLS)
+		return false;
+	classes = nt_calls[nr];
+	if (!classes)
+		return false;
+	call->task = (void *)bpf_get_current_task();
+	call->compat = nt_call_is_compat(call->task);
+	call->class = call->compat ? classes >> 4 : classes & 15;
+	call->regs = regs;
+	call->ret = call->compat ? (__s32)ret : ret;
+	return true;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(nt_sys_exit, struct pt_regs *regs, long ret)
 {
-	__u64 nr = nt_call_number(regs);
 	struct call call;
-	__u8 classes;
 
-	/* Nearly every call of the host ends here. */
-	if (nr >= NT_CALLS)
+	if (!call_begin(&call, regs, ret))
 		return 0;
-	classes = nt_calls[nr];
-	if (!classes)
-		return 0;
-	call.task = (void *)bpf_get_current_task();
-	call.compat = nt_call_is_compat(call.task);
-	call.class = call.compat ? classes >> 4 : classes & 15;
-	call.regs = regs;
-	call.ret = call.compat ? (__s32)ret : ret;
 	switch (call.class) {
 	case NT_CALL_READ:
 	case NT_CALL_READV:
@@ -399,6 +407,7 @@ static __always_inline void on_iter_write(struct file *file, struct iov_iter *it
 	tap_write(&c, c.s->tap == NT_TAP_WRITE && copy_iter(&c, iter));
 }
 
+/* Terminals and sockets are left to their own functions, which splicing to them calls too. */
 static __always_inline void on_file_moved(struct file *in, struct file *out, __s64 ret)
 {
 	struct nt_copy c;
@@ -406,7 +415,7 @@ static __always_inline void on_file_moved(struct file *in, struct file *out, __s
 	if (ret <= 0)
 		return;
 	nt_copy_begin(&c, ret);
-	if (find_stream(&c, out, NT_SIDE_WRITER))
+	if (find_stream(&c, out, NT_SIDE_WRITER) && c.pipe)
 		tap_write(&c, false);
 	if (!in || !is_reader())
 		return;
@@ -438,6 +447,21 @@ SEC("fexit/unix_stream_sendmsg")
 int BPF_PROG(nt_unix_stream_sendmsg, struct socket *sock, struct msghdr *msg, size_t len, int ret)
 {
 	on_iter_write(nt_get(sock, file), message_iter(msg), ret);
+	return 0;
+}
+
+/* Before 6.5, sendfile to a socket. */
+SEC("fexit/unix_stream_sendpage")
+int BPF_PROG(nt_unix_stream_sendpage, struct socket *sock, void *page, int offset, size_t size,
+	     int flags, long ret)
+{
+	struct nt_copy c;
+
+	if (ret <= 0)
+		return 0;
+	nt_copy_begin(&c, ret);
+	if (find_stream(&c, nt_get(sock, file), NT_SIDE_WRITER))
+		tap_write(&c, false);
 	return 0;
 }
 
@@ -478,10 +502,10 @@ int nt_bprm_execve(void *ctx)
  * At the return of a probed function its arguments are gone: they are kept from its entry. The
  * iterator is the caller's and still there.
  */
-static __always_inline int at_entry(__u64 file, __u64 iter)
+static __always_inline int at_entry(__u64 file, __u64 other)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
-	struct nt_entry entry = {.file = file, .iter = iter};
+	struct nt_entry entry = {.file = file, .other = other};
 
 	bpf_map_update_elem(&nt_entries, &thread, &entry, BPF_ANY);
 	return 0;
@@ -512,26 +536,46 @@ static __always_inline int enter_read(struct file *file, struct iov_iter *iter)
 	return is_reader() ? at_entry((__u64)file, (__u64)iter) : 0;
 }
 
-#define MULTI_PAIR(function, enter, handler)                                           \
+/* A reader that slept here when its stream was registered has no entry: its call's registers say.
+ */
+static __always_inline void return_read(__s64 ret)
+{
+	struct nt_entry entry;
+	struct call call;
+
+	if (at_return(&entry))
+		on_iter_read((void *)entry.file, (void *)entry.other, ret);
+	else if (is_reader() &&
+		 call_begin(&call, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()), ret) &&
+		 (call.class == NT_CALL_READ || call.class == NT_CALL_READV))
+		on_read(&call);
+}
+
+static __always_inline void return_write(__s64 ret)
+{
+	struct nt_entry entry;
+
+	if (at_return(&entry))
+		on_iter_write((void *)entry.file, (void *)entry.other, ret);
+}
+
+#define MULTI_PAIR(function, at_enter, at_exit)                                        \
 	SEC("kprobe.multi")                                                            \
 	int BPF_KPROBE(nt_multi_##function, struct kiocb *iocb, struct iov_iter *iter) \
 	{                                                                              \
-		return enter((void *)nt_get_number(iocb, ki_filp), iter);              \
+		return at_enter((void *)nt_get_number(iocb, ki_filp), iter);           \
 	}                                                                              \
 	SEC("kretprobe.multi")                                                         \
 	int BPF_KRETPROBE(nt_multi_##function##_ret, long ret)                         \
 	{                                                                              \
-		struct nt_entry entry;                                                 \
-                                                                                       \
-		if (at_return(&entry))                                                 \
-			handler((void *)entry.file, (void *)entry.iter, ret);          \
+		at_exit(ret);                                                          \
 		return 0;                                                              \
 	}
 
-MULTI_PAIR(pipe_read, enter_read, on_iter_read)
-MULTI_PAIR(tty_read, enter_read, on_iter_read)
-MULTI_PAIR(pipe_write, enter_write, on_iter_write)
-MULTI_PAIR(tty_write, enter_write, on_iter_write)
+MULTI_PAIR(pipe_read, enter_read, return_read)
+MULTI_PAIR(tty_read, enter_read, return_read)
+MULTI_PAIR(pipe_write, enter_write, return_write)
+MULTI_PAIR(tty_write, enter_write, return_write)
 
 SEC("kprobe.multi")
 int BPF_KPROBE(nt_multi_unix_stream_sendmsg, struct socket *sock, struct msghdr *msg)
@@ -542,11 +586,63 @@ int BPF_KPROBE(nt_multi_unix_stream_sendmsg, struct socket *sock, struct msghdr 
 SEC("kretprobe.multi")
 int BPF_KRETPROBE(nt_multi_unix_stream_sendmsg_ret, int ret)
 {
+	return_write(ret);
+	return 0;
+}
+
+/* Splicing may write to a terminal, whose own pair keeps its entry then: that one counts. */
+static __always_inline int enter_moved(struct file *in, struct file *out)
+{
+	struct nt_target t = {};
+
+	if ((nt_find(out, NT_SIDE_WRITER, &t) && t.pipe) || (in && is_reader()))
+		return at_entry((__u64)out, (__u64)in);
+	return 0;
+}
+
+static __always_inline int return_moved(__s64 ret)
+{
 	struct nt_entry entry;
 
 	if (at_return(&entry))
-		on_iter_write((void *)entry.file, (void *)entry.iter, ret);
+		on_file_moved((void *)entry.other, (void *)entry.file, ret);
 	return 0;
+}
+
+SEC("kprobe.multi")
+int BPF_KPROBE(nt_multi_do_splice, struct file *in, loff_t *off_in, struct file *out)
+{
+	return enter_moved(in, out);
+}
+
+SEC("kretprobe.multi")
+int BPF_KRETPROBE(nt_multi_do_splice_ret, long ret)
+{
+	return return_moved(ret);
+}
+
+SEC("kprobe.multi")
+int BPF_KPROBE(nt_multi_do_tee, struct file *in, struct file *out)
+{
+	return enter_moved(NULL, out);
+}
+
+SEC("kretprobe.multi")
+int BPF_KRETPROBE(nt_multi_do_tee_ret, long ret)
+{
+	return return_moved(ret);
+}
+
+SEC("kprobe.multi")
+int BPF_KPROBE(nt_multi_do_sendfile, int out_fd)
+{
+	return enter_moved(NULL, nt_fd_file((void *)bpf_get_current_task(), out_fd));
+}
+
+SEC("kretprobe.multi")
+int BPF_KRETPROBE(nt_multi_do_sendfile_ret, long ret)
+{
+	return return_moved(ret);
 }
 
 SEC("kretprobe.multi")

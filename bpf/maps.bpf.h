@@ -84,7 +84,7 @@ struct {
 /* Arguments of the calls under way, by thread: hook set multi only. */
 struct nt_entry {
 	__u64 file;
-	__u64 iter;
+	__u64 other; /* the iterator, or the file that data is moved from */
 };
 
 struct {

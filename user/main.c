@@ -442,6 +442,16 @@ static void tear_down(struct app *a)
 	close_p(&a->pid_fd);
 }
 
+/* A program that cannot be executed ends with the shell's status for it, which the loop collects.
+ */
+static void go(struct app *a)
+{
+	int err = command__go(a->command);
+
+	if (err)
+		log_error("cannot run %s: %s", a->opts.command[0], strerror(-err));
+}
+
 static int run(struct app *a)
 {
 	char why[WHY_LEN] = "";
@@ -454,9 +464,8 @@ static int run(struct app *a)
 	}
 	log__print(LOG_INFO, "ready");
 	if (a->command)
-		err = command__go(a->command);
-	if (!err)
-		err = loop__run(a->loop);
+		go(a);
+	err = loop__run(a->loop);
 	if (err) {
 		log_error("%s", strerror(-err));
 		a->status = EXIT_ENVIRONMENT;

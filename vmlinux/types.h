@@ -178,9 +178,6 @@ struct task_struct {
 	struct css_set *cgroups;
 };
 
-struct linux_binprm;
-struct page;
-
 struct kiocb {
 	struct file *ki_filp;
 };

@@ -16,6 +16,7 @@ import argparse
 import collections
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,10 +36,11 @@ CONTAINERS = 4
 LINE_BYTES = 200
 DEADLINE = 120
 QUIET_SECONDS = 2.5  # nothing more came for so long (a batch waits 1 s): all that comes is there
+SETTLE_SECONDS = 1  # for docker to be through with what it read, where there is no notail to wait for
 CREATE = 'cat /go/$0 >/dev/null; writer "$@"; exec sleep 1000000'
 
 Run = collections.namedtuple("Run", "speed driver agent")
-Row = collections.namedtuple("Row", "run seconds gb written arrived latency spent others agent bpf verdict")
+Row = collections.namedtuple("Row", "run seconds gb written arrived latency spent others agent bpf verdict losses")
 Agent = collections.namedtuple("Agent", "rss ring switches")
 
 
@@ -110,12 +112,12 @@ class Bench:
     @contextlib.contextmanager
     def notail(self, kind):
         """(Sink, harness.Notail), or (None, None) for no agent."""
-        if kind == "-":
+        if kind == "without":
             yield None, None
             return
         with Sink(kind, self.directory) as sink:
             notail = harness.Notail(*sink.options(), "--docker", self.engine.host, "--container", self.prefix + "*",
-                                    stdout=sink.process.stdin if kind == "stdout" else None)
+                                    "--stats", stdout=sink.process.stdin if kind == "stdout" else None)
             try:
                 yield sink, notail
             finally:
@@ -167,7 +169,7 @@ class Bench:
         """Lets the writers go: each waits for the other end of its FIFO."""
         descriptors = []
         for fifo, _, _ in started:
-            descriptors.append(harness.wait_for(lambda fifo=fifo: open_fifo(fifo), what=f"{fifo} has no reader"))
+            descriptors.extend(harness.wait_for(lambda fifo=fifo: open_fifo(fifo), what=f"{fifo} has no reader"))
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -183,11 +185,11 @@ class Bench:
         switches = measure.voluntary_switches(notail.pid) if notail else 0
         size, through = -1, time.monotonic()
         changed = through
-        while sink and time.monotonic() < min(deadline, changed + QUIET_SECONDS):
+        while time.monotonic() < min(deadline, changed + (QUIET_SECONDS if sink else SETTLE_SECONDS)):
             sample()
-            if notail.process.poll() is not None:
+            if notail and notail.process.poll() is not None:
                 raise RuntimeError(f"notail ended: {notail.stderr()[-2000:]}")
-            if sink.size() != size:
+            if sink and sink.size() != size:
                 size, changed = sink.size(), time.monotonic()
             time.sleep(0.1)
         return switches, through, changed
@@ -218,15 +220,15 @@ class Bench:
             if notail:
                 notail.stop(DEADLINE)
                 sink.close()
-            return self.row(run, last - begin, spent, others, agent, bpf_ns, sink)
+            return self.row(run, last - begin, spent, others, agent, bpf_ns, sink, losses(notail))
 
-    def row(self, run, seconds, spent, others, agent, bpf_ns, sink):
+    def row(self, run, seconds, spent, others, agent, bpf_ns, sink, lost):
         each = int(self.words(run.speed)[-1])
         written = each * CONTAINERS
         arrived = sink.read() if sink else None
         verdict = results.judge_bodies(sink.data) if sink and run.agent == "loki" and written <= 500000 else None
         return Row(run, seconds, written * LINE_BYTES / 1e9, written, arrived,
-                   arrived.percentiles_ms() if arrived else None, spent, others, agent, bpf_ns, verdict)
+                   arrived.percentiles_ms() if arrived else None, spent, others, agent, bpf_ns, verdict, lost)
 
     def idle(self, kind):
         """(CPU in ns, seconds, Agent) of notail beside silent containers."""
@@ -241,12 +243,19 @@ class Bench:
                 rss, ring, (measure.voluntary_switches(notail.pid) - switches) / seconds)
 
 
+def losses(notail):
+    """What notail itself counted as lost or wrong, as text."""
+    found = re.findall(r"^notail_((?:lost|missing|dropped|corrupt|gap|recursion)\S*) ([1-9]\d*)$",
+                       notail.stderr() if notail else "", re.M)
+    return ", ".join(f"{name} {count}" for name, count in found)
+
+
 def open_fifo(path):
-    """A descriptor, or None while nobody reads. Never 0, which would be taken for none."""
+    """[descriptor], or nothing while nobody reads."""
     try:
-        return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return [os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)]
     except OSError:
-        return None
+        return []
 
 
 def table(title, head, rows):
@@ -274,9 +283,9 @@ def cpu_cells(row, base):
 def print_runs(rows):
     base = {}
     for row in rows:
-        if row.run.driver == "none" and row.run.agent == "-":
+        if row.run.driver == "none" and row.run.agent == "without":
             base[row.run.speed] = row.spent["docker"] / 1e9 / row.gb
-    agents = {"-": "none", "stdout": "--stdout=json", "loki": "--loki"}
+    agents = {"without": "without", "stdout": "--stdout=json", "loki": "--loki"}
     names = lambda row: [row.run.speed, row.run.driver, agents[row.run.agent]]
     table("CPU s per GB of log", ["speed", "driver", "notail", "notail", "docker", "sum", "ratio", "writers",
                                   "receiver", "wall s", "others %"],
@@ -295,6 +304,8 @@ def print_runs(rows):
               ["speed", "driver", "notail", "written", "received", "missing", "twice", "p50", "p99", "max", "RSS",
                "beside ring", "wake-ups/s"], cells)
     for row in rows:
+        if row.losses:
+            print(f"  {' '.join(names(row))}: by notail's own count: {row.losses}")
         if row.verdict:
             print(f"  {' '.join(names(row))}: judged afterwards as Loki would have: "
                   + ", ".join(f"{count} x {status}" for status, count in sorted(row.verdict.items())))
@@ -306,7 +317,7 @@ def print_bpf(row):
 
 
 def plan(args):
-    agents = [a for a in ("-", "stdout", "loki") if a in args.agents]
+    agents = [a for a in ("without", "stdout", "loki") if a in args.agents]
     return [Run(speed, driver, agent) for speed in args.speeds for driver in args.drivers for agent in agents]
 
 
@@ -317,7 +328,8 @@ def parse_arguments():
     parser.add_argument("--without", action="store_true", help="without notail only")
     parser.add_argument("--speeds", type=words, default=["rate", "full"], metavar="rate,full")
     parser.add_argument("--drivers", type=words, default=["none", "json-file"], metavar="none,json-file")
-    parser.add_argument("--agents", type=words, default=["-", "stdout", "loki"], metavar="-,stdout,loki")
+    parser.add_argument("--agents", type=words, default=["without", "stdout", "loki"],
+                        metavar="without,stdout,loki")
     parser.add_argument("--rate", type=int, default=20000, help="lines a second, all containers together")
     parser.add_argument("--burst", type=int, default=0, help="lines that a writer writes in a row, at a rate; 0: one")
     parser.add_argument("--seconds", type=int, default=10, help="of a run with a rate")
@@ -325,11 +337,11 @@ def parse_arguments():
     parser.add_argument("--silent", type=int, default=20, help="containers of the idle run; 0: no such run")
     parser.add_argument("--idle-seconds", type=int, default=10)
     parser.add_argument("--no-bpf", action="store_true", help="no run that counts the BPF programs' time")
+    if "--quick" in sys.argv[1:]:
+        parser.set_defaults(drivers=["none"], seconds=4, lines=400000, silent=5)
     args = parser.parse_args()
-    if args.quick:
-        args.drivers, args.seconds, args.lines, args.silent = ["none"], 4, 400000, min(args.silent, 5)
     if args.without:
-        args.agents, args.silent, args.no_bpf = ["-"], 0, True
+        args.agents, args.silent, args.no_bpf = ["without"], 0, True
     return args
 
 
@@ -356,8 +368,8 @@ def run_all(bench, args):
     for kind in ("stdout", "loki") if args.silent else ():
         if kind in args.agents:
             cpu_ns, seconds, agent = bench.idle(kind)
-            idle.append([kind, "", "", number(cpu_ns / 1e6 * 10 / seconds), number(agent.switches), number(agent.rss / 1e6),
-                         number((agent.rss - agent.ring) / 1e6)])
+            idle.append([kind, "", "", number(cpu_ns / 1e6 * 10 / seconds), number(agent.switches),
+                         number(agent.rss / 1e6), number((agent.rss - agent.ring) / 1e6)])
     if idle:
         table(f"idle beside {args.silent} silent containers",
               ["notail", "", "", "CPU ms in 10 s", "wake-ups/s", "RSS", "beside ring"], idle)

@@ -508,6 +508,41 @@ static void excluded_cgroup_registers_nothing(void **state)
 	assert_null(rig_seen(&c.out.key));
 }
 
+/* The same pipe as another container's init: one stream ends where the other begins. */
+static void pipe_goes_to_another_container(void **state)
+{
+	char *const argv[] = {"/bin/sh", "-c", "echo second; exit 0", NULL};
+	struct rig_stream *s, *first = NULL;
+	struct container a, b;
+
+	(void)state;
+	rig_ready();
+	a = new_container();
+	b = new_container();
+	a.pid = start_in(&a, OWN_MNT_NS,
+			 (char *const[]){"/bin/sh", "-c", "echo first; read x", NULL}, NULL);
+	get(&a.out, 6, 6);
+	b.pid = start_in(&b, OWN_MNT_NS, argv, &a.out);
+	get(&a.out, 7, 7);
+	rig_drain();
+	for (size_t i = 0; i < rig.n_streams && !first; i++) {
+		if (memcmp(&rig.streams[i].key, &a.out.key, sizeof(a.out.key)) == 0)
+			first = &rig.streams[i];
+	}
+	s = rig_seen(&a.out.key);
+	assert_non_null(first);
+	assert_ptr_not_equal(first, s);
+	assert_int_equal(first->ends, 1);
+	assert_int_equal(first->end.cause, NT_END_REPLACED);
+	assert_int_equal(first->end.hdr.cgroup_id, a.id);
+	assert_int_equal(first->len, 6);
+	assert_int_equal(s->reg.hdr.cgroup_id, b.id);
+	assert_int_equal(s->len, 7);
+	assert_memory_equal(s->bytes, "second\n", 7);
+	finish(&b);
+	finish(&a);
+}
+
 /* Nobody is known to read: the write tap copies, and the cgroup's end is the stream's. */
 static void nobody_reads(void **state)
 {
@@ -694,6 +729,7 @@ int main(void)
 		cmocka_unit_test(one_pipe_for_both),
 		cmocka_unit_test(dev_null_is_not_registered),
 		cmocka_unit_test(excluded_cgroup_registers_nothing),
+		cmocka_unit_test(pipe_goes_to_another_container),
 		cmocka_unit_test(nobody_reads),
 		cmocka_unit_test(reader_is_killed),
 		cmocka_unit_test(running_container_is_found),

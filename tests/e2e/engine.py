@@ -213,12 +213,12 @@ class Dockerd:
                 raise EngineError(f"dockerd does not answer:\n{self.log_tail()}")
             time.sleep(0.1)
 
-    def terminate(self, signo=signal.SIGTERM):
-        """Ends dockerd alone, as an administrator would (containers go on with --live-restore)."""
+    def terminate(self):
+        """Ends dockerd alone, as an administrator would: the containers end, or go on with --live-restore."""
         if self.process is None:
             return
         if self.process.poll() is None:
-            self.process.send_signal(signo)
+            self.process.terminate()
             try:
                 self.process.wait(40)
             except subprocess.TimeoutExpired:

@@ -27,7 +27,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 import unittest
 
@@ -109,7 +108,7 @@ class Shared:
     def path(self, name):
         """A new file name in the process' own temporary directory."""
         if self._directory is None:
-            self._directory = tempfile.mkdtemp(prefix="notail-test-")
+            self._directory = engine_module.make_base()
         return os.path.join(self._directory, f"{next(self._numbers)}-{name}")
 
     def close(self):

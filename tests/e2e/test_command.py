@@ -269,6 +269,28 @@ class Output(Base):
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
         self.assert_lines(data.split(b"\n"), expected.split(b"\n"))
 
+    def test_ring_full(self):
+        """Nobody reads for longer than the ring lasts: the command goes on, and each byte is there or counted."""
+        source, sink = os.pipe()
+        done = harness.shared.path("done")
+        script = f"{harness.program('writer')} --lines 40000 --size 200; : >{done}"
+        notail = self.start("--stdout=json", "--stats", "--ring-size", "1MiB", "--", "sh", "-c", script, stdout=sink)
+        os.close(sink)
+        harness.wait_for(lambda: os.path.exists(done), what="the command's end, with nobody reading")
+        with os.fdopen(source, "rb") as file:
+            entries = [harness.parse_entry(line) for line in file]
+        self.assertEqual(notail.wait(), 0, notail.stderr())
+        counts = notail.stream("sh", "stdout")
+        self.assertEqual(counts["written"], 40000 * 200, counts)
+        self.assertGreater(counts["lost"], 0, counts)
+        self.assertEqual(counts["copied"] + counts["lost"], counts["written"], counts)
+        gaps = [re.fullmatch(rb"notail: (\d+) bytes (?:in \d+ writes )?lost here: (.*)", e.line) for e in entries]
+        self.assertEqual(sum(int(gap.group(1)) for gap in gaps if gap), counts["lost"])
+        self.assertEqual({gap.group(2) for gap in gaps if gap}, {b"ring full"})
+        whole = [e.line for e, gap in zip(entries, gaps) if not gap and len(e.line) == 199]
+        self.assertLessEqual(len(whole), counts["copied"] // 200)
+        self.assertGreater(len(whole), counts["copied"] // 200 - 2 * sum(map(bool, gaps)) - 1)
+
     def test_reader_goes_away(self):
         source, sink = os.pipe()
         notail = self.start("--stdout=raw", "--", "sh", "-c", "while :; do echo line; sleep 0.01; done", stdout=sink)
@@ -291,7 +313,7 @@ class Output(Base):
         with open(path, "rb") as file:
             self.assertEqual(file.read(), b"".join(b"%d\n" % i for i in range(1, 3001)))
 
-    def test_terminal(self):
+    def test_coloured_on_a_terminal(self):
         """On a terminal the name is coloured; the lines are the same."""
         master, slave = pty.openpty()
         notail = self.start("--stdout", "--", "echo", "hi", stdout=slave)

@@ -333,11 +333,11 @@ class Faults(harness.TestCase):
     needs_programs = ("writer",)
 
     def capture_by_id(self, host, before_end=lambda: None):
-        """A container's lines while notail cannot ask docker: under its short id. Returns notail, ended."""
+        """A container's lines while notail cannot ask docker (None: must not): under its short id. Returns notail, ended."""
         name = self.name("nameless")
         container = self.engine.docker("create", "--network=none", "--log-driver", "local", "--name", name, "busybox",
                                        "sh", "-c", "echo out; echo err >&2").stdout.strip()
-        notail = self.plain_notail("--stdout=json", "--docker", host, "--container", container[:12])
+        notail = self.plain_notail("--stdout=json", *(["--docker", host] if host else ["--no-docker"]), "--container", container[:12])
         self.engine.docker("start", name)
         self.engine.wait(name)
         notail.wait_lines(container[:12], "stdout", [b"out"])
@@ -354,6 +354,18 @@ class Faults(harness.TestCase):
         path = harness.shared.path("no-docker.sock")
         notail = self.capture_by_id("unix://" + path)
         self.assertEqual(len(self.said(notail, path)), 1, notail.stderr())
+
+    def test_socket_is_none(self):
+        path = harness.shared.path("a-file")
+        with open(path, "wb"):
+            pass
+        notail = self.capture_by_id("unix://" + path)
+        self.assertEqual(len(self.said(notail, path)), 1, notail.stderr())
+
+    def test_no_docker(self):
+        """--no-docker asks nobody, and says nothing about it."""
+        notail = self.capture_by_id(None)
+        self.assertEqual(self.said(notail, "docker"), [])
 
     def test_socket_comes_later(self):
         link = harness.shared.path("later.sock")
@@ -384,22 +396,25 @@ class Faults(harness.TestCase):
             self.assert_lines(captured, [b"%d" % i for i in range(len(captured))])
             self.assertEqual(notail.stop(), 0)
 
-    def test_docker_killed(self):
-        """The containers end with it: what they wrote is captured, and those of the next docker are."""
+    def test_docker_stopped_and_started(self):
+        """The containers end with it, and go on under their names when the next dockerd starts them again."""
         with engine_module.Dockerd(harness.programs()) as own:
             notail = self.plain_notail("--stdout=json", "--docker", own.host, "--container", f"e2e-{harness.RUN_ID}-*")
-            name, after = self.name("victim"), self.name("afterwards")
-            own.start("busybox", "sh", "-c", COUNT, name=name)
-            notail.wait_lines(name, "stdout", 10)
-            own.terminate(9)
+            name, after = self.name("again"), self.name("afterwards")
+            own.start("busybox", "sh", "-c", "echo up; trap 'echo end; exit' TERM; while :; do sleep 0.1; done", name=name)
+            notail.wait_lines(name, "stdout", [b"up"])
+            own.terminate()
+            notail.wait_lines(name, "stdout", [b"up", b"end"])
             own.launch()
+            own.docker("start", name)
+            notail.wait_lines(name, "stdout", [b"up", b"end", b"up"])
             own.run("busybox", "echo", "new", name=after)
             notail.wait_lines(after, "stdout", [b"new"])
             self.assertEqual(notail.stop(), 0)
 
     def garbage(self, answer):
         with FakeDocker(answer) as fake:
-            asked_again = lambda: harness.wait_for(lambda: fake.asked >= 3, what=lambda: f"asked {fake.asked} times")
+            asked_again = lambda: harness.wait_for(lambda: fake.asked >= 4, what=lambda: f"asked {fake.asked} times")
             notail = self.capture_by_id(fake.host, asked_again)
         self.assertIn(len(self.said(notail, "docker")), (1, 2), notail.stderr())
 

@@ -121,7 +121,8 @@ class Loki(Base):
         target = self.target()
         self.pushing(target)
         name = self.name("bytes")
-        self.engine.run("busybox", "sh", "-c", r"printf 'a\0b\n\n\377\376\n\033[1mbold\n\303\244\nsame\nsame\nhalf'", name=name)
+        self.engine.run("busybox", "sh", "-c",
+                        r"printf 'a\0b\n\n\377\376\n\033[1mbold\n\303\244\nsame\nsame\nhalf'", name=name)
         self.assert_arrived(target, name)
 
     def test_short_lived_containers(self):
@@ -136,7 +137,7 @@ class Loki(Base):
 
     def test_sigterm_sends_what_is_there(self):
         target = self.target()
-        notail = self.pushing(target, "--batchwait", "1h")
+        notail = self.pushing(target, "--batchwait", "5m")
         name = self.name("drained")
         self.run_lines(name, range(100))
         self.assertEqual(self.entries(target, name), [])

@@ -114,13 +114,15 @@ CASES = {
     "labels_spaces_and_comma": case(204, "", one(labels='{ container = "web" , }')),
     "labels_escapes": case(204, "", one(labels=r'{container="a\"\\\n\t\u00e4"}')),
     "labels_quoted_name": case(204, "", one(labels='{"a-b"="v"}')),
-    "labels_bad_name": case(400, 'couldn\'t parse labels: 1:3: parse error: unexpected "-" .*', one(labels='{a-b="v"}')),
+    "labels_bad_name": case(400,
+                            'couldn\'t parse labels: 1:3: parse error: unexpected "-" .*', one(labels='{a-b="v"}')),
     "labels_name_of_digits": case(400, "couldn't parse labels: 1:2: parse error: .*", one(labels='{0a="v"}')),
     "labels_newline": case(400, "couldn't parse labels: 1:14: parse error: unterminated quoted string",
                            one(labels='{a="b", long="x\ny"}')),
     "labels_bad_utf8": case(400, "couldn't parse labels: 1:5: parse error: invalid UTF-8 rune",
                             one(labels=b'{a="\xff"}')),
-    "labels_replacement_character": case(400, "couldn't parse labels: .* invalid UTF-8 rune", one(labels='{a="\ufffd"}')),
+    "labels_replacement_character": case(400, "couldn't parse labels: .* invalid UTF-8 rune",
+                                         one(labels='{a="\ufffd"}')),
     "labels_bad_escape": case(400, "couldn't parse labels: .*", one(labels=r'{a="\z"}')),
     "labels_no_comma": case(400, "couldn't parse labels: .*", one(labels='{a="b" c="d"}')),
     "labels_no_end": case(400, "couldn't parse labels: .*", one(labels='{a="b"')),
@@ -128,7 +130,8 @@ CASES = {
     "labels_no_quotes": case(400, "couldn't parse labels: .*", one(labels="{a=b}")),
     "labels_refused_lose_the_request": case(400, "couldn't parse labels: .*",
                                             message(stream(GOOD), stream(GOOD, labels="{a="))),
-    "labels_refused_without_entries": case(400, "couldn't parse labels: .*", message(stream(GOOD), stream(labels="{a="))),
+    "labels_refused_without_entries": case(400, "couldn't parse labels: .*",
+                                           message(stream(GOOD), stream(labels="{a="))),
     "labels_15": case(204, "", one(labels=many_labels(15))),
     "labels_15_and_service_name": case(204, "", one(labels=many_labels(15, ', service_name="x"'))),
     "labels_16": case(400, r"entry for stream '\{.*service_name=\"unknown_service\"\}' has 16 label names; limit 15",
@@ -245,8 +248,9 @@ class Kept(Base):
         self.assertEqual(self.kept()[0].line, line)
 
     def test_service_name_is_added(self):
-        for labels, expected in (('{container="web"}', "web"), ('{job="docker"}', "docker"), ('{x="y"}', "unknown_service"),
-                                 ('{job="j", app="a"}', "a"), ('{service_name="mine", app="a"}', "mine")):
+        for labels, expected in (('{container="web"}', "web"), ('{job="docker"}', "docker"),
+                                 ('{x="y"}', "unknown_service"), ('{job="j", app="a"}', "a"),
+                                 ('{service_name="mine", app="a"}', "mine")):
             with self.subTest(labels):
                 self.push(one(labels=labels))
                 have = [have for have, _ in self.receiver.streams().values()][-1]
@@ -267,7 +271,8 @@ class Kept(Base):
     def test_detected_level(self):
         for line, given, expected in ((b"all is well", (), "unknown"), (b"ERROR: no", (), "error"),
                                       (b'{"level":"warn"}', (), "warn"), (b"ts=1 level=debug msg=x", (), "debug"),
-                                      (b"ERROR", (("detected_level", "mine"),), "mine"), (b"x", (("level", "info"),), "info")):
+                                      (b"ERROR", (("detected_level", "mine"),), "mine"),
+                                      (b"x", (("level", "info"),), "info")):
             with self.subTest(line):
                 self.assertEqual(self.metadata(*given, line=line)["detected_level"], expected)
 

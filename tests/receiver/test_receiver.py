@@ -64,7 +64,8 @@ class Query(Base):
 
     def test_selectors(self):
         self.fill(1)
-        for query, count in (('{container=~"w.*"}', 1), ('{container=~".+"}', 2), ('{container="web", service_name!="web"}', 0),
+        for query, count in (('{container=~"w.*"}', 1), ('{container=~".+"}', 2),
+                             ('{container="web", service_name!="web"}', 0),
                              ('{container=~".+", container!~"o.*"}', 1), ('{container="none"}', 0)):
             with self.subTest(query):
                 self.assertEqual(len(self.values(query=query)), count)
@@ -81,8 +82,8 @@ class Query(Base):
 
     def test_labels(self):
         self.fill(1)
-        self.assertEqual(json.loads(self.ask("GET", "/loki/api/v1/labels")[1])["data"], ["container", "service_name"])
-        self.assertEqual(json.loads(self.ask("GET", "/loki/api/v1/label/container/values")[1])["data"], ["other", "web"])
+        for path, expected in (("labels", ["container", "service_name"]), ("label/container/values", ["other", "web"])):
+            self.assertEqual(json.loads(self.ask("GET", "/loki/api/v1/" + path)[1])["data"], expected)
 
     def test_ready(self):
         self.assertEqual(self.ask("GET", "/ready")[:2], (200, "ready\n"))

@@ -487,12 +487,13 @@ static int container__publish(struct registry *r, struct container *c, struct me
 
 int registry__publish(struct registry *r, struct meta *m)
 {
-	_meta_ struct meta *owned = m;
 	struct container *c;
 	int err = 0;
 
-	if (!m->id || strlen(m->id) > CONTAINER_ID_LEN)
+	if (!m->id || strlen(m->id) > CONTAINER_ID_LEN) {
+		meta__unref(m);
 		return -EINVAL;
+	}
 	lock(r);
 	c = container__get(r, m->id);
 	if (!c) {
@@ -506,6 +507,7 @@ int registry__publish(struct registry *r, struct meta *m)
 		container__place(r, c);
 	}
 	unlock(r);
+	meta__unref(m);
 	return err;
 }
 

@@ -53,7 +53,7 @@ struct fake {
 	bool end_events;
 	bool stop;
 	/* Counted. */
-	unsigned connects, versions, lists, streams, inspects, held, most_held;
+	unsigned connects, versions, lists, streams, inspects, held;
 	char events_url[512];
 };
 
@@ -116,8 +116,6 @@ static inline void fake__inspected(struct fake *f, struct fake_connection *c, co
 
 static inline void fake__release(struct fake *f)
 {
-	if (f->held > f->most_held)
-		f->most_held = f->held;
 	if (f->held < f->hold)
 		return;
 	f->held = 0;

@@ -147,7 +147,8 @@ static void check_blocked_then_drained(struct fixture *f, int write_fd, int read
 	static const size_t lens[] = {BIG, 10, 70000};
 	int flags = fcntl(write_fd, F_GETFL);
 
-	make_sink(f, write_fd);
+	if (!f->sink)
+		make_sink(f, write_fd);
 	for (size_t i = 0; i < 3; i++)
 		submit(f, i, lens[i]);
 	assert_false(fd_sink__idle(f->sink));
@@ -200,8 +201,32 @@ static void test_terminal(void **state)
 	close(slave);
 }
 
-/* The master cannot be opened again: poll, and writes in small pieces. */
-static void test_polled(void **state)
+/* A pipe that cannot be opened again, here since it has no reader at that moment: poll, and writes
+ * in small pieces. */
+static void test_polled_pipe(void **state)
+{
+	char dir[] = "/tmp/notail-test-XXXXXX", path[64];
+	int read_fd, write_fd;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	read_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	write_fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(read_fd >= 0 && write_fd >= 0);
+	close(read_fd);
+	make_sink(*state, write_fd);
+	read_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(read_fd >= 0);
+	check_blocked_then_drained(*state, write_fd, read_fd);
+	close(read_fd);
+	close(write_fd);
+	unlink(path);
+	rmdir(dir);
+}
+
+/* Nor can the master of a pty. */
+static void test_polled_pty(void **state)
 {
 	static const size_t lens[] = {3000, 5000};
 	struct fixture *f = *state;
@@ -327,10 +352,9 @@ static void test_free_drops(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_pipe),	 TEST(test_socket),
-		TEST(test_terminal),	 TEST(test_polled),
-		TEST(test_regular_file), TEST(test_reader_gone),
-		TEST(test_no_space),	 TEST(test_reader_gone_before),
+		TEST(test_pipe),	TEST(test_socket),     TEST(test_terminal),
+		TEST(test_polled_pipe), TEST(test_polled_pty), TEST(test_regular_file),
+		TEST(test_reader_gone), TEST(test_no_space),   TEST(test_reader_gone_before),
 		TEST(test_free_drops),
 	};
 

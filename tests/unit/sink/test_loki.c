@@ -507,6 +507,7 @@ static void test_push_url(void **state)
 		{"http://h/gateway/push?x=/", "http://h/gateway/push?x=/"},
 	};
 	const char *why = NULL;
+	char *none = NULL;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -515,7 +516,6 @@ static void test_push_url(void **state)
 		assert_int_equal(loki__push_url(cases[i][0], &url, &why), 0);
 		assert_string_equal(url, cases[i][1]);
 	}
-	char *none = NULL;
 	assert_int_equal(loki__push_url("loki:3100", &none, &why), -EINVAL);
 	assert_null(none);
 	assert_non_null(why);
@@ -526,11 +526,17 @@ static void test_push_url(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_delivers_in_order),	  TEST(test_retries_keep_order),
-		TEST(test_retry_after_is_obeyed), TEST(test_retry_after_is_bounded),
-		TEST(test_comes_up_later),	  TEST(test_refusals),
-		TEST(test_long_refusal_is_cut),	  TEST(test_tenant_and_basic_auth),
-		TEST(test_bad_options),		  TEST(test_bound_and_free),
+		TEST(test_delivers_in_order),
+		TEST(test_retries_keep_order),
+		TEST(test_retry_after_is_obeyed),
+		TEST(test_retry_after_is_bounded),
+		TEST(test_submit_does_not_end_the_wait),
+		TEST(test_comes_up_later),
+		TEST(test_refusals),
+		TEST(test_long_refusal_is_cut),
+		TEST(test_tenant_and_basic_auth),
+		TEST(test_bad_options),
+		TEST(test_bound_and_free),
 		cmocka_unit_test(test_push_url),
 	};
 
