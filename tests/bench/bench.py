@@ -18,6 +18,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -387,6 +388,8 @@ def main():
     if not harness.program("writer"):
         print("bench: the writer is not built: make test-programs", file=sys.stderr)
         return 1
+    for signo in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signo, lambda number, _: sys.exit(128 + number))  # so that all is put back
     begin = time.monotonic()
     directory = tempfile.mkdtemp(prefix="notail-bench-")
     try:

@@ -156,6 +156,17 @@ static inline void rig_drain(void)
 	capture__commit(rig.c, pos);
 }
 
+/* A pipe of a test must not become this program's stdio, which capture denies. */
+static inline void rig_fill_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	close_p(&fd);
+}
+
 static inline int rig_load(enum tap_mode tap, bool containers)
 {
 	const struct record_ops ops = {.data = rig_on_data,

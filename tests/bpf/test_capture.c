@@ -1328,6 +1328,7 @@ int main(void)
 	int failed;
 
 	signal(SIGPIPE, SIG_IGN);
+	rig_fill_stdio();
 	failed = cmocka_run_group_tests_name("read tap", read_tap, setup_auto, teardown);
 	failed += cmocka_run_group_tests_name("write tap", write_tap, setup_write, teardown);
 	return failed ? 1 : 0;

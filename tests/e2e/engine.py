@@ -25,6 +25,7 @@ import records
 
 PREFIX = "notail-e2e-"
 DOCKERD = ["dockerd", "-l", "error", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"]
+OURS = (b"dockerd", b"containerd", b"containerd-shim-runc-v2", b"runc", b"notail")
 PROGRAMS = ("writer", "ways", "ways32")
 
 
@@ -68,7 +69,7 @@ def processes_naming(text):
         except (OSError, IndexError):
             continue
         name = cmdline.split(b"\0")[0].rpartition(b"/")[2]
-        if text.encode() in cmdline and name in (b"dockerd", b"containerd", b"containerd-shim-runc-v2", b"runc"):
+        if text.encode() in cmdline and name in OURS:
             found.add(int(entry))
     more = True
     while more:
