@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -462,6 +463,7 @@ static int run(struct app *a)
 		a->status = EXIT_ENVIRONMENT;
 		goto out;
 	}
+	malloc_trim(0); /* loading parsed the kernel's types: 20 MiB that are free now */
 	log__print(LOG_INFO, "ready");
 	if (a->command)
 		go(a);

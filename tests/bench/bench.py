@@ -332,7 +332,7 @@ def parse_arguments():
     parser.add_argument("--agents", type=words, default=["without", "stdout", "loki"],
                         metavar="without,stdout,loki")
     parser.add_argument("--rate", type=int, default=20000, help="lines a second, all containers together")
-    parser.add_argument("--burst", type=int, default=0, help="lines that a writer writes in a row, at a rate; 0: one")
+    parser.add_argument("--burst", type=int, default=50, help="lines that a writer writes in a row, at a rate; 0: one")
     parser.add_argument("--seconds", type=int, default=10, help="of a run with a rate")
     parser.add_argument("--lines", type=int, default=2000000, help="of a run at full speed")
     parser.add_argument("--silent", type=int, default=20, help="containers of the idle run; 0: no such run")

@@ -175,7 +175,7 @@ class Pid(Base):
         self.tell(process, b"own\n")
         notail.wait_lines("sh", "stderr", [b"err own"])
         self.assertEqual(notail.stop(), 0)
-        self.assertEqual([e.line for e in notail.entries()], [b"got own", b"err own"])
+        self.assertEqual(sorted(e.line for e in notail.entries()), [b"err own", b"got own"])
 
     def test_sigterm_drains(self):
         """What the process wrote before SIGTERM is printed."""

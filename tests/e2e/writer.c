@@ -27,7 +27,8 @@ struct options {
 	uint64_t lines; /* of each thread; 0: no end */
 	uint64_t min;	/* bytes, newline included */
 	uint64_t max;
-	uint64_t rate; /* lines a second, all threads together; 0: as fast as it goes */
+	uint64_t rate;	/* lines a second, all threads together; 0: as fast as it goes */
+	uint64_t burst; /* lines in a row between two waits of --rate; 0: 1 */
 	uint64_t seed;
 	uint64_t stderr_every; /* every Nth line goes to stderr; 0: none */
 	uint64_t seconds;      /* 0: no limit */
@@ -131,7 +132,7 @@ static void *work(void *arg)
 		if (o->half && o->lines && number == o->lines - 1)
 			size--;
 		write_all(fd, line, size);
-		if (o->rate)
+		if (o->rate && (!o->burst || (number + 1) % o->burst == 0))
 			pace(o, begin, number + 1);
 		if (o->seconds && now_ns(CLOCK_MONOTONIC) - begin >= o->seconds * NS_PER_S)
 			break;
@@ -144,7 +145,7 @@ static void *work(void *arg)
 static void usage(void)
 {
 	fprintf(stderr, "usage: writer [--threads N] [--lines N] [--min BYTES] [--max BYTES] "
-			"[--size BYTES] [--rate N]\n"
+			"[--size BYTES] [--rate N] [--burst N]\n"
 			"              [--seed N] [--stderr-every N] [--seconds N] [--random] "
 			"[--stamp] [--half]\n");
 	exit(2);
@@ -165,18 +166,16 @@ static uint64_t number_of(const char *text)
 static void parse(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
-		{"threads", 1, NULL, 't'}, {"lines", 1, NULL, 'l'},
-		{"min", 1, NULL, 'a'},	   {"max", 1, NULL, 'b'},
-		{"size", 1, NULL, 's'},	   {"rate", 1, NULL, 'r'},
-		{"seed", 1, NULL, 'e'},	   {"stderr-every", 1, NULL, 'E'},
-		{"seconds", 1, NULL, 'S'}, {"random", 0, NULL, 'R'},
-		{"stamp", 0, NULL, 'T'},   {"half", 0, NULL, 'H'},
-		{NULL, 0, NULL, 0},
+		{"threads", 1, NULL, 't'}, {"lines", 1, NULL, 'l'},  {"min", 1, NULL, 'a'},
+		{"max", 1, NULL, 'b'},	   {"size", 1, NULL, 's'},   {"rate", 1, NULL, 'r'},
+		{"burst", 1, NULL, 'B'},   {"seed", 1, NULL, 'e'},   {"stderr-every", 1, NULL, 'E'},
+		{"seconds", 1, NULL, 'S'}, {"random", 0, NULL, 'R'}, {"stamp", 0, NULL, 'T'},
+		{"half", 0, NULL, 'H'},	   {NULL, 0, NULL, 0},
 	};
 	uint64_t *numbers[256] = {
-		['t'] = &o->threads,	  ['l'] = &o->lines,   ['a'] = &o->min,
-		['b'] = &o->max,	  ['r'] = &o->rate,    ['e'] = &o->seed,
-		['E'] = &o->stderr_every, ['S'] = &o->seconds,
+		['t'] = &o->threads, ['l'] = &o->lines,	       ['a'] = &o->min,
+		['b'] = &o->max,     ['r'] = &o->rate,	       ['B'] = &o->burst,
+		['e'] = &o->seed,    ['E'] = &o->stderr_every, ['S'] = &o->seconds,
 	};
 	int c;
 
