@@ -179,6 +179,8 @@ $(BUILD)/tests/test_%: tests/bpf/test_%.c $(LIB_OBJECTS) | $(SKELS)
 $(BUILD)/tests/%: tests/e2e/%.c
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -static -pthread -o $@ $<
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -static -pthread \
+		-MMD -MP -MF $@.d -MT $@ -o $@ $<
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

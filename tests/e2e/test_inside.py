@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """notail in a container, which must not capture itself."""
 
-import os
 import re
 import subprocess
 import time

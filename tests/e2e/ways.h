@@ -178,19 +178,30 @@ static void wait_children(void)
 		;
 }
 
+static void pause_ms(long ms)
+{
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+	nanosleep(&ts, NULL);
+}
+
+/* Until the runtime has read all there is. */
+static void wait_until_read(void)
+{
+	int waiting = 1;
+
+	while (waiting > 0) {
+		pause_ms(1);
+		must(ioctl(1, FIONREAD, &waiting) == 0, "FIONREAD");
+	}
+}
+
 static pthread_t thread(void *(*fn)(void *), void *arg)
 {
 	pthread_t id;
 
 	must(pthread_create(&id, NULL, fn, arg) == 0, "pthread_create");
 	return id;
-}
-
-static void pause_ms(long ms)
-{
-	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-
-	nanosleep(&ts, NULL);
 }
 
 #endif

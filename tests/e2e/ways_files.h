@@ -276,12 +276,8 @@ static void way_foreign_reader(void)
 {
 	int fd = reopen("/proc/self/fd/1", O_RDONLY | O_NONBLOCK);
 	char data[10];
-	int waiting = 1;
 
-	while (waiting > 0) { /* the marks are the runtime's */
-		pause_ms(1);
-		must(ioctl(1, FIONREAD, &waiting) == 0, "FIONREAD");
-	}
+	wait_until_read(); /* the marks are the runtime's */
 	for (int i = 0; i < 200; i++) {
 		line(1, "perhaps taken by somebody else %d", i);
 		if (i % 4 == 0)

@@ -30,7 +30,8 @@ static void way_sendfile_offset(void)
 	int fd = file_of(50000);
 	off_t at = 10001;
 
-	must(sendfile(1, fd, &at, 20000) == 20000, "sendfile");
+	while (at < 30001)
+		must(sendfile(1, fd, &at, (size_t)(30001 - at)) > 0, "sendfile");
 	line(1, "\nafter");
 }
 
@@ -69,7 +70,8 @@ static void way_splice_file_offset(void)
 	int fd = file_of(50000);
 	loff_t at = 4097;
 
-	must(splice(fd, &at, 1, NULL, 9999, 0) == 9999, "splice");
+	while (at < 14096)
+		must(splice(fd, &at, 1, NULL, (size_t)(14096 - at), 0) > 0, "splice");
 	line(1, "\nafter");
 }
 
