@@ -52,10 +52,11 @@ UNIT_SOURCES := $(foreach r,$(ROOMS),$(wildcard tests/unit/$(r)/test_*.c)) $(if 
 UNIT_TESTS := $(or $(TESTS),$(notdir $(basename $(UNIT_SOURCES))))
 UNIT_BINS := $(addprefix $(SAN)/,$(UNIT_TESTS))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
+BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/capture/*.c))
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c))
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check bench fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: all run test check test-engines soak bench bench-capture fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -74,11 +75,23 @@ check: $(UNIT_BINS) ## unit tests under ASAN and UBSAN (no root, under 2 minutes
 bench: all test-programs ## timed figures, printed and not judged (root)
 	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)
 
+bench-capture: all test-programs $(BENCH_PROGRAMS) ## what capturing costs: calls, consumer, memory; in qemu by instructions (root)
+	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/capture/bench.py $(BENCH_ARGS)
+
 fuzz: ## run every fuzz target for FUZZ_SECONDS (20) each
 	$(Q)BUILD=$(BUILD) tests/fuzz/run
 
-vmtest: all test-programs ## the BPF tests on other kernels in qemu; KERNELS="6.1 6.12 6.18 7.2"
-	$(Q)BUILD=$(BUILD) tests/vm/test $(KERNELS)
+vmtest: ## the BPF tests on other kernels in qemu, a table; KERNELS="6.1 6.12:preempt=full arm64/6.12" chooses some
+	$(Q)tests/deps build vm
+	$(Q)$(MAKE) --no-print-directory all test-programs
+	$(Q)BUILD=$(BUILD) tests/vm/test $(or $(KERNELS),5.10 6.1 6.12 6.12:preempt=full 6.16+ 6.18:preempt=full 7 \
+		7:preempt=full arm64/6.12 arm64/6.1)
+
+test-engines: all test-programs ## 1,000 containers with docker, 200 each with podman and ctr (root)
+	$(Q)BUILD=$(BUILD) tests/e2e/engines/run
+
+soak: all test-programs ## random writers against docker's record for SOAK_MINUTES (30) (root)
+	$(Q)BUILD=$(BUILD) SOAK_MINUTES=$(or $(SOAK_MINUTES),30) tests/e2e/soak.py
 
 test-programs: $(BPF_TESTS) $(PROGRAMS) ## build the programs that the BPF and end-to-end tests use
 
@@ -174,6 +187,16 @@ $(BUILD)/tests/test_%: tests/bpf/test_%.c $(LIB_OBJECTS) | $(SKELS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(filter-out -Wmissing-prototypes,$(CFLAGS)) -MMD -MP -MF $@.d -o $@ $< $(LIB_OBJECTS) $(LDLIBS) -lcmocka
+
+# From an archive, --as-needed: what runs in a small guest brings only the libraries that it uses.
+$(BUILD)/bench/libnotail.a: $(filter-out $(BUILD)/user/main.o,$(OBJECTS))
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/bench/%: tests/bench/capture/%.c $(BUILD)/bench/libnotail.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -MT $@ -Wl,--as-needed -o $@ $< $(BUILD)/bench/libnotail.a $(LDLIBS)
 
 # Writers for the end-to-end tests run in containers without a C library: static. A name that ends in 32 is built -m32.
 $(BUILD)/tests/%: tests/e2e/%.c

@@ -5,7 +5,8 @@
  * A record of the read tap carries a name only if it is certain. The writer notes in the order
  * foreign_ns, name, count; the reader looks in the order count, pipe, name, foreign_ns. So a name
  * that changes meanwhile shows as foreign, and bytes of a write that has not returned yet, or that
- * no hook saw, break the sum.
+ * no hook saw, break the sum. When a later sum is whole, all that was written before it is counted:
+ * its name holds back to where its writer took over, hence nt_data.from.
  */
 #ifndef NT_ACCOUNT_BPF_H
 #define NT_ACCOUNT_BPF_H
@@ -83,6 +84,20 @@ static __always_inline void nt_wrote(struct nt_stream *s, __u64 bytes)
 	nt_add(&s->written, bytes);
 }
 
+/* Has the write tap anything to do? The compiler sees that it has while names are wanted. */
+static __always_inline bool nt_wants_writes(void)
+{
+	return !nt_no_writers || nt_write_taps;
+}
+
+/* Who wrote what a record holds: see struct nt_data. */
+struct nt_who {
+	__u64 from;
+	__u32 pid;
+	__u32 known; /* enum nt_known */
+	char comm[NT_COMM_LEN];
+};
+
 /* Bytes in a pipe, or a number that fits no sum. */
 static __always_inline __u64 nt_pipe_unread(__u64 address)
 {
@@ -107,24 +122,30 @@ static __always_inline __u64 nt_pipe_unread(__u64 address)
 	return bytes;
 }
 
-/* Who wrote the next `bytes` that the reader took: *ret_pid stays 0 where it is not certain. */
+/* Who wrote the next `bytes` that the reader took. `who` is all zero, and stays so where it is not
+ * certain. */
 static __always_inline void nt_name_writer(struct nt_stream *s, __u64 pipe, __u64 bytes,
-					   __u32 *ret_pid, char *ret_comm)
+					   struct nt_who *who)
 {
 	volatile struct nt_stream *v = s;
-	__u64 written = v->written, foreign_ns;
-	__u64 *comm = (__u64 *)ret_comm;
+	__u64 written = v->written, foreign_ns, unread;
+	__u64 *comm = (__u64 *)who->comm;
 	__u32 pid;
 
-	if (!pipe || s->seen + bytes + nt_pipe_unread(pipe) != written)
+	if (!pipe || nt_no_writers)
 		return;
+	unread = nt_pipe_unread(pipe);
 	pid = v->writer_pid;
 	comm[0] = ((volatile __u64 *)s->writer_comm)[0];
 	comm[1] = ((volatile __u64 *)s->writer_comm)[1];
-	if (v->writer_from <= s->seen) {
-		foreign_ns = v->foreign_ns;
-		if (!foreign_ns || foreign_ns + NT_FOREIGN_NS < bpf_ktime_get_boot_ns()) {
-			*ret_pid = pid;
+	who->from = v->writer_from;
+	foreign_ns = v->foreign_ns;
+	if (!foreign_ns || foreign_ns + NT_FOREIGN_NS < bpf_ktime_get_boot_ns()) {
+		if (s->seen + bytes + unread != written) {
+			who->known = NT_KNOWN_LATER;
+		} else if (who->from <= s->seen) {
+			who->known = NT_KNOWN;
+			who->pid = pid;
 			return;
 		}
 	}

@@ -14,6 +14,7 @@
 #include "event.h"
 #include "maps.bpf.h"
 #include "account.bpf.h"
+#include "async.bpf.h"
 #include "copy.bpf.h"
 #include "register.bpf.h"
 
@@ -47,7 +48,7 @@ static __always_inline void tap_write(struct nt_copy *c, bool readable)
 
 	if (!s->tap)
 		return;
-	if (!NT_DROPS_COUNT || !fault_drops())
+	if (!nt_no_writers && (!NT_DROPS_COUNT || !fault_drops()))
 		nt_wrote(s, c->total);
 	if (s->tap != NT_TAP_WRITE)
 		return;
@@ -55,11 +56,27 @@ static __always_inline void tap_write(struct nt_copy *c, bool readable)
 		nt_lose(s, NT_LOST_UNREADABLE, c->total, 1);
 		return;
 	}
-	c->tap = NT_TAP_WRITE;
-	c->pid = bpf_get_current_pid_tgid() >> 32;
-	((__u64 *)c->comm)[0] = nt_get_comm(nt_leader(), 0);
-	((__u64 *)c->comm)[1] = nt_get_comm(nt_leader(), 1);
+	if (!nt_no_writers) {
+		c->who.known = NT_KNOWN;
+		c->who.from = s->seen;
+		c->who.pid = bpf_get_current_pid_tgid() >> 32;
+		((__u64 *)c->who.comm)[0] = nt_get_comm(nt_leader(), 0);
+		((__u64 *)c->who.comm)[1] = nt_get_comm(nt_leader(), 1);
+	}
 	nt_copy_all(c);
+}
+
+/* The same, by a process that is gone: no name is right for it. */
+static __always_inline void tap_nameless_write(struct nt_copy *c)
+{
+	struct nt_stream *s = c->s;
+
+	if (!s->tap)
+		return;
+	if (!nt_no_writers)
+		nt_wrote_nameless(s, c->total);
+	if (s->tap == NT_TAP_WRITE)
+		nt_lose(s, NT_LOST_UNREADABLE, c->total, 1);
 }
 
 /* The current process, a known reader, got c->total bytes of the stream. */
@@ -75,8 +92,7 @@ static __always_inline void tap_read(struct nt_copy *c, bool readable)
 		nt_lose(s, NT_LOST_UNREADABLE, c->total, 1);
 		return;
 	}
-	c->tap = NT_TAP_READ;
-	nt_name_writer(s, c->pipe, c->total, &c->pid, c->comm);
+	nt_name_writer(s, c->pipe, c->total, &c->who);
 	nt_copy_all(c);
 }
 
@@ -122,32 +138,6 @@ static __always_inline struct file *call_file(struct call *call, int n)
 	return nt_fd_file(call->task, call_arg(call, n));
 }
 
-static __always_inline void copy_vector(struct nt_copy *c, __u64 iov, __u64 iovs, bool compat)
-{
-	c->iov = iov;
-	c->iovs = iovs;
-	c->iovec = compat ? NT_IOVEC_COMPAT : NT_IOVEC_NATIVE;
-}
-
-/* Where a msghdr has its buffers. */
-static __always_inline bool copy_message(struct nt_copy *c, __u64 msg, bool compat)
-{
-	if (compat) {
-		__u32 v[2];
-
-		if (bpf_probe_read_user(v, sizeof(v), (void *)(msg + 8)))
-			return false;
-		copy_vector(c, v[0], v[1], true);
-	} else {
-		__u64 v[2];
-
-		if (bpf_probe_read_user(v, sizeof(v), (void *)(msg + 16)))
-			return false;
-		copy_vector(c, v[0], v[1], false);
-	}
-	return true;
-}
-
 /* Was there room for a byte? A read into none returns 0, and that is no end of the stream. */
 static __always_inline bool call_had_room(struct call *call)
 {
@@ -191,7 +181,7 @@ static __always_inline void on_read(struct call *call)
 		c.base = call_arg(call, 1);
 		c.len = c.total;
 	} else {
-		copy_vector(&c, call_arg(call, 1), call_arg(call, 2), call->compat);
+		nt_copy_vector(&c, call_arg(call, 1), call_arg(call, 2), call->compat);
 	}
 	tap_read(&c, true);
 }
@@ -210,9 +200,9 @@ static __always_inline void on_write(struct call *call)
 		c.base = call_arg(call, 1);
 		c.len = c.total;
 	} else if (call->class == NT_CALL_WRITEV) {
-		copy_vector(&c, call_arg(call, 1), call_arg(call, 2), call->compat);
+		nt_copy_vector(&c, call_arg(call, 1), call_arg(call, 2), call->compat);
 	} else {
-		readable = copy_message(&c, call_arg(call, 1), call->compat);
+		readable = nt_copy_message(&c, call_arg(call, 1), call->compat);
 	}
 	tap_write(&c, readable);
 }
@@ -260,23 +250,151 @@ static long on_message(__u32 i, struct messages *m)
 	m->c.total = len;
 	m->c.len = 0;
 	m->c.calls = 1;
-	readable = copy_message(&m->c, msg, m->compat);
+	readable = nt_copy_message(&m->c, msg, m->compat);
 	tap_write(&m->c, readable);
 	return 0;
 }
 
-static __always_inline void on_messages(struct call *call)
+static __always_inline void on_messages(struct call *call, __u32 fd, __u64 address)
 {
 	struct messages m;
 
 	if (call->ret <= 0)
 		return;
 	nt_copy_begin(&m.c, nt_zero);
-	if (!find_stream(&m.c, call_file(call, 0), NT_SIDE_WRITER))
+	if (!find_stream(&m.c, nt_fd_file(call->task, fd), NT_SIDE_WRITER))
 		return;
-	m.address = call_arg(call, 1);
+	m.address = address;
 	m.compat = call->compat;
 	bpf_loop(call->ret, on_message, &m, 0);
+}
+
+/* It goes the way that the file is open. */
+static __always_inline void on_vmsplice(struct call *call)
+{
+	if (nt_get(call_file(call, 0), f_mode) & NT_FMODE_WRITE) {
+		call->class = NT_CALL_WRITEV;
+		if (nt_wants_writes())
+			on_write(call);
+	} else {
+		call->class = NT_CALL_READV;
+		on_read(call);
+	}
+}
+
+#define NT_SOCKETCALL_SEND 9
+#define NT_SOCKETCALL_SENDTO 11
+#define NT_SOCKETCALL_SENDMSG 16
+#define NT_SOCKETCALL_SENDMMSG 20
+
+/* How 32-bit programs called before they had a number for each. */
+static __always_inline void on_socketcall(struct call *call)
+{
+	__u32 which = call_arg(call, 0), args[3];
+	bool readable = true;
+	struct nt_copy c;
+
+	if (which != NT_SOCKETCALL_SEND && which != NT_SOCKETCALL_SENDTO &&
+	    which != NT_SOCKETCALL_SENDMSG && which != NT_SOCKETCALL_SENDMMSG)
+		return;
+	if (call->ret <= 0 || !nt_wants_writes())
+		return;
+	if (bpf_probe_read_user(args, sizeof(args), (void *)call_arg(call, 1)))
+		return;
+	if (which == NT_SOCKETCALL_SENDMMSG) {
+		on_messages(call, args[0], args[1]);
+		return;
+	}
+	nt_copy_begin(&c, call->ret);
+	if (!find_stream(&c, nt_fd_file(call->task, args[0]), NT_SIDE_WRITER))
+		return;
+	if (which == NT_SOCKETCALL_SENDMSG) {
+		readable = nt_copy_message(&c, args[1], true);
+	} else {
+		c.base = args[1];
+		c.len = c.total;
+	}
+	tap_write(&c, readable);
+}
+
+struct submitted {
+	struct nt_aio_walk walk;
+	__u64 iocbs; /* address of the addresses of those left */
+	__u64 left;
+	__u64 compat;
+	__u64 fd;
+	__u64 iov;
+	__u64 iovs;
+	__u64 iovec;
+};
+
+/* The next request, if it is a write to a stream, is what the walk looks for. */
+static __always_inline long next_submitted(struct submitted *s)
+{
+	__u64 at = 0, size = s->compat ? 4 : 8;
+	struct nt_target t = {};
+	struct nt_iocb iocb;
+
+	if (!s->left)
+		return 1;
+	s->left += nt_zero - 1;
+	barrier_var(size);
+	if (bpf_probe_read_user(&at, size & 15, (void *)s->iocbs) ||
+	    bpf_probe_read_user(&iocb, sizeof(iocb), (void *)(at + NT_IOCB_AT)))
+		return 1;
+	s->iocbs += size;
+	/* Buffer and length lie in an iocb as in an iovec. */
+	if (iocb.opcode == NT_IOCB_WRITE) {
+		s->iov = at + NT_IOCB_BUF;
+		s->iovs = 1 + nt_zero;
+		s->iovec = nt_zero;
+	} else if (iocb.opcode == NT_IOCB_WRITEV) {
+		s->iov = iocb.buf;
+		s->iovs = iocb.len;
+		s->iovec = s->compat + nt_zero;
+	} else {
+		return 0;
+	}
+	s->fd = iocb.fd;
+	if (nt_find(nt_fd_file((void *)bpf_get_current_task(), iocb.fd), NT_SIDE_WRITER, &t))
+		s->walk.iocb = at;
+	return 0;
+}
+
+/* One loop for both: one in the other is more than the verifier can take. */
+static long on_submitted(__u32 i, struct submitted *s)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct nt_copy c;
+	__s64 res;
+
+	if (!s->walk.iocb)
+		return next_submitted(s);
+	res = nt_aio_step(&s->walk);
+	if (res <= 0)
+		return 0;
+	nt_copy_begin(&c, res);
+	if (!find_stream(&c, nt_fd_file(task, s->fd), NT_SIDE_WRITER))
+		return 0;
+	c.iov = s->iov;
+	c.iovs = s->iovs;
+	c.iovec = s->iovec & NT_IOVEC_COMPAT;
+	tap_write(&c, true);
+	return 0;
+}
+
+static __always_inline void on_io_submit(struct call *call)
+{
+	struct submitted s;
+
+	if (call->ret <= 0 || !nt_wants_writes())
+		return;
+	if (!nt_aio_begin(&s.walk, call_arg(call, 0)))
+		return;
+	s.iocbs = call_arg(call, 2);
+	s.left = call->ret;
+	s.compat = call->compat + nt_zero;
+	bpf_loop(2 * call->ret + NT_AIO_STEPS, on_submitted, &s, 0);
 }
 
 /* False for nearly every call of the host: the number alone decides that. */
@@ -293,6 +411,8 @@ static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, 
 	call->task = (void *)bpf_get_current_task();
 	call->compat = nt_call_is_compat(call->task);
 	call->class = call->compat ? classes >> 4 : classes & 15;
+	if (call->class >= NT_CALL_WRITE && call->class < NT_CALL_SPLICE && !nt_wants_writes())
+		return false;
 	call->regs = regs;
 	call->ret = call->compat ? (__s32)ret : ret;
 	return true;
@@ -316,7 +436,7 @@ int BPF_PROG(nt_sys_exit, struct pt_regs *regs, long ret)
 		on_write(&call);
 		break;
 	case NT_CALL_SENDMMSG:
-		on_messages(&call);
+		on_messages(&call, call_arg(&call, 0), call_arg(&call, 1));
 		break;
 	case NT_CALL_SENDFILE:
 		on_moved_in(&call, 0);
@@ -328,11 +448,80 @@ int BPF_PROG(nt_sys_exit, struct pt_regs *regs, long ret)
 	case NT_CALL_TEE:
 		on_moved_in(&call, 1);
 		break;
+	case NT_CALL_VMSPLICE:
+		on_vmsplice(&call);
+		break;
+	case NT_CALL_IO_SUBMIT:
+		bpf_tail_call(ctx, &nt_tails, NT_TAIL_IO_SUBMIT);
+		break;
+	case NT_CALL_SOCKETCALL:
+		on_socketcall(&call);
+		break;
 	case NT_CALL_EXEC:
 		if (call.ret < 0)
 			nt_register_exec(call.task, NT_ORIGIN_EXEC_FAILED);
 		break;
 	}
+	return 0;
+}
+
+/* Where nt_sys_exit goes on: both together are more than some verifiers can take. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(nt_io_submit, struct pt_regs *regs, long ret)
+{
+	struct call call;
+
+	if (call_begin(&call, regs, ret))
+		on_io_submit(&call);
+	return 0;
+}
+
+static __always_inline void on_request_read(struct io_kiocb *req, __u8 op, __s64 ret)
+{
+	struct nt_copy c;
+
+	if ((ret < 0 && ret != -NT_EIO) || !is_reader())
+		return;
+	nt_copy_begin(&c, ret);
+	if (!find_stream(&c, nt_get(req, file), NT_SIDE_READER))
+		return;
+	if (ret > 0)
+		tap_read(&c, nt_request_buffers(&c, req, op));
+	else if (ret < 0 ? c.key.type == NT_KEY_TTY : nt_get((struct io_rw *)req, len) != 0)
+		nt_end_stream(&c.key, c.s, NT_END_EOF);
+}
+
+static __always_inline void on_request_write(struct io_kiocb *req, __u8 op, __s64 ret)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct nt_copy c;
+
+	if (ret <= 0)
+		return;
+	nt_copy_begin(&c, ret);
+	if (nt_wants_writes() && find_stream(&c, nt_get(req, file), NT_SIDE_WRITER)) {
+		if (nt_in_kernel_thread())
+			tap_nameless_write(&c);
+		else
+			tap_write(&c, nt_request_buffers(&c, req, op));
+	}
+	if (op != NT_OP_SPLICE || !is_reader())
+		return;
+	if (find_stream(&c, nt_fd_file(task, nt_request_splice_in(req)), NT_SIDE_READER))
+		tap_read(&c, false);
+}
+
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(nt_io_uring_complete, void *ring, struct io_kiocb *req)
+{
+	__u8 op = nt_request_op(req);
+
+	if (op == NT_OP_NONE)
+		return 0;
+	if (op == NT_OP_READ || op == NT_OP_READV)
+		on_request_read(req, op, nt_get(req, cqe.res));
+	else
+		on_request_write(req, op, nt_get(req, cqe.res));
 	return 0;
 }
 
@@ -449,6 +638,22 @@ int BPF_PROG(nt_unix_stream_sendmsg, struct socket *sock, struct msghdr *msg, si
 	on_iter_write(nt_get(sock, file), message_iter(msg), ret);
 	return 0;
 }
+
+/* The functions below vmsplice are inlined: the call itself, by each name that it has. */
+#define FEXIT_VMSPLICE(function)                                    \
+	SEC("fexit/" #function)                                     \
+	int BPF_PROG(nt_##function, struct pt_regs *regs, long ret) \
+	{                                                           \
+		struct call call;                                   \
+                                                                    \
+		if (call_begin(&call, regs, ret))                   \
+			on_vmsplice(&call);                         \
+		return 0;                                           \
+	}
+
+FEXIT_VMSPLICE(__x64_sys_vmsplice)
+FEXIT_VMSPLICE(__ia32_sys_vmsplice)
+FEXIT_VMSPLICE(__arm64_sys_vmsplice)
 
 /* Before 6.5, sendfile to a socket. */
 SEC("fexit/unix_stream_sendpage")
@@ -644,6 +849,21 @@ int BPF_KRETPROBE(nt_multi_do_sendfile_ret, long ret)
 {
 	return return_moved(ret);
 }
+
+#define MULTI_VMSPLICE(function)                                                                  \
+	SEC("kretprobe.multi")                                                                    \
+	int BPF_KRETPROBE(nt_multi_##function##_ret, long ret)                                    \
+	{                                                                                         \
+		struct call call;                                                                 \
+                                                                                                  \
+		if (call_begin(&call, (void *)bpf_task_pt_regs(bpf_get_current_task_btf()), ret)) \
+			on_vmsplice(&call);                                                       \
+		return 0;                                                                         \
+	}
+
+MULTI_VMSPLICE(__x64_sys_vmsplice)
+MULTI_VMSPLICE(__ia32_sys_vmsplice)
+MULTI_VMSPLICE(__arm64_sys_vmsplice)
 
 SEC("kretprobe.multi")
 int BPF_KRETPROBE(nt_multi_bprm_execve_ret, int ret)

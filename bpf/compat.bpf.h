@@ -93,6 +93,26 @@ static __always_inline bool nt_iter_is_iovec(struct iov_iter *iter)
 	return nt_get(iter, iter_type) == bpf_core_enum_value(enum iter_type, ITER_IOVEC);
 }
 
+/* io_ring_ctx: a bit of its own became one of int_flags in 7.x. */
+struct io_ring_ctx___old {
+	unsigned int compat : 1;
+} __attribute__((preserve_access_index));
+
+#define NT_RING_F_COMPAT 2048
+
+static __always_inline bool nt_ring_is_compat(struct io_ring_ctx *ring)
+{
+	struct io_ring_ctx___old *old = (void *)ring;
+	__u64 v;
+
+	if (!bpf_core_field_exists(old->compat))
+		return nt_get(ring, int_flags) & NT_RING_F_COMPAT;
+	v = nt_get_word((__u64)ring +
+			__builtin_preserve_field_info(old->compat, BPF_FIELD_BYTE_OFFSET));
+	v <<= __builtin_preserve_field_info(old->compat, BPF_FIELD_LSHIFT_U64);
+	return v >> __builtin_preserve_field_info(old->compat, BPF_FIELD_RSHIFT_U64);
+}
+
 /*
  * Atomic operations that return the old value. The compiler has them from -mcpu=v3 on only, and its
  * assembler not at all, hence by number: stx.dw [r1], r2, with the operation as the immediate.
@@ -135,13 +155,16 @@ enum nt_call {
 	NT_CALL_READ,	  /* fd, buffer, length */
 	NT_CALL_READV,	  /* fd, iovecs, their number */
 	NT_CALL_WRITE,	  /* fd, buffer */
-	NT_CALL_WRITEV,	  /* fd, iovecs, their number; vmsplice too */
+	NT_CALL_WRITEV,	  /* fd, iovecs, their number */
 	NT_CALL_SENDMSG,  /* fd, msghdr */
 	NT_CALL_SENDMMSG, /* fd, mmsghdrs; returns their number */
 	NT_CALL_SENDFILE, /* out, in */
 	NT_CALL_SPLICE,	  /* in, offset, out */
 	NT_CALL_TEE,	  /* in, out */
 	NT_CALL_EXEC,
+	NT_CALL_VMSPLICE,   /* fd, iovecs, their number: from it or into it */
+	NT_CALL_IO_SUBMIT,  /* ring, number, addresses of iocbs; returns how many */
+	NT_CALL_SOCKETCALL, /* a number, its arguments' address */
 };
 
 #define NT_CALLS 512
@@ -161,20 +184,23 @@ static const __u8 nt_calls[NT_CALLS] = {
 	[44] = NT_CALL_WRITE, /* sendto */
 	[46] = NT_CALL_SENDMSG,
 	[59] = NT_CALL_EXEC,
+	[102] = NT_COMPAT(NT_CALL_SOCKETCALL),
 	[145] = NT_COMPAT(NT_CALL_READV),
 	[146] = NT_COMPAT(NT_CALL_WRITEV),
 	[187] = NT_COMPAT(NT_CALL_SENDFILE),
+	[209] = NT_CALL_IO_SUBMIT,
 	[239] = NT_COMPAT(NT_CALL_SENDFILE),
+	[248] = NT_COMPAT(NT_CALL_IO_SUBMIT),
 	[275] = NT_CALL_SPLICE,
 	[276] = NT_CALL_TEE,
-	[278] = NT_CALL_WRITEV, /* vmsplice */
+	[278] = NT_CALL_VMSPLICE,
 	[307] = NT_CALL_SENDMMSG,
 	[313] = NT_COMPAT(NT_CALL_SPLICE),
 	[315] = NT_COMPAT(NT_CALL_TEE),
-	[316] = NT_COMPAT(NT_CALL_WRITEV), /* vmsplice */
-	[322] = NT_CALL_EXEC,		   /* execveat */
-	[327] = NT_CALL_READV,		   /* preadv2 */
-	[328] = NT_CALL_WRITEV,		   /* pwritev2 */
+	[316] = NT_COMPAT(NT_CALL_VMSPLICE),
+	[322] = NT_CALL_EXEC,	/* execveat */
+	[327] = NT_CALL_READV,	/* preadv2 */
+	[328] = NT_CALL_WRITEV, /* pwritev2 */
 	[345] = NT_COMPAT(NT_CALL_SENDMMSG),
 	[358] = NT_COMPAT(NT_CALL_EXEC),
 	[369] = NT_COMPAT(NT_CALL_WRITE), /* sendto */
@@ -205,6 +231,7 @@ static __always_inline __u64 nt_call_arg(struct pt_regs *regs, int n, bool compa
 }
 #elif defined(__TARGET_ARCH_arm64)
 static const __u8 nt_calls[NT_CALLS] = {
+	[2] = NT_CALL_IO_SUBMIT,
 	[3] = NT_COMPAT(NT_CALL_READ),
 	[4] = NT_COMPAT(NT_CALL_WRITE),
 	[11] = NT_COMPAT(NT_CALL_EXEC),
@@ -213,7 +240,7 @@ static const __u8 nt_calls[NT_CALLS] = {
 	[65] = NT_CALL_READV,
 	[66] = NT_CALL_WRITEV,
 	[71] = NT_CALL_SENDFILE,
-	[75] = NT_CALL_WRITEV, /* vmsplice */
+	[75] = NT_CALL_VMSPLICE,
 	[76] = NT_CALL_SPLICE,
 	[77] = NT_CALL_TEE,
 	[145] = NT_COMPAT(NT_CALL_READV),
@@ -223,19 +250,21 @@ static const __u8 nt_calls[NT_CALLS] = {
 	[211] = NT_CALL_SENDMSG,
 	[221] = NT_CALL_EXEC,
 	[239] = NT_COMPAT(NT_CALL_SENDFILE),
+	[246] = NT_COMPAT(NT_CALL_IO_SUBMIT),
 	[269] = NT_CALL_SENDMMSG,
 	[281] = NT_CALL_EXEC,		  /* execveat */
 	[286] = NT_CALL_READV,		  /* preadv2 */
 	[287] = NT_CALL_WRITEV,		  /* pwritev2 */
+	[289] = NT_COMPAT(NT_CALL_WRITE), /* send */
 	[290] = NT_COMPAT(NT_CALL_WRITE), /* sendto */
 	[296] = NT_COMPAT(NT_CALL_SENDMSG),
 	[340] = NT_COMPAT(NT_CALL_SPLICE),
 	[342] = NT_COMPAT(NT_CALL_TEE),
-	[343] = NT_COMPAT(NT_CALL_WRITEV), /* vmsplice */
-	[361] = NT_COMPAT(NT_CALL_READV),
-	[362] = NT_COMPAT(NT_CALL_WRITEV),
+	[343] = NT_COMPAT(NT_CALL_VMSPLICE),
 	[374] = NT_COMPAT(NT_CALL_SENDMMSG),
 	[387] = NT_COMPAT(NT_CALL_EXEC),
+	[392] = NT_COMPAT(NT_CALL_READV),  /* preadv2 */
+	[393] = NT_COMPAT(NT_CALL_WRITEV), /* pwritev2 */
 };
 
 static __always_inline __u64 nt_call_number(struct pt_regs *regs)

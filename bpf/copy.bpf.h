@@ -30,12 +30,10 @@ struct nt_copy {
 	__u64 len;   /* bytes left in it */
 	__u64 iov;   /* the next buffers' iovec */
 	__u64 iovs;  /* how many there are */
-	__u64 iovec; /* enum nt_iovec: what they look like */
 	__u64 total; /* bytes of the call left */
-	__u64 calls; /* 1 until a part of the call was lost */
-	__u32 pid;
-	__u32 tap;
-	char comm[NT_COMM_LEN];
+	__u32 iovec; /* enum nt_iovec: what they look like */
+	__u32 calls; /* 1 until a part of the call was lost */
+	struct nt_who who;
 };
 
 static __always_inline void nt_fill_data(struct nt_data *rec, struct nt_copy *c, __u64 len)
@@ -51,11 +49,13 @@ static __always_inline void nt_fill_data(struct nt_data *rec, struct nt_copy *c,
 	rec->offset = nt_fetch_add(&s->seen, len);
 	rec->hdr.time_ns = nt_take_time(s, len);
 	rec->len = len;
-	rec->pid = c->pid;
-	__builtin_memcpy(rec->comm, c->comm, NT_COMM_LEN);
+	rec->from = c->who.from;
+	rec->pid = c->who.pid;
+	__builtin_memcpy(rec->comm, c->who.comm, NT_COMM_LEN);
 	rec->file = s->file;
-	rec->tap = c->tap;
+	rec->tap = s->tap;
 	rec->continues = c->total > len;
+	rec->known = c->who.known;
 	__builtin_memset(rec->pad, 0, sizeof(rec->pad));
 }
 
@@ -164,8 +164,66 @@ static __always_inline void nt_copy_begin(struct nt_copy *c, __u64 total)
 	c->calls = 1;
 }
 
+/* The bytes are in iovecs of the program. */
+static __always_inline void nt_copy_vector(struct nt_copy *c, __u64 iov, __u64 iovs, bool compat)
+{
+	c->iov = iov;
+	c->iovs = iovs;
+	c->iovec = compat ? NT_IOVEC_COMPAT : NT_IOVEC_NATIVE;
+}
+
+/* The bytes are where a msghdr of the program says. */
+static __always_inline bool nt_copy_message(struct nt_copy *c, __u64 msg, bool compat)
+{
+	if (compat) {
+		__u32 v[2];
+
+		if (bpf_probe_read_user(v, sizeof(v), (void *)(msg + 8)))
+			return false;
+		nt_copy_vector(c, v[0], v[1], true);
+	} else {
+		__u64 v[2];
+
+		if (bpf_probe_read_user(v, sizeof(v), (void *)(msg + 16)))
+			return false;
+		nt_copy_vector(c, v[0], v[1], false);
+	}
+	return true;
+}
+
+/*
+ * Takes a call's bytes from its container's bucket. The bucket is a time, the one at which all that
+ * passed will have been worth its rate: it may lie a burst ahead of now. A call passes whole, or
+ * not at all, so that one longer than the burst passes too, on credit. Not static: the verifier
+ * then looks at it once, and not for each path that leads here.
+ */
+__noinline int nt_over_limit(__u64 cgroup_id, __u64 bytes)
+{
+	__u64 now = bpf_ktime_get_boot_ns(), cost = bytes * nt_limit_ns_per_kib >> 10, at, seen;
+	struct nt_cgroup *cg = bpf_map_lookup_elem(&nt_cgroups, &cgroup_id);
+
+	if (!cg)
+		return 0;
+	at = cg->full_ns;
+#pragma unroll
+	for (int i = 0; i < 4; i++) {
+		if (at > now + nt_limit_burst_ns)
+			return 1;
+		seen = nt_cmpxchg(&cg->full_ns, at, (at > now ? at : now) + cost);
+		if (seen == at)
+			return 0;
+		at = seen;
+	}
+	nt_fetch_add(&cg->full_ns, cost);
+	return 0;
+}
+
 static __always_inline void nt_copy_all(struct nt_copy *c)
 {
+	if (nt_limit_ns_per_kib && nt_over_limit(c->s->cgroup_id, c->total)) {
+		nt_lose(c->s, NT_LOST_RATE_LIMIT, c->total, 1);
+		return;
+	}
 	if (!c->iovs && c->total <= NT_CHUNK_MAX) {
 		nt_copy_piece(c, c->total);
 		return;

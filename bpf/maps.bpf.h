@@ -9,6 +9,15 @@
 const volatile __u32 nt_tap_mode;  /* 0: auto, 1: read, 2: write */
 const volatile bool nt_containers; /* register containers at exec */
 const volatile __u32 nt_self_tgid; /* notail: what nt_deny_self denies the stdio of */
+const volatile bool nt_sessions;   /* register what the runtime starts beside init, too */
+const volatile bool nt_no_writers; /* attribution is off: the write tap is for copying only */
+/* Of each container: nanoseconds that 2^10 bytes take at its rate (0: no limit), and its burst's.
+ */
+const volatile __u64 nt_limit_ns_per_kib;
+const volatile __u64 nt_limit_burst_ns;
+
+/* A stream was registered whose bytes the write tap copies. */
+volatile __u64 nt_write_taps;
 
 /*
  * Always 0, which the verifier does not know: before 6.8 it looked at the callback of a loop once
@@ -94,6 +103,16 @@ struct {
 	__type(key, __u64);
 	__type(value, struct nt_entry);
 } nt_entries SEC(".maps");
+
+/* Programs that others go on in: what is too much for one. User space puts them there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} nt_tails SEC(".maps");
+
+#define NT_TAIL_IO_SUBMIT 0
 
 static __always_inline struct nt_stats *nt_stats_here(void)
 {

@@ -5,7 +5,8 @@
  * A container's stdio is registered before its program's first instruction. The program's process,
  * init, is the first task to exec in a cgroup with a container's name that has no living init, in
  * another mount namespace than its parent: the runtime's own stages re-exec themselves inside the
- * cgroup before they enter the container's namespaces, and `docker exec` comes when init lives.
+ * cgroup before they enter the container's namespaces, and `docker exec` comes when init lives: a
+ * session, whose stdio is registered on demand.
  */
 #ifndef NT_REGISTER_BPF_H
 #define NT_REGISTER_BPF_H
@@ -17,6 +18,7 @@
 #define NT_S_IFCHR 0020000
 #define NT_S_IFSOCK 0140000
 #define NT_FMODE_READ 1
+#define NT_FMODE_WRITE 2
 #define NT_DEV_MAJOR(dev) ((dev) >> 20)
 #define NT_DEV_PTMX ((5u << 20) | 2)
 #define NT_MAJOR_PTS 136 /* to 143: the slaves of Unix98 ptys */
@@ -44,6 +46,17 @@ static __always_inline struct file *nt_fd_file(struct task_struct *task, __u32 f
 	if (fd >= nt_get(fdt, max_fds))
 		return NULL;
 	return nt_file_at(nt_get_number(fdt, fd) + (__u64)fd * 8);
+}
+
+/* Its address, as the number that a function which is not static takes. */
+static __always_inline __u64 nt_fd_file_address(struct task_struct *task, __u32 fd)
+{
+	struct files_struct *files = nt_get(task, files);
+	struct fdtable *fdt = nt_get(files, fdt);
+
+	if (fd >= nt_get(fdt, max_fds))
+		return 0;
+	return nt_get_word(nt_get_number(fdt, fd) + (__u64)fd * 8);
 }
 
 /*
@@ -103,7 +116,7 @@ static __noinline int nt_tell_end(struct nt_stream_key *key, struct nt_stream *s
 
 	if (!rec) {
 		nt_count(events_lost);
-		return 0;
+		return -1;
 	}
 	rec->hdr.kind = NT_KIND_END;
 	rec->hdr.ring = 0;
@@ -115,10 +128,17 @@ static __noinline int nt_tell_end(struct nt_stream_key *key, struct nt_stream *s
 	rec->seen = s->seen;
 	rec->written = s->written;
 	__builtin_memcpy(rec->lost, s->lost, sizeof(rec->lost));
+	rec->from = s->writer_from;
+	/* At the end there is no write left that has not returned. */
+	rec->pid = 0;
+	if (cause == NT_END_EOF && key->type == NT_KEY_INODE && rec->seen == rec->written &&
+	    !s->foreign_ns)
+		rec->pid = s->writer_pid;
+	__builtin_memcpy(rec->comm, s->writer_comm, sizeof(rec->comm));
 	rec->file = s->file;
 	rec->tap = s->tap;
 	rec->cause = cause;
-	__builtin_memset(rec->pad, 0, sizeof(rec->pad));
+	rec->pad = 0;
 	bpf_ringbuf_submit(rec, nt_wake_flag());
 	nt_count(records);
 	return 0;
@@ -127,8 +147,9 @@ static __noinline int nt_tell_end(struct nt_stream_key *key, struct nt_stream *s
 static __always_inline void nt_end_stream(struct nt_stream_key *key, struct nt_stream *s,
 					  enum nt_end_cause cause)
 {
-	nt_tell_end(key, s, cause);
-	bpf_map_delete_elem(&nt_streams, key);
+	/* Untold, it stays: user space finds its counts when the cgroup ends, or at its own end. */
+	if (nt_tell_end(key, s, cause) == 0 || cause == NT_END_REPLACED)
+		bpf_map_delete_elem(&nt_streams, key);
 }
 
 static __noinline int nt_tell_register(struct nt_stream_key *key, struct nt_stream *s,
@@ -198,57 +219,111 @@ static __always_inline bool nt_reads(struct task_struct *task, struct nt_stream_
 	return q.found;
 }
 
+static __always_inline __u64 nt_task_cgroup(struct task_struct *task)
+{
+	struct css_set *set = nt_get(task, cgroups);
+	struct cgroup *cgroup = nt_get(set, dfl_cgrp);
+	struct kernfs_node *kn = nt_get(cgroup, kn);
+
+	return nt_get(kn, id);
+}
+
+static __always_inline void nt_set_tap(struct nt_stream *s, enum nt_tap tap)
+{
+	if (tap == NT_TAP_WRITE)
+		nt_write_taps = 1;
+	s->tap = tap;
+}
+
 static __always_inline void nt_set_reader(struct nt_stream *s, __u32 tgid)
 {
 	__u32 one = 1;
 
 	s->reader = tgid;
-	s->tap = nt_tap_mode == NT_TAP_WRITE ? NT_TAP_WRITE : NT_TAP_READ;
+	nt_set_tap(s, nt_tap_mode == NT_TAP_WRITE ? NT_TAP_WRITE : NT_TAP_READ);
 	bpf_map_update_elem(&nt_readers, &tgid, &one, BPF_ANY);
 }
 
 /*
+ * A session's reader: its parent or, while the runtime's command that started it has not ended, the
+ * parent of that. A terminal's master comes to the shim after the exec, so there the process that
+ * reads containers already is taken. A parent inside the container is no runtime.
+ */
+static __noinline int nt_session_reader(struct task_struct *task, struct nt_stream_key *key)
+{
+	struct task_struct *at = task;
+
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		__u32 tgid;
+
+		at = nt_get(at, real_parent);
+		tgid = nt_get(at, tgid);
+		if (nt_task_cgroup(at) == nt_task_cgroup(task))
+			return 0;
+		if (key->type == NT_KEY_TTY ? bpf_map_lookup_elem(&nt_readers, &tgid) != NULL
+					    : nt_reads(at, key))
+			return tgid;
+	}
+	return 0;
+}
+
+/* What a stream begins as: too large for the stack. Without a tap nothing touches it. */
+static const struct nt_stream nt_new_stream;
+
+/*
  * Makes the file a stream of init. Its reader is init's parent or, for now, nobody: then the write
  * tap copies, or with a scan nobody does until it has looked at all processes. A pipe that carries
- * fd 1 and 2 both is one stream. Returns whether it was inserted.
+ * fd 1 and 2 both is one stream. Returns whether it was inserted. Not static, and with numbers for
+ * pointers: the verifier then looks at it once, and not for each path that leads here.
  */
-static __noinline int nt_register_file(struct task_struct *init, struct file *file, __u64 cgroup_id,
-				       __u32 which_origin)
+__noinline int nt_register_file(__u64 init_address, __u64 file_address, __u64 cgroup_id,
+				__u32 which_origin)
 {
 	__u32 which = which_origin & 0xff, origin = which_origin >> 8;
+	struct task_struct *init = (void *)init_address;
+	struct file *file = (void *)file_address;
 	struct task_struct *parent = nt_get(init, real_parent);
-	struct nt_stream new = {}, *old;
+	__u32 init_pid = nt_get(init, tgid), reader = 0;
 	struct nt_target t = {};
+	struct nt_stream *s;
 	long err;
 
 	if (!nt_target(file, NT_SIDE_WRITER, &t))
 		return 0;
-	old = bpf_map_lookup_elem(&nt_streams, &t.key);
-	new.init_pid = nt_get(init, tgid);
-	if (old) {
-		if (old->denied || origin >= NT_ORIGIN_SCAN || old->init_pid == new.init_pid)
+	s = bpf_map_lookup_elem(&nt_streams, &t.key);
+	if (s) {
+		if (s->denied || origin >= NT_ORIGIN_SCAN || s->init_pid == init_pid)
 			return 0;
-		nt_end_stream(&t.key, old, NT_END_REPLACED);
+		nt_end_stream(&t.key, s, NT_END_REPLACED);
 	}
-	new.cgroup_id = cgroup_id;
-	new.pipe = t.pipe;
-	new.file = t.key.type == NT_KEY_TTY ? NT_FILE_TTY : which;
-	new.origin = origin;
-	if (origin < NT_ORIGIN_SCAN)
-		new.tap = nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE;
-	if ((t.pipe || t.key.type == NT_KEY_TTY) && nt_reads(parent, &t.key))
-		nt_set_reader(&new, nt_get(parent, tgid));
-	err = bpf_map_update_elem(&nt_streams, &t.key, &new, BPF_NOEXIST);
+	if (origin == NT_ORIGIN_SESSION) {
+		reader = nt_session_reader(init, &t.key);
+		if (!reader)
+			return 0;
+	} else if ((t.pipe || t.key.type == NT_KEY_TTY) && nt_reads(parent, &t.key)) {
+		reader = nt_get(parent, tgid);
+	}
+	err = bpf_map_update_elem(&nt_streams, &t.key, &nt_new_stream, BPF_NOEXIST);
 	if (err) {
 		if (err == -7) /* E2BIG */
 			nt_count(streams_full);
 		return 0;
 	}
-	if (new.tap) {
-		old = bpf_map_lookup_elem(&nt_streams, &t.key);
-		if (old)
-			nt_tell_register(&t.key, old, init);
-	}
+	s = bpf_map_lookup_elem(&nt_streams, &t.key);
+	if (!s)
+		return 0;
+	s->cgroup_id = cgroup_id;
+	s->pipe = t.pipe;
+	s->init_pid = init_pid;
+	s->file = t.key.type == NT_KEY_TTY ? NT_FILE_TTY : which;
+	s->origin = origin;
+	if (reader)
+		nt_set_reader(s, reader);
+	else if (origin < NT_ORIGIN_SCAN)
+		nt_set_tap(s, nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE);
+	if (s->tap)
+		nt_tell_register(&t.key, s, init);
 	return 1;
 }
 
@@ -258,31 +333,32 @@ static __always_inline void nt_register_exec(struct task_struct *task, enum nt_o
 	struct task_struct *parent;
 	struct nsproxy *mine, *parents;
 	struct nt_cgroup *cg;
-	__u64 cgroup_id;
+	__u64 cgroup_id, leader;
 
 	if (!nt_containers)
 		return;
 	cgroup_id = bpf_get_current_cgroup_id();
 	cg = bpf_map_lookup_elem(&nt_cgroups, &cgroup_id);
-	if (!cg || cg->init_pid || (cg->flags & NT_CGROUP_DENIED))
+	if (!cg || (cg->flags & NT_CGROUP_DENIED))
 		return;
+	if (cg->init_pid) {
+		if (!nt_sessions || origin != NT_ORIGIN_EXEC ||
+		    cg->init_pid == (__u32)nt_get(task, tgid))
+			return;
+		origin = NT_ORIGIN_SESSION;
+	}
 	parent = nt_get(task, real_parent);
 	mine = nt_get(task, nsproxy);
 	parents = nt_get(parent, nsproxy);
 	if (nt_get_number(mine, mnt_ns) == nt_get_number(parents, mnt_ns))
 		return;
-	cg->init_pid = nt_get(task, tgid);
-	nt_register_file(task, nt_fd_file(task, 1), cgroup_id, NT_FILE_STDOUT | origin << 8);
-	nt_register_file(task, nt_fd_file(task, 2), cgroup_id, NT_FILE_STDERR | origin << 8);
-}
-
-static __always_inline __u64 nt_task_cgroup(struct task_struct *task)
-{
-	struct css_set *set = nt_get(task, cgroups);
-	struct cgroup *cgroup = nt_get(set, dfl_cgrp);
-	struct kernfs_node *kn = nt_get(cgroup, kn);
-
-	return nt_get(kn, id);
+	if (origin != NT_ORIGIN_SESSION)
+		cg->init_pid = nt_get(task, tgid);
+	leader = nt_get_number(task, group_leader);
+	nt_register_file(leader, nt_fd_file_address(task, 1), cgroup_id,
+			 NT_FILE_STDOUT | origin << 8);
+	nt_register_file(leader, nt_fd_file_address(task, 2), cgroup_id,
+			 NT_FILE_STDERR | origin << 8);
 }
 
 /* Streams that no reader will end: of a cgroup that went, or of a reader that did. */
@@ -377,12 +453,14 @@ static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struc
 			return;
 	}
 	if (scan->step == NT_SCAN_FILES) {
-		scan->found += nt_register_file(task, file, cgroup_id, fd | origin << 8);
+		scan->found +=
+			nt_register_file(nt_get_number(task, group_leader),
+					 nt_fd_file_address(task, fd), cgroup_id, fd | origin << 8);
 	} else if (scan->step == NT_SCAN_FINISH) {
 		s = nt_find(file, NT_SIDE_WRITER, &t);
 		if (!s || s->tap)
 			return;
-		s->tap = nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE;
+		nt_set_tap(s, nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE);
 		nt_tell_register(&t.key, s, task);
 		scan->found++;
 	}

@@ -44,7 +44,8 @@ enum nt_lost {
 	NT_LOST_RING_FULL = 0,
 	NT_LOST_UNREADABLE = 1, /* the buffer was not there any more */
 	NT_LOST_TOO_LONG = 2,	/* one call moved more than the programs' bounded loops cover */
-	NT_LOST_MAX = 3,
+	NT_LOST_RATE_LIMIT = 3, /* over its container's rate */
+	NT_LOST_MAX = 4,
 };
 
 /* How a stream came to be registered. */
@@ -52,7 +53,8 @@ enum nt_origin {
 	NT_ORIGIN_EXEC = 1,
 	NT_ORIGIN_EXEC_FAILED = 2, /* init's program could not be executed */
 	NT_ORIGIN_SCAN = 3,	   /* it ran before notail did */
-	NT_ORIGIN_USER = 4, /* --pid, -- CMD, the self-test: user space put it into the map */
+	NT_ORIGIN_USER = 4,    /* --pid, -- CMD, the self-test: user space put it into the map */
+	NT_ORIGIN_SESSION = 5, /* the runtime started it in a container beside init: docker exec */
 };
 
 enum nt_end_cause {
@@ -90,18 +92,28 @@ struct nt_gap {
 	__u32 reason; /* enum nt_lost, of the first call that lost */
 };
 
+/* What is known of who wrote a record. */
+enum nt_known {
+	NT_KNOWN_NOT = 0, /* and will not be */
+	NT_KNOWN_LATER =
+		1, /* a write of it has not returned: a later record of the stream may say */
+	NT_KNOWN = 2,
+};
+
 struct nt_data {
 	struct nt_hdr hdr;
 	struct nt_stream_key key;
 	struct nt_gap gap; /* lies before this record's bytes; its bytes are part of the offset */
 	__u64 offset;	   /* of the first byte in the stream, counted from registration */
+	__u64 from; /* NT_KNOWN: pid wrote all of the stream from this offset to the record's end */
 	__u32 len;
 	__u32 pid;		/* of the writing process; 0: not known */
 	char comm[NT_COMM_LEN]; /* of the writing process, NUL-terminated; empty: not known */
 	__u8 file;		/* enum nt_file */
 	__u8 tap;		/* enum nt_tap */
 	__u8 continues;		/* the same call goes on in this stream's next record */
-	__u8 pad[5];
+	__u8 known;		/* enum nt_known */
+	__u8 pad[4];
 	__u8 bytes[];
 };
 
@@ -124,10 +136,13 @@ struct nt_end {
 	__u64 seen;	   /* bytes that the copying tap saw: copied + lost */
 	__u64 written;	   /* bytes that the write tap counted */
 	__u64 lost[NT_LOST_MAX];
+	__u64 from; /* as in struct nt_data, if pid is not 0 */
+	__u32 pid;
 	__u8 file;
 	__u8 tap;
 	__u8 cause; /* enum nt_end_cause */
-	__u8 pad[5];
+	__u8 pad;
+	char comm[NT_COMM_LEN];
 };
 
 struct nt_cgroup_event {
@@ -165,6 +180,7 @@ struct nt_stream {
 struct nt_cgroup {
 	__u32 init_pid; /* of the living init; 0: none seen */
 	__u32 flags;	/* NT_CGROUP_* */
+	__u64 full_ns;	/* when what it wrote will have passed at the rate limit */
 };
 #define NT_CGROUP_DENIED 1u  /* excluded: no exec in it registers anything */
 #define NT_CGROUP_SCANNED 2u /* put there by the scan at start */
@@ -207,11 +223,12 @@ struct nt_stats {
 NT_ASSERT(sizeof(struct nt_stream_key) == 16, "nt_stream_key");
 NT_ASSERT(sizeof(struct nt_hdr) == 24, "nt_hdr");
 NT_ASSERT(sizeof(struct nt_gap) == 16, "nt_gap");
-NT_ASSERT(sizeof(struct nt_data) == 96, "nt_data");
+NT_ASSERT(sizeof(struct nt_data) == 104, "nt_data");
 NT_ASSERT(sizeof(struct nt_register) == 72, "nt_register");
-NT_ASSERT(sizeof(struct nt_end) == 104, "nt_end");
+NT_ASSERT(sizeof(struct nt_end) == 136, "nt_end");
 NT_ASSERT(sizeof(struct nt_cgroup_event) == 288, "nt_cgroup_event");
+NT_ASSERT(sizeof(struct nt_cgroup) == 16, "nt_cgroup");
 NT_ASSERT(sizeof(struct nt_scan) == 24, "nt_scan");
-NT_ASSERT(sizeof(struct nt_stream) == 128, "nt_stream");
+NT_ASSERT(sizeof(struct nt_stream) == 136, "nt_stream");
 
 #endif

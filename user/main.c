@@ -109,8 +109,10 @@ static void on_delivered(void *ctx, struct batch *b, enum sink_result result)
 {
 	struct app *a = ctx;
 
-	if (result == SINK_DROPPED)
+	if (result == SINK_REFUSED)
 		counters__add(&a->counters, dropped_refused, b->lines);
+	else if (result == SINK_UNDELIVERED)
+		counters__add(&a->counters, dropped_undelivered, b->lines);
 	pipeline__done(a->pipeline, b);
 }
 
@@ -217,6 +219,7 @@ static int make_pipeline(struct app *a)
 		.host = o->host ? o->host : a->host,
 		.max_line_size = o->max_line_size,
 		.stats = o->stats ? stderr : NULL,
+		.uncounted = o->attribution == ATTRIBUTION_OFF,
 		.enabled = {[PIPELINE_STDOUT] = o->to_stdout, [PIPELINE_LOKI] = o->loki_url},
 		.batch =
 			{
@@ -245,24 +248,30 @@ static int make_pipeline(struct app *a)
 	return pipeline__new(&a->pipeline, &opts);
 }
 
-static int make_sinks(struct app *a)
+static int make_sinks(struct app *a, char *why, size_t size)
 {
 	const struct fd_sink_opts fd_opts = {
 		.fd = STDOUT_FILENO,
 		.failed = on_output_failed,
 	};
 	const struct loki_opts loki_opts = {.url = a->opts.loki_url, .tenant = a->opts.tenant};
-	const char *why;
+	const char *bad_url;
 	int err = 0;
 
 	if (a->opts.to_stdout) {
 		err = fd_sink__new(&a->fd, a->loop, &fd_opts, on_delivered, a);
-		if (!err)
+		if (err)
+			snprintf(why, size, "--stdout: standard output cannot be written to: %s",
+				 strerror(-err));
+		else
 			err = watch(a, pipeline__fd(a->pipeline, PIPELINE_STDOUT), on_sealed_text);
 	}
 	if (!err && a->opts.loki_url) {
-		err = loki_sink__new(&a->loki, a->loop, a->http, &loki_opts, on_delivered, a, &why);
-		if (!err)
+		err = loki_sink__new(&a->loki, a->loop, a->http, &loki_opts, on_delivered, a,
+				     &bad_url);
+		if (err)
+			snprintf(why, size, "--loki: %s", bad_url);
+		else
 			err = watch(a, pipeline__fd(a->pipeline, PIPELINE_LOKI), on_sealed_push);
 	}
 	return err;
@@ -285,14 +294,18 @@ static int make_signals(struct app *a)
 }
 
 /* No engine is no error: capture goes on with ids. */
-static int make_docker(struct app *a)
+static int make_docker(struct app *a, char *why, size_t size)
 {
 	const struct docker_opts opts = {
 		.host = a->opts.docker_host ? a->opts.docker_host : DOCKER_DEFAULT_HOST,
 	};
+	int err;
 
 	if (a->opts.no_docker || a->opts.pid || a->opts.command)
 		return 0;
+	err = docker__check(opts.host, why, size);
+	if (err)
+		return err;
 	return docker__new(&a->docker, a->loop, a->http, a->registry, &opts);
 }
 
@@ -303,6 +316,10 @@ static int make_capture(struct app *a, char *why, size_t size)
 		.tap = a->opts.tap,
 		.ring_bytes = a->opts.ring_bytes,
 		.containers = !a->opts.pid && !a->opts.command,
+		.exec_sessions = a->opts.exec_sessions,
+		.attribution = a->opts.attribution,
+		.rate_limit = a->opts.rate_limit,
+		.rate_burst = a->opts.rate_burst,
 	};
 	int err = capture__new(&a->capture, &opts, pipeline__record_ops(),
 			       pipeline__record_ctx(a->pipeline), why, size);
@@ -343,15 +360,12 @@ static int add_pid(struct app *a, char *why, size_t size)
 	return err ? err : watch(a, a->pid_fd, on_pid_ended);
 }
 
-static int add_command(struct app *a, char *why, size_t size)
+static int add_command(struct app *a)
 {
 	const char *name = strrchr(a->opts.command[0], '/');
-	uint64_t cgroup_id;
-	int err = command__new(&a->command, a->opts.command, why, size);
+	uint64_t cgroup_id = command__cgroup_id(a->command);
+	int err;
 
-	if (err)
-		return err;
-	cgroup_id = command__cgroup_id(a->command);
 	err = registry__cgroup_named(a->registry, cgroup_id, name ? name + 1 : a->opts.command[0]);
 	if (!err)
 		err = capture__add_pipe(a->capture, command__stdout(a->command), getpid(),
@@ -378,8 +392,13 @@ static int add_command(struct app *a, char *why, size_t size)
 /* *why stays empty when strerror says enough. */
 static int set_up(struct app *a, char *why, size_t size)
 {
-	int err = loop__new(&a->loop);
+	int err = 0;
 
+	/* First, for it inherits what is open: libcurl's sockets are not close-on-exec. */
+	if (a->opts.command)
+		err = command__new(&a->command, a->opts.command, why, size);
+	if (!err)
+		err = loop__new(&a->loop);
 	if (!err)
 		err = http__new(&a->http, a->loop);
 	if (!err)
@@ -389,9 +408,9 @@ static int set_up(struct app *a, char *why, size_t size)
 	if (!err)
 		err = make_pipeline(a);
 	if (!err)
-		err = make_sinks(a);
+		err = make_sinks(a, why, size);
 	if (!err)
-		err = make_docker(a);
+		err = make_docker(a, why, size);
 	if (!err)
 		err = make_signals(a);
 	if (!err)
@@ -399,7 +418,7 @@ static int set_up(struct app *a, char *why, size_t size)
 	if (!err && a->opts.pid)
 		err = add_pid(a, why, size);
 	if (!err && a->opts.command)
-		err = add_command(a, why, size);
+		err = add_command(a);
 	if (!err)
 		err = watch(a, pipeline__stopped_fd(a->pipeline), on_stopped);
 	if (!err)
@@ -414,6 +433,8 @@ static void print_counters(struct app *a)
 	capture__counters(a->capture, &c);
 	atomic_store(&a->counters.corrupt, c.corrupt);
 	counters__print(&a->counters, stderr);
+	if (c.events_lost)
+		fprintf(stderr, "notail_lost_events_total %lu\n", c.events_lost);
 	if (c.recursion_misses)
 		fprintf(stderr, "notail_recursion_misses_total %lu\n", c.recursion_misses);
 }
@@ -443,8 +464,7 @@ static void tear_down(struct app *a)
 	close_p(&a->pid_fd);
 }
 
-/* A program that cannot be executed ends with the shell's status for it, which the loop collects.
- */
+/* A program that cannot run ends with the shell's status for that, which the loop collects. */
 static void go(struct app *a)
 {
 	int err = command__go(a->command);
@@ -478,26 +498,52 @@ out:
 	return a->status;
 }
 
+/*
+ * Where one of them is closed, the next file that is opened would take its number, and get what is
+ * printed. Opened the wrong way round they still fail when they are used.
+ */
+static int hold_stdio(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int how = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", how) != fd)
+			return -EBADF;
+	}
+	return 0;
+}
+
+static int flush_stdout(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return EXIT_SUCCESS;
+	log_error("writing to stdout: %s", strerror(errno));
+	return EXIT_ENVIRONMENT;
+}
+
 int main(int argc, char **argv)
 {
 	struct app a = {.pid_fd = -1};
 	int err, status = EXIT_SUCCESS;
 
+	if (hold_stdio())
+		return EXIT_ENVIRONMENT;
+
 	err = options__parse(&a.opts, argc, argv);
 	if (err)
-		return err < 0 ? EXIT_USAGE : EXIT_SUCCESS;
+		return err < 0 ? EXIT_USAGE : flush_stdout();
 	log__level(a.opts.log_level);
 	switch (a.opts.action) {
 	case ACTION_VERSION:
 		puts("notail " NOTAIL_VERSION);
 		break;
 	case ACTION_PROBE:
-		status = probe__print(stdout) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
+		status = probe__print(stdout, a.opts.json) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
 		break;
 	case ACTION_RUN:
 		status = run(&a);
 		break;
 	}
 	options__free(&a.opts);
-	return status;
+	return status ? status : flush_stdout();
 }

@@ -34,7 +34,7 @@
 struct flight {
 	struct batch *batch; /* owned by whoever delivers it; compared only */
 	uint64_t oldest_pos;
-	size_t bytes;
+	size_t bytes, lines;
 	struct flight *prev, *next;
 };
 
@@ -79,6 +79,7 @@ static void on_sealed(void *ctx, struct batch *b)
 	f->batch = b;
 	f->oldest_pos = b->oldest_pos;
 	f->bytes = b->payload.size;
+	f->lines = b->lines;
 	DL_APPEND(p->flights, f);
 	p->in_flight += f->bytes;
 	p->n_flights++;
@@ -98,6 +99,20 @@ static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_s
 	struct pipeline *p = ctx;
 
 	return p->capture ? capture__stream(p->capture, key, ret) : -ENOENT;
+}
+
+static int cgroup_path(void *ctx, uint64_t cgroup_id, char *ret_path, size_t size)
+{
+	struct pipeline *p = ctx;
+
+	return p->capture ? capture__cgroup_path(p->capture, cgroup_id, ret_path, size) : -ENOENT;
+}
+
+static uint64_t misses(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	return p->capture ? capture__misses(p->capture) : 0;
 }
 
 static void forget(void *ctx, uint64_t cgroup_id)
@@ -139,8 +154,11 @@ static int make_streams(struct pipeline *p)
 		.host = p->opts.host,
 		.max_line_size = p->opts.max_line_size,
 		.stats = p->opts.stats,
+		.uncounted = p->opts.uncounted,
 		.line = on_line,
 		.kernel_stream = kernel_stream,
+		.cgroup_path = cgroup_path,
+		.misses = misses,
 		.forget = forget,
 		.ctx = p,
 	};
@@ -274,15 +292,19 @@ static void check_clock(struct pipeline *p, uint64_t now_ns)
 	}
 }
 
+static bool has_room(const struct pipeline *p)
+{
+	return p->in_flight < p->opts.max_in_flight && p->n_flights < QUEUE_ITEMS / 2;
+}
+
 /* Returns when something is due next, and what was read in *ret_bytes. */
 static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes)
 {
 	uint64_t now_ns = clock__boot_ns(), position, next_ns, parked_ns;
-	bool room = p->in_flight < p->opts.max_in_flight && p->n_flights < QUEUE_ITEMS / 2;
 
 	take_acknowledgements(p);
 	check_clock(p, now_ns);
-	*ret_bytes = capture__read(p->capture, room ? ROUND_BYTES : 0, &position);
+	*ret_bytes = capture__read(p->capture, has_room(p) ? ROUND_BYTES : 0, &position);
 	parked_ns = streams__tick(p->streams, now_ns);
 	if (finish && !*ret_bytes)
 		streams__finish(p->streams);
@@ -294,9 +316,11 @@ static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes
 static void wait_for_work(struct pipeline *p, uint64_t next_ns, bool idle)
 {
 	uint64_t now_ns = clock__boot_ns();
+	/* The next round takes acknowledgements: each by itself would make a round of its own. */
+	bool done = idle || !has_room(p);
 	struct pollfd fds[] = {
 		{.fd = p->stop_fd, .events = POLLIN},
-		{.fd = queue__fd(p->done), .events = POLLIN},
+		{.fd = done ? queue__fd(p->done) : -1, .events = POLLIN},
 		{.fd = capture__wake_fd(p->capture), .events = POLLIN},
 	};
 	struct timespec timeout;
@@ -313,9 +337,13 @@ static void wait_for_work(struct pipeline *p, uint64_t next_ns, bool idle)
 /* Until the ring is empty, everything is delivered, or the deadline. */
 static void drain(struct pipeline *p, uint64_t deadline_ns)
 {
-	uint64_t next_ns;
-	size_t bytes;
+	uint64_t next_ns, asked;
+	size_t bytes, lines = 0;
+	struct flight *f;
 
+	/* Or it would stay readable, and end every wait below at once. */
+	if (read(p->stop_fd, &asked, sizeof(asked)) < 0 && errno != EAGAIN)
+		log_error("cannot read an eventfd: %s", strerror(errno));
 	do {
 		next_ns = round_of_work(p, true, &bytes);
 		if (!bytes && !p->n_flights)
@@ -323,7 +351,9 @@ static void drain(struct pipeline *p, uint64_t deadline_ns)
 		if (!bytes)
 			wait_for_work(p, MIN(next_ns, deadline_ns), false);
 	} while (clock__boot_ns() < deadline_ns);
-	log_warn("%zu batches were not delivered in time", p->n_flights);
+	DL_FOREACH(p->flights, f)
+	lines += f->lines;
+	log_warn("%zu lines were not delivered in time", lines);
 }
 
 static void *run(void *arg)
@@ -343,6 +373,7 @@ static void *run(void *arg)
 			wait_for_work(p, next_ns, idle && !bytes);
 	}
 	drain(p, atomic_load(&p->stop_at_ns));
+	streams__print_open(p->streams);
 	if (write(p->stopped_fd, &one, sizeof(one)) < 0)
 		log_error("cannot say that capture stopped: %s", strerror(errno));
 	return NULL;
@@ -391,11 +422,10 @@ int pipeline__stopped_fd(const struct pipeline *p)
 	return p->stopped_fd;
 }
 
-size_t pipeline__join(struct pipeline *p)
+void pipeline__join(struct pipeline *p)
 {
 	if (!p || !p->started)
-		return 0;
+		return;
 	pthread_join(p->thread, NULL);
 	p->started = false;
-	return p->n_flights;
 }

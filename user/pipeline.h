@@ -29,6 +29,7 @@ struct pipeline_opts {
 	size_t max_line_size;
 	size_t max_in_flight; /* bytes of payload; 0: 64 MiB */
 	FILE *stats;	      /* NULL: no statistics of streams */
+	bool uncounted;	      /* as in struct streams_opts */
 	struct clock_anchor anchor;
 	bool enabled[PIPELINE_OUTPUTS];
 	struct batch_opts batch[PIPELINE_OUTPUTS]; /* anchor is set here */
@@ -51,7 +52,7 @@ int pipeline__start(struct pipeline *p, struct capture *c);
 int pipeline__fd(const struct pipeline *p, enum pipeline_output output);
 /* NULL: none. The caller owns it until pipeline__done. */
 struct batch *pipeline__next(struct pipeline *p, enum pipeline_output output);
-/* Gives a batch back, delivered or refused for good. */
+/* Gives a batch back, delivered or not to be. */
 void pipeline__done(struct pipeline *p, struct batch *b);
 
 /*
@@ -60,7 +61,7 @@ void pipeline__done(struct pipeline *p, struct batch *b);
  */
 void pipeline__stop(struct pipeline *p, uint64_t deadline_ns);
 int pipeline__stopped_fd(const struct pipeline *p);
-/* Waits for the thread. Returns the number of batches that were not delivered in time. */
-size_t pipeline__join(struct pipeline *p);
+/* Waits for the thread; nothing to do when there is none. */
+void pipeline__join(struct pipeline *p);
 
 #endif

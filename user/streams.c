@@ -12,15 +12,20 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* uthash calls this when there is no memory; the entry is then not in the map (hh.tbl NULL). */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 #include <utlist.h>
 
 #include "assemble/assemble.h"
+#include "assemble/attribute.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "capture/proc.h"
 #include "process/preset.h"
 
 #define PARK_MAX_NS (10 * NS_PER_SEC)
+#define MISSES_NS (100 * NS_PER_MS)
 #define PARK_MAX_BYTES (16u * 1024 * 1024)
 
 struct container;
@@ -30,10 +35,17 @@ struct stream {
 	struct streams *owner;
 	struct container *container;
 	struct assembler *assembler;
+	struct attribute *attribute; /* before the assembler */
 	enum line_stream file;
 	uint8_t tap;
+	bool session; /* docker exec's */
+	bool waits;   /* among those with records that wait for a name */
+	struct stream *prev, *next;
+	char why[48];	       /* it has this tap */
+	uint64_t first_misses; /* when it was registered, or a little before */
 	uint64_t lost_bytes;
-	uint64_t last_ns; /* end of the stream's newest record */
+	uint64_t told_bytes; /* of the kernel's gap, at shutdown, before a record does */
+	uint64_t last_ns;    /* end of the stream's newest record */
 	UT_hash_handle hh;
 };
 
@@ -73,13 +85,21 @@ struct streams {
 	struct container *by_cgroup;
 	struct container *parked;
 	size_t parked_bytes;
+	struct stream *waiting; /* with records that wait for a name */
+	uint64_t misses, misses_read_ns;
 };
 
 static const char *const LOST_NAMES[NT_LOST_MAX] = {
 	[NT_LOST_RING_FULL] = "ring_full",
 	[NT_LOST_UNREADABLE] = "unreadable",
 	[NT_LOST_TOO_LONG] = "too_long",
+	[NT_LOST_RATE_LIMIT] = "rate_limit",
 };
+
+static const char *tap_name(uint8_t tap)
+{
+	return tap == NT_TAP_WRITE ? "write" : "read";
+}
 
 static const char *file_name(enum line_stream file)
 {
@@ -139,6 +159,9 @@ static void stream__free(struct streams *s, struct stream *st)
 {
 	HASH_DEL(s->by_key, st);
 	st->container->n_streams--;
+	if (st->waits)
+		DL_DELETE(s->waiting, st);
+	attribute__free(st->attribute);
 	assembler__free(st->assembler);
 	free(st);
 }
@@ -177,7 +200,23 @@ static struct container *container__get(struct streams *s, uint64_t cgroup_id)
 	c->cgroup_id = cgroup_id;
 	c->pending = true;
 	HASH_ADD(hh, s->by_cgroup, cgroup_id, sizeof(cgroup_id), c);
+	if (!c->hh.tbl) {
+		free(c);
+		return NULL;
+	}
 	return c;
+}
+
+/* Its cgroup's record found no room in the ring, or the cgroup is no container's. */
+static struct container *container__untold(struct streams *s, uint64_t cgroup_id)
+{
+	char path[NT_PATH_LEN];
+
+	if (s->opts.cgroup_path &&
+	    s->opts.cgroup_path(s->opts.ctx, cgroup_id, path, sizeof(path)) == 0 &&
+	    registry__cgroup_new(s->opts.registry, cgroup_id, path, strlen(path)))
+		log_error("cgroup %s has no name: out of memory", path);
+	return container__get(s, cgroup_id);
 }
 
 /* Asks the registry again when it has published since. */
@@ -279,7 +318,13 @@ static void on_line(void *ctx, const struct line *line)
 	struct stream *st = ctx;
 	struct streams *s = st->owner;
 	struct container *c = st->container;
+	struct line of_session;
 
+	if (st->session) {
+		of_session = *line;
+		of_session.session = true;
+		line = &of_session;
+	}
 	container__look_up(s, c);
 	if (c->pending && container__park(s, c, line) == 0)
 		return;
@@ -308,12 +353,26 @@ static struct stream *stream__find(struct streams *s, const struct nt_stream_key
 	return st;
 }
 
+/* A number that is not older than MISSES_NS: an older one can only be lower. */
+static uint64_t misses_lately(struct streams *s)
+{
+	uint64_t now_ns = clock__boot_ns();
+
+	if (s->opts.misses && now_ns - s->misses_read_ns >= MISSES_NS) {
+		s->misses = s->opts.misses(s->opts.ctx);
+		s->misses_read_ns = now_ns;
+	}
+	return s->misses;
+}
+
 static struct stream *stream__new(struct streams *s, const struct nt_stream_key *key,
 				  uint64_t cgroup_id, uint8_t file, uint8_t tap)
 {
-	struct container *c = container__get(s, cgroup_id);
+	struct container *c = container__find(s, cgroup_id);
 	struct stream *st;
 
+	if (!c)
+		c = container__untold(s, cgroup_id);
 	if (!c)
 		return NULL;
 	st = calloc(1, sizeof(*st));
@@ -324,81 +383,167 @@ static struct stream *stream__new(struct streams *s, const struct nt_stream_key 
 	st->container = c;
 	st->file = (enum line_stream)file;
 	st->tap = tap;
-	if (assembler__new(&st->assembler, &s->assemble, cgroup_id, st->file, on_line, st)) {
-		free(st);
-		return NULL;
-	}
-	c->n_streams++;
+	if (assembler__new(&st->assembler, &s->assemble, cgroup_id, st->file, on_line, st) ||
+	    attribute__new(&st->attribute, st->assembler))
+		goto err_out;
 	HASH_ADD(hh, s->by_key, key, sizeof(st->key), st);
+	if (!st->hh.tbl)
+		goto err_out;
+	st->first_misses = misses_lately(s);
+	c->n_streams++;
 	counters__add(s->opts.counters, streams, 1);
 	return st;
+
+err_out:
+	attribute__free(st->attribute);
+	assembler__free(st->assembler);
+	free(st);
+	return NULL;
+}
+
+static void stream__lost(struct stream *st, const struct nt_gap *gap, uint64_t bytes,
+			 uint64_t time_ns, uint64_t pos)
+{
+	struct counters *counters = st->owner->opts.counters;
+
+	attribute__flush(st->attribute);
+	st->lost_bytes += bytes;
+	switch (gap->reason) {
+	case NT_LOST_RING_FULL:
+		counters__add(counters, lost_ring_full, bytes);
+		break;
+	case NT_LOST_RATE_LIMIT:
+		counters__add(counters, lost_rate_limit, bytes);
+		break;
+	case NT_LOST_UNREADABLE:
+		counters__add(counters, lost_unreadable, bytes);
+		break;
+	default:
+		counters__add(counters, lost_too_long, bytes);
+	}
+	counters__add(counters, gaps, 1);
+	counters__add(counters, gap_bytes, bytes);
+	assembler__gap(st->assembler, bytes, gap->calls,
+		       gap->reason < NT_LOST_MAX ? LOST_NAMES[gap->reason] : "unknown", time_ns,
+		       pos);
 }
 
 /* What a tap saw and the ring does not have. */
 static void stream__gap(struct stream *st, const struct nt_gap *gap, uint64_t time_ns, uint64_t pos)
 {
-	struct counters *counters = st->owner->opts.counters;
+	uint64_t told = MIN(st->told_bytes, gap->bytes);
 
-	if (!gap->bytes)
-		return;
-	st->lost_bytes += gap->bytes;
-	switch (gap->reason) {
-	case NT_LOST_RING_FULL:
-		counters__add(counters, lost_ring_full, gap->bytes);
-		break;
-	case NT_LOST_UNREADABLE:
-		counters__add(counters, lost_unreadable, gap->bytes);
-		break;
-	default:
-		counters__add(counters, lost_too_long, gap->bytes);
-	}
-	counters__add(counters, gaps, 1);
-	counters__add(counters, gap_bytes, gap->bytes);
-	assembler__gap(st->assembler, gap->bytes, gap->calls,
-		       gap->reason < NT_LOST_MAX ? LOST_NAMES[gap->reason] : "unknown", time_ns,
-		       pos);
+	st->told_bytes -= told;
+	if (gap->bytes > told)
+		stream__lost(st, gap, gap->bytes - told, time_ns, pos);
 }
 
-static void print_stats(struct streams *s, const struct stream *st, uint64_t written, uint64_t seen,
-			uint64_t missing, uint64_t uncounted, bool open)
+/* The gap that no record has told of yet; one still may, when the ring has room again. */
+static void stream__open_gap(struct stream *st)
 {
-	const struct container *c = st->container;
-	const char *name = c->meta && c->meta->name ? c->meta->name : NULL;
+	struct streams *s = st->owner;
+	struct nt_stream kernel;
 
+	if (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) ||
+	    kernel.gap.bytes <= st->told_bytes)
+		return;
+	stream__lost(st, &kernel.gap, kernel.gap.bytes - st->told_bytes, st->last_ns, UINT64_MAX);
+	st->told_bytes = kernel.gap.bytes;
+}
+
+/* What is said of a stream at its end. */
+struct verdict {
+	uint64_t written, seen, missing, uncounted;
+	bool incomplete; /* hooks were skipped: no proof */
+	bool open;
+};
+
+static void print_stats(struct streams *s, struct stream *st, const struct verdict *v)
+{
+	struct container *c = st->container;
+	const struct labelled *l;
+	const char *name;
+	char proof[128] = "missing=- uncounted=-", written[24] = "-", why[64] = "";
+
+	if (!s->opts.stats)
+		return;
+	container__look_up(s, c); /* its name may have come since */
+	l = container__labels(s, c, st->file);
+	if (l && !l->wanted)
+		return;
+	name = c->meta && c->meta->name ? c->meta->name : NULL;
 	if (!name)
 		name = c->meta && c->meta->id ? c->meta->id : "-";
+	if (st->why[0])
+		snprintf(why, sizeof(why), " (%s)", st->why);
+	if (!s->opts.uncounted) {
+		snprintf(written, sizeof(written), "%" PRIu64, v->written);
+		snprintf(proof, sizeof(proof), "missing=%" PRIu64 " uncounted=%" PRIu64, v->missing,
+			 v->uncounted);
+	}
 	fprintf(s->opts.stats,
-		"stream %s %s tap=%s written=%" PRIu64 " copied=%" PRIu64 " lost=%" PRIu64
-		" missing=%" PRIu64 " uncounted=%" PRIu64 "%s\n",
-		name, file_name(st->file), st->tap == NT_TAP_WRITE ? "write" : "read", written,
-		seen - MIN(seen, st->lost_bytes), st->lost_bytes, missing, uncounted,
-		open ? " open" : "");
+		"stream %s %s tap=%s%s written=%s copied=%" PRIu64 " lost=%" PRIu64 " %s%s%s%s\n",
+		name, file_name(st->file), tap_name(st->tap), why, written,
+		v->seen - MIN(v->seen, st->lost_bytes), st->lost_bytes, proof,
+		st->session ? " exec" : "", v->incomplete ? " incomplete" : "",
+		v->open ? " open" : "");
 	fflush(s->opts.stats);
+}
+
+/* A half line, and what waits for a name before it, as they are. */
+static void stream__flush(struct stream *st)
+{
+	attribute__flush(st->attribute);
+	assembler__flush(st->assembler);
 }
 
 /*
  * The proof: at a pipe's end what the container wrote and what the reader's tap saw must be equal.
  * More written is missing here; more seen is a write that could not be counted. A terminal has no
- * such proof: the kernel echoes and translates.
+ * such proof: the kernel echoes and translates. Nor has a stream that hooks were skipped for: both
+ * sides may have missed the same bytes.
  */
 static void stream__finish(struct streams *s, struct stream *st, uint64_t written, uint64_t seen)
 {
-	uint64_t missing = 0, uncounted = 0;
+	struct verdict v = {.written = written, .seen = seen};
 
-	if (st->file != LINE_TTY && written > seen)
-		missing = written - seen;
-	if (st->file != LINE_TTY && seen > written)
-		uncounted = seen - written;
-	counters__add(s->opts.counters, missing, missing);
-	counters__add(s->opts.counters, uncounted, uncounted);
-	if (missing) {
+	if (st->file != LINE_TTY && !s->opts.uncounted && written > seen)
+		v.missing = written - seen;
+	if (st->file != LINE_TTY && !s->opts.uncounted && seen > written)
+		v.uncounted = seen - written;
+	v.incomplete = st->file != LINE_TTY && s->opts.misses &&
+		       s->opts.misses(s->opts.ctx) != st->first_misses;
+	counters__add(s->opts.counters, incomplete, v.incomplete);
+	counters__add(s->opts.counters, missing, v.missing);
+	counters__add(s->opts.counters, uncounted, v.uncounted);
+	if (v.missing) {
 		counters__add(s->opts.counters, gaps, 1);
-		counters__add(s->opts.counters, gap_bytes, missing);
-		assembler__gap(st->assembler, missing, 0, "missing", st->last_ns, UINT64_MAX);
+		counters__add(s->opts.counters, gap_bytes, v.missing);
+		attribute__flush(st->attribute);
+		assembler__gap(st->assembler, v.missing, 0, "missing", st->last_ns, UINT64_MAX);
 	}
-	assembler__flush(st->assembler);
-	if (s->opts.stats)
-		print_stats(s, st, written, seen, missing, uncounted, false);
+	stream__flush(st);
+	print_stats(s, st, &v);
+}
+
+/* The reason for the tap, for people. A name may hold anything. */
+static void stream__explain(struct stream *st, const struct nt_register *rec)
+{
+	struct proc_stat reader = {0};
+
+	if (!rec->reader && rec->tap == NT_TAP_WRITE)
+		snprintf(st->why, sizeof(st->why), "no reader found");
+	else if (!rec->reader || rec->tap == NT_TAP_WRITE)
+		snprintf(st->why, sizeof(st->why), "asked for");
+	else if (proc__stat((pid_t)rec->reader, &reader) < 0)
+		snprintf(st->why, sizeof(st->why), "reader %u", rec->reader);
+	else
+		snprintf(st->why, sizeof(st->why), "reader %u %s", rec->reader, reader.comm);
+	for (char *p = st->why; *p; p++)
+		if ((unsigned char)*p < ' ' || (unsigned char)*p >= 0x7f)
+			*p = '?';
+	log_debug("cgroup %" PRIu64 " %s: tap %s: %s", (uint64_t)rec->hdr.cgroup_id,
+		  file_name((enum line_stream)rec->file), tap_name(rec->tap), st->why);
 }
 
 static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec)
@@ -408,12 +553,17 @@ static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec
 
 	(void)pos;
 	if (st) { /* its end found no room in the ring */
-		assembler__flush(st->assembler);
+		stream__flush(st);
 		stream__free(s, st);
 	}
-	if (!stream__new(s, &rec->key, rec->hdr.cgroup_id, rec->file, rec->tap))
+	st = stream__new(s, &rec->key, rec->hdr.cgroup_id, rec->file, rec->tap);
+	if (!st) {
 		log_error("a stream of cgroup %" PRIu64 " is not followed: out of memory",
 			  (uint64_t)rec->hdr.cgroup_id);
+		return;
+	}
+	st->session = rec->origin == NT_ORIGIN_SESSION;
+	stream__explain(st, rec);
 }
 
 static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
@@ -428,6 +578,11 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 		.pid = rec->pid,
 		.comm = rec->comm,
 	};
+	const struct attribute_note note = {
+		.offset = rec->offset,
+		.from = rec->from,
+		.known = (enum nt_known)rec->known,
+	};
 
 	if (!st)
 		st = stream__new(s, &rec->key, rec->hdr.cgroup_id, rec->file, rec->tap);
@@ -437,7 +592,11 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 	}
 	st->tap = rec->tap;
 	stream__gap(st, &rec->gap, rec->hdr.time_ns, pos);
-	assembler__feed(st->assembler, &chunk);
+	attribute__feed(st->attribute, &chunk, &note);
+	if (!st->waits && attribute__due_ns(st->attribute) != UINT64_MAX) {
+		DL_APPEND(s->waiting, st);
+		st->waits = true;
+	}
 	st->last_ns = rec->hdr.time_ns + rec->len;
 }
 
@@ -453,7 +612,7 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	st->tap = rec->tap;
 	stream__gap(st, &rec->gap, rec->hdr.time_ns, pos);
 	st->last_ns = MAX(st->last_ns, rec->hdr.time_ns);
-	container__look_up(s, c); /* the statistics show its name */
+	attribute__prove(st->attribute, rec->from, rec->pid, rec->comm);
 	stream__finish(s, st, rec->written, rec->seen);
 	stream__free(s, st);
 	container__try_free(s, c);
@@ -484,12 +643,11 @@ static void on_cgroup_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event
 	{
 		if (st->container != c)
 			continue;
-		container__look_up(s, c);
 		if (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) == 0) {
 			stream__gap(st, &kernel.gap, rec->hdr.time_ns, UINT64_MAX);
 			stream__finish(s, st, kernel.written, kernel.seen);
 		} else {
-			assembler__flush(st->assembler);
+			stream__flush(st);
 		}
 		stream__free(s, st);
 	}
@@ -505,9 +663,30 @@ const struct record_ops streams_record_ops = {
 	.cgroup_gone = on_cgroup_gone,
 };
 
+/* Names that did not come. */
+static uint64_t tick_waiting(struct streams *s, uint64_t now_ns)
+{
+	uint64_t next_ns = UINT64_MAX, due_ns;
+	struct stream *st, *next;
+
+	DL_FOREACH_SAFE(s->waiting, st, next)
+	{
+		due_ns = attribute__due_ns(st->attribute);
+		if (due_ns <= now_ns)
+			attribute__flush(st->attribute);
+		if (due_ns > now_ns && due_ns != UINT64_MAX) {
+			next_ns = MIN(next_ns, due_ns);
+			continue;
+		}
+		DL_DELETE(s->waiting, st);
+		st->waits = false;
+	}
+	return next_ns;
+}
+
 uint64_t streams__tick(struct streams *s, uint64_t now_ns)
 {
-	uint64_t deadline, next_ns = UINT64_MAX;
+	uint64_t deadline, next_ns = tick_waiting(s, now_ns);
 	struct container *c, *next;
 
 	DL_FOREACH_SAFE(s->parked, c, next)
@@ -530,18 +709,30 @@ void streams__finish(struct streams *s)
 {
 	struct container *c, *c_next;
 	struct stream *st, *st_next;
-	struct nt_stream kernel;
 
 	HASH_ITER(hh, s->by_key, st, st_next)
 	{
-		assembler__flush(st->assembler);
-		container__look_up(s, st->container);
-		if (s->opts.stats && s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) == 0)
-			print_stats(s, st, kernel.written, kernel.seen, 0, 0, true);
+		stream__open_gap(st);
+		stream__flush(st);
 	}
 	DL_FOREACH_SAFE(s->parked, c, c_next)
 	{
 		stop_waiting(s, c);
 		container__unpark(s, c);
+	}
+}
+
+void streams__print_open(struct streams *s)
+{
+	struct stream *st, *next;
+	struct nt_stream kernel;
+
+	HASH_ITER(hh, s->by_key, st, next)
+	{
+		if (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) == 0)
+			print_stats(s, st,
+				    &(struct verdict){.written = kernel.written,
+						      .seen = kernel.seen,
+						      .open = true});
 	}
 }

@@ -32,11 +32,16 @@ struct streams_opts {
 	size_t max_line_size;  /* bytes; 0: the assembler's default */
 	uint64_t park_max_ns;  /* 0: 10 s */
 	size_t park_max_bytes; /* of all parked lines; 0: 16 MiB */
-	FILE *stats;	       /* one line for each stream at its end; NULL: none */
+	FILE *stats;	       /* one line for each wanted stream at its end; NULL: none */
+	bool uncounted;	       /* the write tap is off: there is no `written` to compare with */
 	/* A line that is wanted. All is borrowed. */
 	void (*line)(void *ctx, struct label_set *set, const struct line *line);
 	/* The kernel's counts of a stream; -ENOENT. */
 	int (*kernel_stream)(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret);
+	/* How often the kernel skipped a hook up to now, of all streams. NULL: not known. */
+	uint64_t (*misses)(void *ctx);
+	/* The path of a cgroup that no record told of; -ENOENT. NULL: none is known. */
+	int (*cgroup_path)(void *ctx, uint64_t cgroup_id, char *ret_path, size_t size);
 	/* The last record of the cgroup is through. */
 	void (*forget)(void *ctx, uint64_t cgroup_id);
 	void *ctx;
@@ -52,8 +57,10 @@ extern const struct record_ops streams_record_ops;
 /* Sends what was parked and can go. Returns CLOCK_BOOTTIME ns of the next deadline, UINT64_MAX:
  * none. */
 uint64_t streams__tick(struct streams *s, uint64_t now_ns);
-/* Shutdown: half lines and parked lines go out with what is known; statistics of open streams are
- * printed. */
+/* Shutdown: half lines, parked lines and gaps that no record told of go out with what is known.
+ * May be repeated. */
 void streams__finish(struct streams *s);
+/* The statistics of the streams that have not ended. */
+void streams__print_open(struct streams *s);
 
 #endif

@@ -44,6 +44,7 @@ enum {
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
 	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
@@ -167,6 +168,7 @@ struct css_set {
 
 struct task_struct {
 	struct thread_info thread_info;
+	unsigned int flags;
 	pid_t pid;
 	pid_t tgid;
 	struct task_struct *real_parent;
@@ -202,6 +204,41 @@ struct msghdr {
 
 struct socket {
 	struct file *file;
+};
+
+struct io_ring_ctx {
+	unsigned int int_flags;
+};
+
+struct io_cqe {
+	__s32 res;
+};
+
+struct io_kiocb {
+	struct file *file;
+	u8 opcode;
+	u64 flags;
+	struct io_cqe cqe;
+	struct io_ring_ctx *ctx;
+};
+
+/* What a struct io_kiocb begins with depends on its operation. */
+struct io_rw {
+	u64 addr;
+	u32 len;
+};
+
+struct user_msghdr;
+
+struct io_sr_msg {
+	struct user_msghdr *umsg;
+	void *buf;
+	unsigned int done_io;
+};
+
+struct io_splice {
+	int splice_fd_in;
+	unsigned int flags;
 };
 
 struct bpf_iter_meta;

@@ -167,17 +167,17 @@ static inline void rig_fill_stdio(void)
 	close_p(&fd);
 }
 
-static inline int rig_load(enum tap_mode tap, bool containers)
+/* The ring's size and the hook set are the rig's own. */
+static inline int rig_load_with(struct capture_opts opts)
 {
 	const struct record_ops ops = {.data = rig_on_data,
 				       .registered = rig_on_register,
 				       .end = rig_on_end,
 				       .cgroup_new = rig_on_cgroup,
 				       .cgroup_gone = rig_on_cgroup};
-	struct capture_opts opts = {
-		.tap = tap, .ring_bytes = RIG_RING_BYTES, .containers = containers};
 	const char *hooks = getenv("NT_HOOKS");
 
+	opts.ring_bytes = RIG_RING_BYTES;
 	if (geteuid() != 0) {
 		rig.skip = "not root";
 		return 0;
@@ -194,6 +194,11 @@ static inline int rig_load(enum tap_mode tap, bool containers)
 		return 0;
 	fprintf(stderr, "capture__new: %s\n", rig.why);
 	return -1;
+}
+
+static inline int rig_load(enum tap_mode tap, bool containers)
+{
+	return rig_load_with((struct capture_opts){.tap = tap, .containers = containers});
 }
 
 static inline int rig_unload(void **state)

@@ -40,7 +40,7 @@ static bool find_unified(char *ret, size_t size)
 	return false;
 }
 
-static int setup(enum tap_mode tap)
+static int setup_with(struct capture_opts opts)
 {
 	if (!base[0] &&
 	    !(find_unified(base, sizeof(base)) && (mkdir(base, 0755) == 0 || errno == EEXIST))) {
@@ -48,7 +48,26 @@ static int setup(enum tap_mode tap)
 		base[0] = '\0';
 		return 0;
 	}
-	return rig_load(tap, true);
+	opts.containers = true;
+	return rig_load_with(opts);
+}
+
+static int setup(enum tap_mode tap)
+{
+	return setup_with((struct capture_opts){.tap = tap});
+}
+
+static int setup_sessions(void **state)
+{
+	(void)state;
+	return setup_with((struct capture_opts){.exec_sessions = true});
+}
+
+/* The least rate there is: a test writes far more than it lets pass in any test's time. */
+static int setup_limited(void **state)
+{
+	(void)state;
+	return setup_with((struct capture_opts){.rate_limit = CAPTURE_RATE_MIN});
 }
 
 static int setup_auto(void **state)
@@ -700,6 +719,172 @@ static void write_mode_copies_at_the_write(void **state)
 	expect_stream(&c.out.key, "out\nchild\n");
 }
 
+/* ---- sessions ---- */
+
+/* A container that runs, and has said so. */
+static struct container start_waiting(void)
+{
+	struct container c = new_container();
+
+	start(&c, OWN_MNT_NS, "echo up; read line; echo down");
+	get(&c.out, 3, 3);
+	return c;
+}
+
+static void end_waiting(struct container *c)
+{
+	assert_int_equal(write(c->in, "\n", 1), 1);
+	read_out(c);
+	finish(c);
+	expect_stream(&c->out.key, "up\ndown\n");
+}
+
+static void session_is_registered(void **state)
+{
+	char *const argv[] = {"/bin/sh", "-c", "echo session; /bin/echo child", NULL};
+	struct pipe_end other;
+	struct rig_stream *s;
+	struct container c;
+	pid_t pid;
+
+	(void)state;
+	rig_ready();
+	c = start_waiting();
+	other = open_pipe();
+	pid = start_in(&c, OWN_MNT_NS, argv, &other);
+	close(other.w);
+	other.w = -1;
+	get(&other, 14, 4096);
+	assert_int_equal(wait_child(pid), 0);
+	close_pipe(&other);
+	end_waiting(&c);
+	s = rig_seen(&other.key);
+	assert_non_null(s);
+	assert_int_equal(s->registers, 1);
+	assert_int_equal(s->reg.origin, NT_ORIGIN_SESSION);
+	assert_int_equal(s->reg.hdr.cgroup_id, c.id);
+	assert_int_equal(s->reg.init_pid, pid);
+	assert_int_equal(s->reg.reader, getpid());
+	expect_stream(&other.key, "session\nchild\n");
+}
+
+/* The runtime's own command starts the session and is still there: its parent reads. */
+static void session_of_a_command(void **state)
+{
+	char *const argv[] = {"/bin/echo", "session", NULL};
+	struct pipe_end other;
+	struct container c;
+	pid_t command;
+
+	(void)state;
+	rig_ready();
+	c = start_waiting();
+	other = open_pipe();
+	command = fork();
+	assert_true(command >= 0);
+	if (command == 0) {
+		close(other.r);
+		_exit(wait_child(start_in(&c, OWN_MNT_NS, argv, &other)));
+	}
+	close(other.w);
+	other.w = -1;
+	assert_int_equal(wait_child(command), 0);
+	close_pipe(&other);
+	end_waiting(&c);
+	assert_non_null(rig_seen(&other.key));
+	assert_int_equal(rig_seen(&other.key)->reg.reader, getpid());
+	expect_stream(&other.key, "session\n");
+}
+
+/* Nobody outside reads what it writes: that is no session's stdio. */
+static void session_without_a_reader_is_none(void **state)
+{
+	char *const argv[] = {"/bin/echo", "into the void", NULL};
+	struct pipe_end other;
+	struct container c;
+	pid_t command;
+
+	(void)state;
+	rig_ready();
+	c = start_waiting();
+	other = open_pipe();
+	command = fork();
+	assert_true(command >= 0);
+	if (command == 0) {
+		close(other.r);
+		command = fork();
+		if (command == 0)
+			_exit(wait_child(start_in(&c, OWN_MNT_NS, argv, &other)));
+		_exit(command < 0 ? 1 : wait_child(command));
+	}
+	assert_int_equal(wait_child(command), 0);
+	get(&other, 14, 4096);
+	end_waiting(&c);
+	close_pipe(&other);
+	assert_null(rig_seen(&other.key));
+}
+
+/* A process of the container in a mount namespace of its own, on the container's own pipes. */
+static void unshared_process_is_no_session(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	start(&c, OWN_MNT_NS, "unshare -m /bin/echo unshared; unshare -m /bin/echo inner | cat");
+	read_out(&c);
+	finish(&c);
+	assert_int_equal(rig_seen(&c.out.key)->registers, 1);
+	expect_registered(&c, &c.out.key, NT_FILE_STDOUT, NT_ORIGIN_EXEC);
+	expect_stream(&c.out.key, "unshared\ninner\n");
+}
+
+/* ---- the rate limit ---- */
+
+static void over_the_rate_is_a_gap(void **state)
+{
+	struct rig_stream *s;
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	start(&c, OWN_MNT_NS, "echo first; head -c 1000000 /dev/zero; echo last");
+	read_out(&c);
+	finish(&c);
+	s = rig_seen(&c.out.key);
+	assert_non_null(s);
+	assert_int_equal(s->ends, 1);
+	assert_true(s->len >= 6);
+	assert_memory_equal(s->bytes, "first\n", 6);
+	assert_int_equal(s->end.written, 1000011);
+	assert_int_equal(s->end.seen, s->end.written);
+	assert_true(s->end.lost[NT_LOST_RATE_LIMIT] > 0);
+	assert_int_equal(s->gap_bytes + s->end.gap.bytes, s->end.lost[NT_LOST_RATE_LIMIT]);
+	assert_int_equal(s->len + s->end.lost[NT_LOST_RATE_LIMIT], s->end.written);
+	if (s->end.gap.bytes)
+		assert_int_equal(s->end.gap.reason, NT_LOST_RATE_LIMIT);
+}
+
+/* One that keeps to the rate pays nothing for another that does not. */
+static void each_container_has_its_own_rate(void **state)
+{
+	struct container noisy, quiet;
+
+	(void)state;
+	rig_ready();
+	noisy = new_container();
+	start(&noisy, OWN_MNT_NS, "head -c 1000000 /dev/zero");
+	read_out(&noisy);
+	quiet = new_container();
+	start(&quiet, OWN_MNT_NS, "echo quiet");
+	read_out(&quiet);
+	finish(&quiet);
+	finish(&noisy);
+	expect_stream(&quiet.out.key, "quiet\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest registration[] = {
@@ -727,11 +912,23 @@ int main(void)
 	const struct CMUnitTest write_mode[] = {
 		cmocka_unit_test(write_mode_copies_at_the_write),
 	};
+	const struct CMUnitTest sessions[] = {
+		cmocka_unit_test(session_is_registered),
+		cmocka_unit_test(session_of_a_command),
+		cmocka_unit_test(session_without_a_reader_is_none),
+		cmocka_unit_test(unshared_process_is_no_session),
+	};
+	const struct CMUnitTest limited[] = {
+		cmocka_unit_test(over_the_rate_is_a_gap),
+		cmocka_unit_test(each_container_has_its_own_rate),
+	};
 	int failed;
 
 	signal(SIGPIPE, SIG_IGN);
 	rig_fill_stdio();
 	failed = cmocka_run_group_tests_name("registration", registration, setup_auto, teardown);
 	failed += cmocka_run_group_tests_name("write mode", write_mode, setup_write, teardown);
+	failed += cmocka_run_group_tests_name("sessions", sessions, setup_sessions, teardown);
+	failed += cmocka_run_group_tests_name("rate limit", limited, setup_limited, teardown);
 	return failed ? 1 : 0;
 }

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Any bytes as a record of the ring. The consumer below touches all that a record promises to hold,
  * so that a length that was believed too early is a read behind the buffer.

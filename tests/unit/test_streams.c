@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -23,8 +24,11 @@ struct fixture {
 	struct streams *streams;
 	struct buf out; /* `container stream line|` for each line */
 	uint64_t last_time_ns;
+	struct selection *selection;
 	struct nt_stream kernel;
 	bool has_kernel;
+	bool has_path; /* of the cgroup, for who asks */
+	uint64_t misses;
 	uint64_t forgotten;
 	char *stats_text;
 	size_t stats_len;
@@ -37,9 +41,10 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 
 	assert_true(line->time_ns > f->last_time_ns);
 	f->last_time_ns = line->time_ns;
-	buf__printf(&f->out, "%s %s %.*s%s%s|", label_set__get(set, "container"),
+	buf__printf(&f->out, "%s %s %.*s%s%s%s|", label_set__get(set, "container"),
 		    label_set__get(set, "stream"), (int)line->len, line->bytes,
-		    line->gap ? " gap=" : "", line->gap ? line->gap : "");
+		    line->gap ? " gap=" : "", line->gap ? line->gap : "",
+		    line->session ? " exec" : "");
 }
 
 static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret)
@@ -53,25 +58,47 @@ static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_s
 	return 0;
 }
 
+static int cgroup_path(void *ctx, uint64_t cgroup_id, char *ret_path, size_t size)
+{
+	struct fixture *f = ctx;
+
+	assert_int_equal(cgroup_id, CGROUP);
+	if (!f->has_path)
+		return -ENOENT;
+	assert_true(size > strlen(PATH));
+	strcpy(ret_path, PATH);
+	return 0;
+}
+
 static void forget(void *ctx, uint64_t cgroup_id)
 {
 	((struct fixture *)ctx)->forgotten = cgroup_id;
 }
 
-static int set_up(void **state)
+static uint64_t misses(void *ctx)
+{
+	return ((struct fixture *)ctx)->misses;
+}
+
+static int set_up_with(void **state, bool uncounted)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct streams_opts opts = {
+		.uncounted = uncounted,
+		.misses = misses,
 		.host = "node1",
 		.park_max_bytes = 4096,
 		.line = on_line,
 		.kernel_stream = kernel_stream,
+		.cgroup_path = cgroup_path,
 		.forget = forget,
 		.ctx = f,
 	};
 
 	assert_int_equal(registry__new(&f->registry), 0);
 	f->stats = open_memstream(&f->stats_text, &f->stats_len);
+	assert_int_equal(selection__new(&f->selection), 0);
+	opts.selection = f->selection;
 	opts.registry = f->registry;
 	opts.counters = &f->counters;
 	opts.stats = f->stats;
@@ -80,11 +107,22 @@ static int set_up(void **state)
 	return 0;
 }
 
+static int set_up(void **state)
+{
+	return set_up_with(state, false);
+}
+
+static int set_up_uncounted(void **state)
+{
+	return set_up_with(state, true);
+}
+
 static int tear_down(void **state)
 {
 	struct fixture *f = *state;
 
 	streams__free(f->streams);
+	selection__free(f->selection);
 	registry__free(f->registry);
 	fclose(f->stats);
 	free(f->stats_text);
@@ -274,8 +312,9 @@ static void half_line_at_the_end(void **state)
 	expect(f, "");
 	end(f, NT_FILE_STDOUT, 4, 4);
 	expect(f, "web stdout half|");
-	expect_stats(f, "stream web stdout tap=read written=4 copied=4 lost=0 missing=0 "
-			"uncounted=0\n");
+	expect_stats(f,
+		     "stream web stdout tap=read (asked for) written=4 copied=4 lost=0 missing=0 "
+		     "uncounted=0\n");
 }
 
 static void missing_is_a_gap(void **state)
@@ -290,8 +329,9 @@ static void missing_is_a_gap(void **state)
 	assert_non_null(strstr(f->out.data, "100 bytes"));
 	assert_non_null(strstr(f->out.data, "gap=missing|"));
 	assert_int_equal(counters__get(&f->counters, missing), 100);
-	expect_stats(f, "stream web stdout tap=read written=102 copied=2 lost=0 missing=100 "
-			"uncounted=0\n");
+	expect_stats(
+		f, "stream web stdout tap=read (asked for) written=102 copied=2 lost=0 missing=100 "
+		   "uncounted=0\n");
 }
 
 static void uncounted_is_no_loss(void **state)
@@ -335,8 +375,9 @@ static void lost_bytes_are_a_gap_in_place(void **state)
 	expect(f, "web stdout a|web stdout notail: 7 bytes in 2 writes lost here: ring full "
 		  "gap=ring_full|web stdout b|");
 	assert_int_equal(counters__get(&f->counters, lost_ring_full), 7);
-	expect_stats(f, "stream web stdout tap=read written=11 copied=4 lost=7 missing=0 "
-			"uncounted=0\n");
+	expect_stats(f,
+		     "stream web stdout tap=read (asked for) written=11 copied=4 lost=7 missing=0 "
+		     "uncounted=0\n");
 }
 
 static void killed_reader_ends_with_the_cgroup(void **state)
@@ -377,6 +418,18 @@ static void data_without_registration(void **state)
 	expect(f, "web stderr a|");
 }
 
+/* The ring was full when the cgroup came: its name is looked up. */
+static void cgroup_without_record(void **state)
+{
+	struct fixture *f = *state;
+
+	f->has_path = true;
+	publish(f, "web");
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	expect(f, "web stdout a|");
+}
+
 static void finish_sends_what_is_there(void **state)
 {
 	struct fixture *f = *state;
@@ -386,7 +439,176 @@ static void finish_sends_what_is_there(void **state)
 	registered(f, NT_FILE_STDOUT);
 	data(f, NT_FILE_STDOUT, 10, "a\nhalf");
 	streams__finish(f->streams);
+	streams__finish(f->streams);
 	expect(f, "001122334455 stdout a|001122334455 stdout half|");
+	expect_stats(f, "");
+}
+
+static void gap_that_no_record_told(void **state)
+{
+	struct nt_gap gap = {.bytes = 7, .calls = 2, .reason = NT_LOST_RING_FULL};
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "a\nhalf");
+	f->has_kernel = true;
+	f->kernel = (struct nt_stream){.written = 13, .seen = 13, .gap = gap};
+	streams__finish(f->streams);
+	streams__finish(f->streams);
+	expect(f, "web stdout a|web stdout half|"
+		  "web stdout notail: 7 bytes in 2 writes lost here: ring full gap=ring_full|");
+	/* Then there is room, and a record tells of these and of 3 more. */
+	gap.bytes += 3;
+	data_gap(f, NT_FILE_STDOUT, 3000, "b\n", gap);
+	assert_int_equal(counters__get(&f->counters, lost_ring_full), 10);
+	f->kernel = (struct nt_stream){.written = 18, .seen = 18};
+	streams__print_open(f->streams);
+	fflush(f->stats);
+	assert_non_null(strstr(f->stats_text, " written=18 copied=8 lost=10 missing=0 "));
+}
+
+static void unwanted_streams_are_not_printed(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(selection__add_container(f->selection, "web*"), 0);
+	publish(f, "other");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	f->has_kernel = true;
+	streams__print_open(f->streams);
+	end(f, NT_FILE_STDOUT, 0, 0);
+	expect_stats(f, "");
+}
+
+/* docker exec's stdio: marked, and an end of its own. */
+static void session_is_marked(void **state)
+{
+	struct fixture *f = *state;
+	struct nt_register r = {.hdr = header(NT_KIND_REGISTER, 2),
+				.key = key_of(NT_FILE_STDERR),
+				.file = NT_FILE_STDOUT,
+				.reader = (uint32_t)getpid(),
+				.origin = NT_ORIGIN_SESSION,
+				.tap = NT_TAP_READ};
+	char text[160];
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	streams_record_ops.registered(f->streams, 0, &r);
+	data(f, NT_FILE_STDOUT, 10, "own\n");
+	data(f, NT_FILE_STDERR, 20, "session\n");
+	expect(f, "web stdout own|web stdout session exec|");
+	end(f, NT_FILE_STDERR, 8, 8);
+	snprintf(text, sizeof(text),
+		 "stream web stdout tap=read (reader %d test_streams) written=8 copied=8 lost=0 "
+		 "missing=0 uncounted=0 exec\n",
+		 getpid());
+	expect_stats(f, text);
+}
+
+static void tap_has_a_reason(void **state)
+{
+	struct fixture *f = *state;
+	struct nt_register r = {.hdr = header(NT_KIND_REGISTER, 2),
+				.key = key_of(NT_FILE_STDOUT),
+				.file = NT_FILE_STDOUT,
+				.tap = NT_TAP_WRITE};
+
+	publish(f, "web");
+	cgroup_new(f);
+	streams_record_ops.registered(f->streams, 0, &r);
+	f->has_kernel = true;
+	streams__print_open(f->streams);
+	expect_stats(f, "stream web stdout tap=write (no reader found) written=0 copied=0 lost=0 "
+			"missing=0 uncounted=0 open\n");
+}
+
+static void over_the_rate_is_lost_with_a_reason(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data_gap(f, NT_FILE_STDOUT, 10, "a\n",
+		 (struct nt_gap){.bytes = 9, .calls = 3, .reason = NT_LOST_RATE_LIMIT});
+	expect(f, "web stdout notail: 9 bytes in 3 writes lost here: rate limit gap=rate_limit|"
+		  "web stdout a|");
+	assert_int_equal(counters__get(&f->counters, lost_rate_limit), 9);
+}
+
+/* The kernel skipped a hook while the stream was there: equal counts prove nothing. */
+static void skipped_hooks_leave_no_proof(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	f->misses = 1;
+	end(f, NT_FILE_STDOUT, 2, 2);
+	expect_stats(f,
+		     "stream web stdout tap=read (asked for) written=2 copied=2 lost=0 missing=0 "
+		     "uncounted=0 incomplete\n");
+	assert_int_equal(counters__get(&f->counters, incomplete), 1);
+}
+
+static void skipped_hooks_and_a_terminal(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_TTY);
+	f->misses = 1;
+	end(f, NT_FILE_TTY, 2, 2);
+	assert_int_equal(counters__get(&f->counters, incomplete), 0);
+}
+
+static void nothing_to_compare_without_a_count(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	end(f, NT_FILE_STDOUT, 0, 2);
+	expect_stats(f,
+		     "stream web stdout tap=read (asked for) written=- copied=2 lost=0 missing=- "
+		     "uncounted=-\n");
+	assert_int_equal(counters__get(&f->counters, uncounted), 0);
+}
+
+/* A record whose writer has not returned waits for the name, but not for ever. */
+static void line_waits_for_a_name(void **state)
+{
+	struct fixture *f = *state;
+	struct nt_data *d = calloc(1, sizeof(*d) + 2);
+	uint64_t now_ns = clock__boot_ns();
+
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	d->hdr = header(NT_KIND_DATA, now_ns);
+	d->key = key_of(NT_FILE_STDOUT);
+	d->len = 2;
+	d->file = NT_FILE_STDOUT;
+	d->tap = NT_TAP_READ;
+	d->known = NT_KNOWN_LATER;
+	memcpy(d->bytes, "a\n", 2);
+	streams_record_ops.data(f->streams, 0, d);
+	free(d);
+	expect(f, "");
+	assert_int_equal(streams__tick(f->streams, now_ns), now_ns + 50 * NS_PER_MS);
+	expect(f, "");
+	assert_int_equal(streams__tick(f->streams, now_ns + 50 * NS_PER_MS), UINT64_MAX);
+	expect(f, "web stdout a|");
+	assert_int_equal(streams__tick(f->streams, now_ns), UINT64_MAX);
 }
 
 int main(void)
@@ -405,8 +627,19 @@ int main(void)
 		TEST(lost_bytes_are_a_gap_in_place),
 		TEST(killed_reader_ends_with_the_cgroup),
 		TEST(key_used_again),
+		TEST(cgroup_without_record),
 		TEST(data_without_registration),
 		TEST(finish_sends_what_is_there),
+		TEST(gap_that_no_record_told),
+		TEST(unwanted_streams_are_not_printed),
+		TEST(session_is_marked),
+		TEST(tap_has_a_reason),
+		TEST(over_the_rate_is_lost_with_a_reason),
+		TEST(skipped_hooks_leave_no_proof),
+		TEST(skipped_hooks_and_a_terminal),
+		TEST(line_waits_for_a_name),
+		cmocka_unit_test_setup_teardown(nothing_to_compare_without_a_count,
+						set_up_uncounted, tear_down),
 #undef TEST
 	};
 

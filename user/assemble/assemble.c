@@ -94,6 +94,7 @@ void assembler__flush(struct assembler *a)
 {
 	if (!a->half.len)
 		return;
+	a->half_line.unterminated = true;
 	deliver_log(a, &a->half_line, a->half.data, a->half.len, a->half_line.time_ns);
 	half_done(a);
 }

@@ -92,14 +92,6 @@ int buf__printf(struct buf *b, const char *fmt, ...)
 	return 0;
 }
 
-void buf__consume(struct buf *b, size_t len)
-{
-	len = MIN(len, b->len);
-	b->len -= len;
-	if (b->len && len)
-		memmove(b->data, b->data + len, b->len);
-}
-
 /* 0: plain; 'u': \u00XX; else the letter behind the backslash. */
 static const char escapes[256] = {
 	['\b'] = 'b',  ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"',
@@ -261,6 +253,11 @@ int buf__append_json(struct buf *b, const char *data, size_t len)
 int buf__append_json_utf8(struct buf *b, const char *data, size_t len)
 {
 	return append_json(b, data, len, true);
+}
+
+size_t utf8__sequence(const char *p, const char *end)
+{
+	return utf8_sequence(p, end);
 }
 
 bool utf8__valid(const char *data, size_t len)

@@ -30,11 +30,11 @@ int buf__append_json(struct buf *b, const char *data, size_t len);
 /* The same, and checks on the way: -EILSEQ when the bytes are not valid UTF-8. */
 int buf__append_json_utf8(struct buf *b, const char *data, size_t len);
 int buf__append_base64(struct buf *b, const void *data, size_t len);
-/* Drops the first `len` bytes. */
-void buf__consume(struct buf *b, size_t len);
 
 #define _buf_ _cleanup_(buf__free)
 
+/* Bytes of the character at p, 0 when there is none: p < end, and no NUL needs to follow. */
+size_t utf8__sequence(const char *p, const char *end);
 /* The bytes are valid UTF-8 (no surrogates, no overlong forms). */
 bool utf8__valid(const char *data, size_t len);
 /* Each byte that is not part of valid UTF-8 becomes `?`. */

@@ -26,6 +26,8 @@ struct line {
 	uint32_t pid;		  /* of the writer; 0: not known */
 	char comm[LINE_COMM_LEN]; /* empty: not known */
 	bool truncated;		  /* cut at max_line_size */
+	bool unterminated;	  /* no newline came: the stream ended, or a gap did */
+	bool session;		  /* of docker exec, not of the container's own stdio */
 	const char *gap; /* not NULL: a gap record, the reason ("ring_full", ...); bytes say what is
 			    lost */
 };

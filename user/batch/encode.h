@@ -9,8 +9,8 @@
 #include "batch/batch.h"
 #include "batch/stream_table.h"
 
-/* Enough for the writer, truncated and notail_gap of any line. */
-#define ENCODE_LINE_METADATA 4
+/* Enough for the writer, truncated, notail_gap and notail_exec of any line. */
+#define ENCODE_LINE_METADATA 5
 
 struct encoder;
 

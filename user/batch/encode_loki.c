@@ -23,7 +23,7 @@
 /* Loki's limits on structured metadata; a pair too many costs the whole line. */
 #define MAX_METADATA 128
 #define MAX_METADATA_BYTES 65536
-#define LINE_METADATA_BYTES 256 /* more than writer, truncated and notail_gap together */
+#define LINE_METADATA_BYTES 256 /* more than the writer and a line's own pairs together */
 
 #define TAG(field) ((char)((field) << 3 | 2)) /* length-delimited */
 #define TAG_VARINT(field) ((char)((field) << 3))
@@ -31,7 +31,7 @@
 #define TIMESTAMP_MAX (4 + 2 * VARINT_MAX)
 #define PAIR_MAX 128 /* a metadata pair of the line's own, encoded */
 /* All of an entry but its line and its stream's bytes. */
-#define ENTRY_MAX (3 * (1 + VARINT_MAX) + TIMESTAMP_MAX + 2 * PAIR_MAX)
+#define ENTRY_MAX (3 * (1 + VARINT_MAX) + TIMESTAMP_MAX + 3 * PAIR_MAX)
 #define GROUP_MAX (1 + VARINT_MAX) /* a StreamAdapter's tag and length */
 
 struct run {
@@ -227,7 +227,7 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 {
 	struct loki *l = (struct loki *)e;
 	size_t stamp_len, own_len, entry_len, used;
-	char stamp[TIMESTAMP_MAX], own[2 * PAIR_MAX], *start, *out = own;
+	char stamp[TIMESTAMP_MAX], own[3 * PAIR_MAX], *start, *out = own;
 	int err;
 
 	err = reserve(l, s, _Alignof(struct run) + ENTRY_MAX + line->len + s->encoded.len);
@@ -239,6 +239,8 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 		out = put_pair(out, "truncated", "true");
 	if (line->gap)
 		out = put_pair(out, "notail_gap", line->gap);
+	if (line->session)
+		out = put_pair(out, "notail_exec", "true");
 	own_len = (size_t)(out - own);
 	entry_len = stamp_len + s->encoded.len + own_len;
 	if (line->len)

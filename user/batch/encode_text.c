@@ -16,6 +16,8 @@
 #define JSON_OWN_MAX 256
 #define TEXT_OWN_MAX 64
 #define HINT_MIN 1024
+#define N_COLORS 10
+#define COLOR_LEN 5
 
 struct text;
 typedef int (*add_line_fn)(struct text *t, const struct stream *s, const struct line *line);
@@ -27,8 +29,10 @@ struct text {
 	bool color;
 	const struct clock_anchor *anchor;
 	struct buf out;
-	size_t hint;  /* bytes of the last batch */
-	size_t width; /* columns of the widest name so far; color */
+	size_t hint;		    /* bytes of the last batch */
+	size_t width;		    /* columns of the widest name so far; color */
+	uint32_t colored[N_COLORS]; /* hash of the name that has the color */
+	size_t next_color;
 	struct rfc3339_cache clock;
 };
 
@@ -177,6 +181,8 @@ static int add_json(struct text *t, const struct stream *s, const struct line *l
 		err = append_pair(b, "truncated", "true");
 	if (!err && line->gap)
 		err = append_pair(b, "notail_gap", line->gap);
+	if (!err && line->session)
+		err = append_pair(b, "notail_exec", "true");
 	if (!err)
 		err = buf__append(b, "}}\n", 3);
 	return err;
@@ -239,6 +245,8 @@ static int add_logfmt(struct text *t, const struct stream *s, const struct line 
 		err = buf__append_str(b, " notail_gap=");
 	if (!err && line->gap)
 		err = append_value(b, line->gap);
+	if (!err && line->session)
+		err = buf__append_str(b, " notail_exec=true");
 	if (!err)
 		err = buf__append_str(b, " line=\"");
 	if (!err)
@@ -250,19 +258,25 @@ static int add_logfmt(struct text *t, const struct stream *s, const struct line 
 
 /* --stdout=text and raw */
 
-#define COLOR_LEN 5
-
-static const char *color_of(const char *name)
+/* In the order in which names come, so that neighbours differ; both streams of a name have its
+ * color. */
+static const char *color_of(struct text *t, const char *name)
 {
-	static const char *const colors[] = {
+	static const char *const colors[N_COLORS] = {
 		"\033[36m", "\033[33m", "\033[32m", "\033[35m", "\033[34m",
 		"\033[96m", "\033[93m", "\033[92m", "\033[95m", "\033[94m",
 	};
-	uint32_t hash = 2166136261u; /* FNV-1a: both streams of a name have its color */
+	uint32_t hash = 2166136261u; /* FNV-1a */
+	size_t i;
 
 	for (; *name; name++)
 		hash = (hash ^ (uint8_t)*name) * 16777619u;
-	return colors[hash % ARRAY_SIZE(colors)];
+	for (i = 0; i < N_COLORS; i++)
+		if (t->colored[i] == hash)
+			return colors[i];
+	i = t->next_color++ % N_COLORS;
+	t->colored[i] = hash;
+	return colors[i];
 }
 
 /* Columns, taking each character for one. */
@@ -286,7 +300,7 @@ static int text__stream(struct encoder *e, struct stream *s)
 	int err = 0;
 
 	if (t->color)
-		err = buf__append(&s->encoded, color_of(display), COLOR_LEN);
+		err = buf__append(&s->encoded, color_of(t, display), COLOR_LEN);
 	if (!err)
 		err = buf__append(&s->encoded, display, len);
 	if (err)
@@ -328,6 +342,9 @@ static int add_text(struct text *t, const struct stream *s, const struct line *l
 		PUT(b, "\033[0m");
 	PUT(b, " ");
 	put(b, line->bytes, line->len);
+	/* What the line switches on must not run into the next name. */
+	if (t->color && line->len && memchr(line->bytes, '\033', line->len))
+		PUT(b, "\033[0m");
 	PUT(b, "\n");
 	return 0;
 }
@@ -337,10 +354,13 @@ static int raw__stream(struct encoder *e _unused_, struct stream *s _unused_)
 	return 0;
 }
 
+/* The bytes that the container wrote and no others: a gap is not among them. */
 static int add_raw(struct text *t, const struct stream *s _unused_, const struct line *line)
 {
 	int err;
 
+	if (line->gap)
+		return 0;
 	err = reserve(t, TEXT_OWN_MAX + line->len);
 	if (err)
 		return err;
@@ -349,7 +369,8 @@ static int add_raw(struct text *t, const struct stream *s _unused_, const struct
 		PUT(&t->out, " ");
 	}
 	put(&t->out, line->bytes, line->len);
-	PUT(&t->out, "\n");
+	if (!line->unterminated)
+		PUT(&t->out, "\n");
 	return 0;
 }
 

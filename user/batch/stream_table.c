@@ -183,8 +183,3 @@ void stream_table__sweep(struct stream_table *t)
 		}
 	}
 }
-
-size_t stream_table__len(const struct stream_table *t)
-{
-	return t->n_streams;
-}

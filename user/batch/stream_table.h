@@ -52,6 +52,5 @@ int stream_table__add(struct stream_table *t, struct label_set *set, struct stre
 void stream_table__remove(struct stream_table *t, struct stream *s);
 /* Drops the streams that were not used since the last sweep. */
 void stream_table__sweep(struct stream_table *t);
-size_t stream_table__len(const struct stream_table *t);
 
 #endif

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The room's face: puts the programs, the ring and the scan together.
  *
@@ -20,7 +20,6 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -30,6 +29,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "capture/host.h"
 #include "capture/internal.h"
 #include "capture/probe.h"
 #include "capture/proc.h"
@@ -53,6 +53,11 @@ static const char *const tap_mode_names[] = {
 	[TAP_AUTO] = "auto",
 	[TAP_READ] = "read",
 	[TAP_WRITE] = "write",
+};
+
+static const char *const attribution_names[] = {
+	[ATTRIBUTION_STREAM] = "stream",
+	[ATTRIBUTION_OFF] = "off",
 };
 
 static int index_of(const char *name, const char *const names[], size_t n)
@@ -89,6 +94,16 @@ int tap_mode__parse(const char *name, enum tap_mode *ret)
 	return 0;
 }
 
+int attribution__parse(const char *name, enum attribution *ret)
+{
+	int i = index_of(name, attribution_names, ARRAY_SIZE(attribution_names));
+
+	if (i < 0)
+		return i;
+	*ret = (enum attribution)i;
+	return 0;
+}
+
 static int check_ring_bytes(size_t bytes, char *ret_why, size_t size)
 {
 	if (bytes == 0 ||
@@ -98,63 +113,6 @@ static int check_ring_bytes(size_t bytes, char *ret_why, size_t size)
 		 "ring size %zu is not valid: a power of two from %u (1 MiB) to %u (1 GiB) is",
 		 bytes, RING_MIN_BYTES, RING_MAX_BYTES);
 	return -EINVAL;
-}
-
-/* CAP_SYS_ADMIN stands for all but CAP_SYS_PTRACE, which only the scan needs. */
-static int check_capabilities(char *ret_why, size_t size)
-{
-	static const struct {
-		int number;
-		const char *name;
-	} needed[] = {
-		{CAP_BPF, "CAP_BPF"},
-		{CAP_PERFMON, "CAP_PERFMON"},
-		{CAP_SYS_PTRACE, "CAP_SYS_PTRACE"},
-		{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"},
-	};
-	char status[8192], missing[128] = "";
-	const char *line;
-	uint64_t have;
-
-	if (file__read_text(AT_FDCWD, "/proc/self/status", status, sizeof(status)) < 0)
-		return 0; /* the kernel will say it */
-	line = strstr(status, "\nCapEff:");
-	if (!line)
-		return 0;
-	have = strtoull(line + strlen("\nCapEff:"), NULL, 16);
-	if (have & (1ull << CAP_SYS_ADMIN)) {
-		if (!(have & (1ull << CAP_SYS_PTRACE)))
-			log_warn("missing CAP_SYS_PTRACE: containers that run already are not "
-				 "found");
-		return 0;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
-		size_t len = strlen(missing);
-
-		if (!(have & (1ull << needed[i].number)))
-			snprintf(missing + len, sizeof(missing) - len, "%s%s", len ? ", " : "",
-				 needed[i].name);
-	}
-	if (!missing[0])
-		return 0;
-	snprintf(ret_why, size,
-		 "missing %s: run notail as root, or give it these capabilities (or CAP_SYS_ADMIN)",
-		 missing);
-	return -EPERM;
-}
-
-static int check_btf(char *ret_why, size_t size)
-{
-	int r;
-
-	if (access("/sys/kernel/btf/vmlinux", R_OK) == 0)
-		return 0;
-	r = -errno;
-	snprintf(ret_why, size,
-		 "/sys/kernel/btf/vmlinux cannot be read (%s): notail needs a kernel built with "
-		 "CONFIG_DEBUG_INFO_BTF, and /sys",
-		 strerror(-r));
-	return r;
 }
 
 static void deny_stdio(struct capture *c)
@@ -252,6 +210,10 @@ static int load(struct capture *c, enum hook_set hooks, char *ret_why, size_t si
 		r = deny_self(c, ret_why, size);
 	if (r == 0)
 		r = programs__attach(c->skel, hooks, ret_why, size);
+	c->writers_detached = r == 0 && c->opts.attribution == ATTRIBUTION_OFF &&
+			      c->opts.tap != TAP_WRITE && hooks != HOOKS_SYSCALL;
+	if (c->writers_detached)
+		programs__detach_writers(c->skel);
 	if (r < 0)
 		unload(c);
 	else
@@ -301,9 +263,7 @@ int capture__new(struct capture **ret, const struct capture_opts *opts,
 	*ret = NULL;
 	r = check_ring_bytes(opts->ring_bytes, ret_why, size);
 	if (r == 0)
-		r = check_btf(ret_why, size);
-	if (r == 0)
-		r = check_capabilities(ret_why, size);
+		r = host__check(ret_why, size);
 	if (r < 0)
 		return r;
 
@@ -371,14 +331,36 @@ const char *capture__why(const struct capture *c)
 	return c->why;
 }
 
+/* `rec` was checked. */
+static bool copies_at_write(const void *rec)
+{
+	const struct nt_hdr *hdr = rec;
+	const struct nt_register *reg = rec;
+
+	return hdr->kind == NT_KIND_REGISTER && reg->tap == NT_TAP_WRITE;
+}
+
+static void attach_writers(struct capture *c)
+{
+	int r = programs__attach_writers(c->skel);
+
+	c->writers_detached = false;
+	if (r < 0)
+		log_error("what containers write where no reader is known is not captured: %s",
+			  strerror(-r));
+}
+
 static void on_record(void *ctx, uint64_t pos, uint64_t next, const void *data, size_t size)
 {
 	struct capture *c = ctx;
 	const char *why;
 
 	c->counters.records++;
-	if (record__dispatch(data, size, pos, &c->ops, c->ctx, &why) == 0)
+	if (record__dispatch(data, size, pos, &c->ops, c->ctx, &why) == 0) {
+		if (c->writers_detached && copies_at_write(data))
+			attach_writers(c);
 		return;
+	}
 	if (!c->counters.corrupt++)
 		log_warn("a corrupt record was skipped: %s", why);
 	c->counters.corrupt_bytes += next - pos;

@@ -18,6 +18,8 @@
 
 enum hook_set { HOOKS_AUTO, HOOKS_FEXIT, HOOKS_MULTI, HOOKS_SYSCALL };
 enum tap_mode { TAP_AUTO, TAP_READ, TAP_WRITE };
+/* What the write tap is for: names and proof, or nothing but copying where it has to. */
+enum attribution { ATTRIBUTION_STREAM, ATTRIBUTION_OFF };
 
 struct capture_opts {
 	enum hook_set hooks;
@@ -25,7 +27,14 @@ struct capture_opts {
 	size_t ring_bytes;  /* a power of two, 1 MiB to 1 GiB; 0: 32 MiB */
 	bool containers;    /* register containers: at exec, and those that run already */
 	size_t max_streams; /* 0: 16384 */
+	bool exec_sessions; /* of containers, docker exec's stdio too */
+	enum attribution attribution;
+	uint64_t rate_limit; /* bytes/s of each container, CAPTURE_RATE_MIN to ..._MAX; 0: none */
+	uint64_t rate_burst; /* bytes, at most CAPTURE_RATE_MAX; 0: a second's worth */
 };
+
+#define CAPTURE_RATE_MIN 1024ull
+#define CAPTURE_RATE_MAX (1ull << 30)
 
 struct capture_counters {
 	uint64_t records;
@@ -92,6 +101,12 @@ int capture__exclude(struct capture *c, uint64_t cgroup_id);
  * removed. */
 void capture__forget(struct capture *c, uint64_t cgroup_id);
 
+/*
+ * The path of a container's cgroup whose event found no room in the ring. -ENOENT where no containers
+ * are captured or it is none's; -ESTALE: it is gone.
+ */
+int capture__cgroup_path(struct capture *c, uint64_t cgroup_id, char *ret_path, size_t size);
+
 /* The stream as the kernel counts it now. -ENOENT. */
 int capture__stream(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret);
 /* Calls fn for every stream there is. */
@@ -100,9 +115,12 @@ int capture__streams(struct capture *c,
 				const struct nt_stream *s),
 		     void *ctx);
 void capture__counters(struct capture *c, struct capture_counters *ret);
+/* How often the kernel skipped a program because it ran already; costs a system call a program. */
+uint64_t capture__misses(struct capture *c);
 
 const char *hook_set__name(enum hook_set hooks);
 int hook_set__parse(const char *name, enum hook_set *ret);
 int tap_mode__parse(const char *name, enum tap_mode *ret);
+int attribution__parse(const char *name, enum attribution *ret);
 
 #endif

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The child is forked at once, so that its pid, its cgroup and its pipes are known and can be
  * registered, and then waits on a pipe until command__go. A second pipe, closed by exec, brings

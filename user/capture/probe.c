@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The choice of the hook set, and the report of `notail probe`. Nothing is read off the kernel's
  * version: each feature is one tiny program (bpf/probe.bpf.c) that is loaded and attached alone.
@@ -15,12 +15,12 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
+#include <jansson.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <sys/vfs.h>
 
 #include "base/util.h"
+#include "capture/host.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
 #include "probe.skel.h"
@@ -149,7 +149,8 @@ static int choose_wanted(enum hook_set wanted, struct probe_choice *ret)
 	int r = try_set(wanted);
 
 	if (r < 0) {
-		snprintf(ret->why, sizeof(ret->why), "%s programs do not load here: %s",
+		snprintf(ret->why, sizeof(ret->why),
+			 "%s programs do not load here: %s; `notail probe' says which do",
 			 hook_set__name(wanted), programs__reason(r, reason, sizeof(reason)));
 		return -ENOTSUP;
 	}
@@ -158,7 +159,7 @@ static int choose_wanted(enum hook_set wanted, struct probe_choice *ret)
 	return 0;
 }
 
-/* Sets *ret_usable; *why gets a clause when it is not. */
+/* *why gets a clause when it is not. */
 static bool fexit_usable(enum preemption p, char *why, size_t size)
 {
 	bool preemptible = p != PREEMPTION_NONE && p != PREEMPTION_VOLUNTARY;
@@ -232,54 +233,106 @@ static const struct feature features[] = {
 	{"read kernel memory", "probe_read_kernel", "stands in for bpf_rdonly_cast",
 	 "needed where bpf_rdonly_cast is not there"},
 	{"fexit", "probe_fexit", "hooks that cost other calls nothing",
-	 "hook set multi or syscall"},
+	 "another hook set is needed"},
 	{"kprobe.multi", "probe_kprobe_multi", "hooks for preemptible kernels",
-	 "hook set fexit or syscall"},
+	 "another hook set is needed"},
 	{"kretprobe.multi", "probe_kretprobe_multi", "hooks for preemptible kernels",
-	 "hook set fexit or syscall"},
+	 "another hook set is needed"},
 };
 
-static void print_feature(FILE *out, const char *name, int error, const char *consequence)
-{
-	char reason[128];
+/* Where the report goes: lines of text, or members of an object. */
+struct report {
+	FILE *out;
+	json_t *json;	  /* NULL: text */
+	json_t *features; /* its array */
+};
 
-	if (error < 0)
-		fprintf(out, "%-20s no   %s: %s\n", name,
-			programs__reason(error, reason, sizeof(reason)), consequence);
+static void report(struct report *r, const char *name, bool ok, const char *says)
+{
+	if (r->json)
+		json_array_append_new(r->features, json_pack("{s:s,s:b,s:s}", "name", name, "ok",
+							     ok, "says", says));
 	else
-		fprintf(out, "%-20s ok   %s\n", name, consequence);
+		fprintf(r->out, "%-20s %-4s %s\n", name, ok ? "ok" : "no", says);
 }
 
-int probe__print(FILE *out)
+static void report_fact(struct report *r, const char *name, const char *value, const char *remark)
+{
+	if (r->json)
+		json_object_set_new(r->json, name, json_string(value));
+	else
+		fprintf(r->out, "%-20s %s%s\n", name, value, remark);
+}
+
+static void report_feature(struct report *r, const struct feature *f)
+{
+	char reason[128], says[320];
+	int error = try_program(f->program);
+
+	if (error < 0)
+		snprintf(says, sizeof(says), "%s: %s",
+			 programs__reason(error, reason, sizeof(reason)), f->without);
+	report(r, f->name, error == 0, error < 0 ? says : f->with);
+}
+
+static void report_check(struct report *r, const char *name,
+			 int (*check)(char *ret_why, size_t size), const char *good)
+{
+	char why[256];
+	bool ok = check(why, sizeof(why)) == 0;
+
+	report(r, name, ok, ok ? good : why);
+}
+
+static int report_choice(struct report *r)
 {
 	struct probe_choice choice = {};
-	struct statfs fs;
-	int r, bpffs;
-	bool fgraph = kernel__has_symbol("fprobe_return");
+	int err = host__check(choice.why, sizeof(choice.why));
+	const char *hooks;
 
-	programs__quiet();
-	print_feature(out, "BTF", access("/sys/kernel/btf/vmlinux", R_OK) < 0 ? -errno : 0,
-		      "the kernel's types, /sys/kernel/btf/vmlinux");
-	for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
-		r = try_program(features[i].program);
-		print_feature(out, features[i].name, r,
-			      r < 0 ? features[i].without : features[i].with);
+	if (err == 0)
+		err = probe__choose(HOOKS_AUTO, &choice);
+	hooks = err < 0 ? "none" : hook_set__name(choice.hooks);
+	if (r->json) {
+		json_object_set_new(r->json, "hooks", json_string(hooks));
+		json_object_set_new(r->json, "why_not_better", json_string(choice.why));
+	} else if (err < 0) {
+		fprintf(r->out, "hook set none: %s\n", choice.why);
+	} else if (choice.why[0]) {
+		fprintf(r->out, "hook set %s; why not better: %s\n", hooks, choice.why);
+	} else {
+		fprintf(r->out, "hook set %s; the best there is\n", hooks);
 	}
-	fprintf(out, "%-20s %-4s %s\n", "fgraph return probes", fgraph ? "ok" : "no",
-		fgraph ? "kretprobe.multi loses nothing" : "kretprobe.multi may lose records");
-	bpffs = statfs("/sys/fs/bpf", &fs) < 0 ? -errno : fs.f_type == BPF_FS_MAGIC ? 0 : -ENODEV;
-	print_feature(out, "bpffs", bpffs,
-		      bpffs < 0 ? "capture cannot outlive notail" : "mounted at /sys/fs/bpf");
-	fprintf(out, "%-20s %s\n", "preemption", preemption__name(probe__preemption()));
-	fprintf(out, "%-20s %s\n", "lockdown", kernel__lockdown());
+	return err < 0 ? -ENOTSUP : 0;
+}
 
-	r = probe__choose(HOOKS_AUTO, &choice);
-	if (r < 0)
-		fprintf(out, "hook set none: %s\n", choice.why);
-	else if (choice.why[0])
-		fprintf(out, "hook set %s; why not better: %s\n", hook_set__name(choice.hooks),
-			choice.why);
-	else
-		fprintf(out, "hook set %s; the best there is\n", hook_set__name(choice.hooks));
-	return r < 0 ? -ENOTSUP : 0;
+int probe__print(FILE *out, bool json)
+{
+	struct report r = {.out = out};
+	enum preemption preemption = probe__preemption();
+	bool fgraph = kernel__has_symbol("fprobe_return");
+	int err;
+
+	if (json) {
+		r.features = json_array();
+		r.json = json_pack("{s:o}", "features", r.features);
+		if (!r.json)
+			return -ENOMEM;
+	}
+	programs__quiet();
+	report_check(&r, "capabilities", host__capabilities, "all that notail needs");
+	report_check(&r, "BTF", host__btf, "the kernel's types, /sys/kernel/btf/vmlinux");
+	report_check(&r, "pid namespace", host__pid_namespace, "the host's");
+	for (size_t i = 0; i < ARRAY_SIZE(features); i++)
+		report_feature(&r, &features[i]);
+	report(&r, "fgraph return probes", fgraph,
+	       fgraph ? "kretprobe.multi loses nothing" : "kretprobe.multi may lose records");
+	report_fact(&r, "preemption", preemption__name(preemption),
+		    preemption == PREEMPTION_UNKNOWN ? ": taken for preemptible" : "");
+	report_fact(&r, "lockdown", kernel__lockdown(), "");
+	err = report_choice(&r);
+	if (json && (json_dumpf(r.json, out, JSON_COMPACT) < 0 || fputc('\n', out) < 0) && !err)
+		err = -EIO;
+	json_decref(r.json);
+	return err;
 }

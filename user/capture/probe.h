@@ -28,7 +28,9 @@ struct probe_choice {
 /* By preemption and by loading and attaching. -ENOTSUP: no hook set works; why says what is
  * missing. */
 int probe__choose(enum hook_set wanted, struct probe_choice *ret);
-/* Prints the report; returns 0 when a hook set works, -ENOTSUP when none does. */
-int probe__print(FILE *out);
+/* Prints the report, or one JSON object on a line: {"features":[{"name","ok","says"}...],
+ * "preemption","lockdown","hooks","why_not_better"}. 0 when a hook set works, -ENOTSUP when none
+ * does. */
+int probe__print(FILE *out, bool json);
 
 #endif

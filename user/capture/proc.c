@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Readers of /proc, /sys and the cgroup hierarchy. A process may be gone between any two lines
  * here: that is an error return, never a message.
@@ -11,6 +11,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/mount.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,46 @@ int cgroup2__id(int root_fd, const char *path, uint64_t *ret)
 	if (fstatat(root_fd, path[1] ? path + 1 : ".", &st, 0) < 0)
 		return -errno;
 	*ret = st.st_ino;
+	return 0;
+}
+
+static ssize_t fd__path(int fd, char *path, size_t size)
+{
+	char link[32];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, size);
+	if (len < 0)
+		return -errno;
+	return (size_t)len < size ? len : -ENAMETOOLONG;
+}
+
+/* A cgroup's id is all that a file handle of its file system holds (FILEID_KERNFS). */
+int cgroup2__path_of(int root_fd, uint64_t id, char *path, size_t size)
+{
+	struct {
+		struct file_handle head;
+		uint64_t id;
+	} handle = {{.handle_bytes = sizeof(id), .handle_type = 0xfe}, id};
+	char root[PATH_MAX], full[PATH_MAX];
+	ssize_t len, root_len;
+	_close_ int fd = -1;
+
+	fd = open_by_handle_at(root_fd, &handle.head, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	root_len = fd__path(root_fd, root, sizeof(root));
+	len = fd__path(fd, full, sizeof(full));
+	if (len < 0 || root_len < 0)
+		return (int)MIN(len, root_len);
+	if (root_len == 1 || len < root_len || memcmp(root, full, (size_t)root_len))
+		root_len = 0;
+	len -= root_len;
+	if ((size_t)len >= size)
+		return -ENAMETOOLONG;
+	memcpy(path, full + root_len, (size_t)len);
+	path[len] = '\0';
 	return 0;
 }
 

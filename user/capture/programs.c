@@ -1,8 +1,8 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A program's section says what it is for: fexit and fentry belong to the set fexit, k(ret)probe
- * multi to the set multi, the system call tracepoints to the set syscall, anything else (process
- * and cgroup events, iterators) is wanted always.
+ * multi to the set multi, the tracepoints of system calls and of io_uring to the set syscall,
+ * anything else (process and cgroup events, iterators) is wanted always.
  *
  * The same function has other names in other kernels (pipe_read became anon_pipe_read in 6.16, and
  * vendors carried that back): there is a program for each name and those whose function is not in
@@ -18,6 +18,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "capture/proc.h"
@@ -51,7 +52,9 @@ const char *programs__reason(int error, char *buf, size_t size)
 	error = error < 0 ? -error : error;
 	if (error == EPERM || error == EACCES)
 		lockdown = kernel__lockdown();
-	if (error == KERNEL_ENOTSUPP)
+	if (error == ESRCH) /* libbpf's, for a type that it cannot look up */
+		snprintf(buf, size, "not in the kernel's BTF");
+	else if (error == KERNEL_ENOTSUPP)
 		snprintf(buf, size, "not supported by this kernel");
 	else if (strcmp(lockdown, "none") != 0 && strcmp(lockdown, "unknown") != 0)
 		snprintf(buf, size, "%s (kernel lockdown: %s)", strerror(error), lockdown);
@@ -73,7 +76,8 @@ static enum hook_set hook_set_of(const struct bpf_program *prog)
 		return HOOKS_FEXIT;
 	if (begins(sec, "kprobe.") || begins(sec, "kretprobe."))
 		return HOOKS_MULTI;
-	if (strcmp(sec, "tp_btf/sys_exit") == 0 || strcmp(sec, "tp_btf/sys_enter") == 0)
+	if (strcmp(sec, "tp_btf/sys_exit") == 0 || strcmp(sec, "tp_btf/sys_enter") == 0 ||
+	    strcmp(sec, "tp_btf/io_uring_complete") == 0)
 		return HOOKS_SYSCALL;
 	return HOOKS_AUTO; /* always */
 }
@@ -121,6 +125,15 @@ static int configure(struct capture_bpf *skel, const struct capture_opts *opts)
 	skel->rodata->nt_tap_mode = (uint32_t)opts->tap;
 	skel->rodata->nt_containers = opts->containers;
 	skel->rodata->nt_self_tgid = (uint32_t)getpid();
+	skel->rodata->nt_sessions = opts->exec_sessions;
+	skel->rodata->nt_no_writers = opts->attribution == ATTRIBUTION_OFF;
+	skel->bss->nt_write_taps = opts->tap == TAP_WRITE;
+	if (opts->rate_limit) {
+		skel->rodata->nt_limit_ns_per_kib = NS_PER_SEC * 1024 / opts->rate_limit;
+		skel->rodata->nt_limit_burst_ns =
+			opts->rate_burst ? NS_PER_SEC * opts->rate_burst / opts->rate_limit
+					 : NS_PER_SEC;
+	}
 	r = bpf_map__set_max_entries(skel->maps.nt_ring, (uint32_t)ring_bytes);
 	if (r == 0)
 		r = bpf_map__set_max_entries(skel->maps.nt_streams, (uint32_t)streams);
@@ -168,7 +181,10 @@ static struct bpf_link *attach_multi(const struct bpf_program *prog)
 	bool at_return = begins(bpf_program__section_name(prog), "kretprobe.");
 	char function[64], renamed[72];
 	const char *symbol = function;
-	LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .syms = &symbol, .cnt = 1, .retprobe = at_return);
+	/* Without cookies, reading the link's fdinfo takes 6.18 down (bpf_kprobe_multi_show_fdinfo). */
+	const __u64 cookie = 0;
+	LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .syms = &symbol, .cookies = &cookie, .cnt = 1,
+		    .retprobe = at_return);
 	struct bpf_link *link;
 	size_t len;
 
@@ -213,6 +229,16 @@ static void note(struct attached *a, const struct bpf_program *prog)
 	a->writes_pipes |= strstr(name, "pipe_write") || strcmp(name, "nt_sys_exit") == 0;
 }
 
+/* It is nowhere attached: nt_sys_exit goes on in it. Without it only io_submit is not counted. */
+static void set_tail(struct capture_bpf *skel)
+{
+	int fd = bpf_program__fd(skel->progs.nt_io_submit);
+	uint32_t key = 0;
+
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.nt_tails), &key, &fd, BPF_ANY) < 0)
+		log_debug("io_submit is not seen: %s", strerror(errno));
+}
+
 int programs__attach(struct capture_bpf *skel, enum hook_set hooks, char *ret_why, size_t size)
 {
 	struct attached done = {};
@@ -225,6 +251,10 @@ int programs__attach(struct capture_bpf *skel, enum hook_set hooks, char *ret_wh
 
 		if (!bpf_program__autoload(prog) || is_iterator(prog))
 			continue;
+		if (prog == skel->progs.nt_io_submit) {
+			set_tail(skel);
+			continue;
+		}
 		r = attach_one(prog, p->link);
 		if (r == 0) {
 			note(&done, prog);
@@ -244,6 +274,46 @@ int programs__attach(struct capture_bpf *skel, enum hook_set hooks, char *ret_wh
 		return -ENOTSUP;
 	}
 	return 0;
+}
+
+/* Those of the sets fexit and multi that do nothing but tap writes. */
+static bool taps_writes(const struct bpf_program *prog)
+{
+	static const char *const functions[] = {"pipe_write", "tty_write", "unix_stream_send",
+						"do_tee", "do_sendfile"};
+	enum hook_set set = hook_set_of(prog);
+
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
+		if ((set == HOOKS_FEXIT || set == HOOKS_MULTI) &&
+		    strstr(bpf_program__name(prog), functions[i]))
+			return true;
+	return false;
+}
+
+void programs__detach_writers(struct capture_bpf *skel)
+{
+	for (int i = 0; i < skel->skeleton->prog_cnt; i++) {
+		const struct bpf_prog_skeleton *p = &skel->skeleton->progs[i];
+
+		if (!taps_writes(*p->prog) || !*p->link)
+			continue;
+		bpf_link__destroy(*p->link);
+		*p->link = NULL;
+	}
+}
+
+int programs__attach_writers(struct capture_bpf *skel)
+{
+	int r = -ENOTSUP;
+
+	for (int i = 0; i < skel->skeleton->prog_cnt; i++) {
+		const struct bpf_prog_skeleton *p = &skel->skeleton->progs[i];
+
+		if (bpf_program__autoload(*p->prog) && taps_writes(*p->prog) && !*p->link &&
+		    attach_one(*p->prog, p->link) == 0)
+			r = 0;
+	}
+	return r;
 }
 
 int programs__iterate(struct bpf_program *prog)

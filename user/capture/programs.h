@@ -23,5 +23,9 @@ int programs__iterate(struct bpf_program *prog);
 uint64_t programs__recursion_misses(const struct capture_bpf *skel);
 /* What an errno of loading or attaching means here, in words. */
 const char *programs__reason(int error, char *buf, size_t size);
+/* Attribution is off: the programs that only tap writes, until one is needed. */
+void programs__detach_writers(struct capture_bpf *skel);
+/* -ENOTSUP: none could be attached again. */
+int programs__attach_writers(struct capture_bpf *skel);
 
 #endif

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ring is shared memory that another program fills: nothing in it is believed before it was
  * checked. Two lengths exist, the ring's and the header's; the header's must fit into the ring's
@@ -54,6 +54,8 @@ static const char *check_end(const struct nt_end *rec)
 		return "end record too short";
 	if (!stream_ok(&rec->key, rec->file, rec->tap))
 		return "end record of an unknown kind of stream";
+	if (rec->comm[NT_COMM_LEN - 1] != '\0')
+		return "end record with an unterminated name";
 	return NULL;
 }
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A BPF ring buffer is three mappings of one file: the consumer's page (ours to write), the
  * producer's page and the data, mapped twice in a row so that a record never wraps in memory.

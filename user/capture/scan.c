@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The programs are attached before this runs, so a container may start meanwhile: the kernel's own
  * registration wins, since everything here is inserted with NOEXIST.

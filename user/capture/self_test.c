@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Proof at start that both taps see and copy: known bytes through a pipe of our own, once with each
  * tap as the one that copies. While it runs the ring holds other streams' records too; they are
@@ -124,10 +124,11 @@ static int judge(struct capture *c, const struct self_test *t, enum nt_tap tap, 
 		 size_t size)
 {
 	const char *name = tap == NT_TAP_READ ? "read" : "write";
+	uint64_t counted = c->opts.attribution == ATTRIBUTION_OFF ? 0 : TEST_BYTES;
 	struct nt_stream s = {};
 
 	capture__stream(c, &t->key, &s);
-	if (s.written == TEST_BYTES && s.seen == TEST_BYTES && t->len == TEST_BYTES && !t->wrong &&
+	if (s.written == counted && s.seen == TEST_BYTES && t->len == TEST_BYTES && !t->wrong &&
 	    memcmp(t->got, t->sent, TEST_BYTES) == 0)
 		return 0;
 	snprintf(ret_why, size,
@@ -181,6 +182,10 @@ static int test_tap(struct capture *c, struct self_test *t, enum nt_tap tap, cha
 int capture__self_test(struct capture *c, char *ret_why, size_t size)
 {
 	struct self_test t = {.ops = c->ops, .ctx = c->ctx};
+	/* Without names the write tap sleeps until a stream needs it. */
+	enum nt_tap last = c->opts.attribution == ATTRIBUTION_OFF && c->opts.tap != TAP_WRITE
+				   ? NT_TAP_READ
+				   : NT_TAP_WRITE;
 	uint32_t tgid = (uint32_t)getpid();
 	int known, r = 0;
 
@@ -189,7 +194,7 @@ int capture__self_test(struct capture *c, char *ret_why, size_t size)
 	known = reader__insert(c, getpid());
 	c->ops = test_ops;
 	c->ctx = &t;
-	for (enum nt_tap tap = NT_TAP_READ; tap <= NT_TAP_WRITE && r == 0; tap++) {
+	for (enum nt_tap tap = NT_TAP_READ; tap <= last && r == 0; tap++) {
 		for (int i = 0; i < TRIES; i++) {
 			r = test_tap(c, &t, tap, ret_why, size);
 			if (r == 0)

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * User space's hand on the kernel's maps: streams that the user names (--pid, -- CMD), exclusion,
  * what is left of a container that is gone, counters.
@@ -228,6 +228,18 @@ void capture__forget(struct capture *c, uint64_t cgroup_id)
 	bpf_map_delete_elem(c->cgroups_fd, &cgroup_id);
 }
 
+int capture__cgroup_path(struct capture *c, uint64_t cgroup_id, char *ret_path, size_t size)
+{
+	int r;
+
+	if (!c->opts.containers || c->cgroup_root < 0)
+		return -ENOENT;
+	r = cgroup2__path_of(c->cgroup_root, cgroup_id, ret_path, size);
+	if (r)
+		return r;
+	return cgroup2__names_container(ret_path) ? 0 : -ENOENT;
+}
+
 int capture__stream(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret)
 {
 	struct nt_stream s;
@@ -272,4 +284,9 @@ void capture__counters(struct capture *c, struct capture_counters *ret)
 	sum.ring_used_bytes = ring__used(c->ring);
 	sum.ring_bytes = c->ring_bytes;
 	*ret = sum;
+}
+
+uint64_t capture__misses(struct capture *c)
+{
+	return programs__recursion_misses(c->skel);
 }

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/clock.h"
 #include "base/util.h"
@@ -32,8 +33,11 @@ enum {
 	KEY_PID,
 	KEY_DOCKER,
 	KEY_NO_DOCKER,
+	KEY_EXEC_SESSIONS,
 	KEY_TAP,
 	KEY_HOOKS,
+	KEY_ATTRIBUTION,
+	KEY_RATE_LIMIT,
 	KEY_RING_SIZE,
 	KEY_MAX_LINE_SIZE,
 	KEY_BATCHWAIT,
@@ -41,6 +45,7 @@ enum {
 	KEY_HOST,
 	KEY_LOG_LEVEL,
 	KEY_STATS,
+	KEY_JSON,
 	KEY_VERSION,
 };
 
@@ -55,9 +60,13 @@ static const struct argp_option OPTIONS[] = {
 	{"tenant", KEY_TENANT, "ID", 0, "Loki's tenant (X-Scope-OrgID)", 1},
 	{NULL, 0, NULL, 0, "Which lines (default: those of every container of this host):", 2},
 	{"container", KEY_CONTAINER, "NAME", 0,
-	 "Containers of this name, shell patterns work, or whose id begins so; may be repeated", 2},
+	 "Containers of this name, shell patterns work, or whose id begins so (6 digits or more); "
+	 "may be repeated",
+	 2},
 	{"label", KEY_LABEL, "K=V", 0, "Only with this label; repeated: with all of them", 2},
 	{"stream", KEY_STREAM, "NAME", 0, "Only stdout or only stderr", 2},
+	{"exec-sessions", KEY_EXEC_SESSIONS, NULL, 0,
+	 "Those of `docker exec' too, which docker logs does not show", 2},
 	{"pid", KEY_PID, "PID", 0, "The output of a process that runs already", 2},
 	{"docker", KEY_DOCKER, "HOST", 0,
 	 "Docker's API, for names and labels: unix://SOCKET or tcp://HOST:PORT "
@@ -77,9 +86,16 @@ static const struct argp_option OPTIONS[] = {
 	 "Copy at the runtime's read, or at the container's write: auto (default), read, write", 3},
 	{"hooks", KEY_HOOKS, "SET", 0,
 	 "Kernel hooks: auto (default; see `notail probe'), fexit, multi, syscall", 3},
+	{"attribution", KEY_ATTRIBUTION, "MODE", 0,
+	 "Name the writing process, and prove that nothing is missing: stream (default); off, "
+	 "and the container's writes cost less",
+	 3},
+	{"rate-limit", KEY_RATE_LIMIT, "SIZE/s[:BURST]", 0,
+	 "Drop, and count, what a container writes over this (BURST: a second's worth)", 3},
 	{"stats", KEY_STATS, NULL, 0, "Print what was counted, on stderr, at the end", 3},
 	{"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
 	 "notail's own messages, on stderr: error, warn, info (default), debug", 3},
+	{"json", KEY_JSON, NULL, 0, "`notail probe': print the report as JSON", 4},
 	{"help", KEY_HELP, NULL, 0, "This text", 4},
 	{"version", KEY_VERSION, NULL, 0, "The version", 4},
 	{0},
@@ -90,16 +106,17 @@ static const char ARGS_DOC[] =
 
 static const char DOC[] =
 	"Captures what containers write to stdout and stderr, in the kernel, and prints it or "
-	"pushes "
-	"it to Grafana Loki. Needs root.\n\n"
-	"`run' is the form for services: it needs --loki or --stdout. `probe' tells what this "
-	"kernel offers. SIZE is bytes or has a suffix (k, M, G, KiB, MiB, GiB: powers of 1024), "
-	"TIME has a unit (500ms, 1s, 2m)."
+	"pushes it to Grafana Loki. Needs root.\n\n"
+	"  run      capture until ended, for services: needs --loki or --stdout\n"
+	"  probe    what this kernel offers, and what notail would use\n"
+	"  version  the version\n\n"
+	"SIZE is bytes or has a suffix (k, M, G, KiB, MiB, GiB: powers of 1024), TIME has a unit "
+	"(500ms, 1s, 2m)."
 	"\v"
 	"Examples:\n"
 	"  notail --stdout                          every container of this host, live\n"
 	"  notail --stdout --container 'web*' -t    some of them, with times\n"
-	"  notail --stdout=json --stream stderr     errors only, for a program to read\n"
+	"  notail --stdout=json --stream stderr     stderr only, for a program to read\n"
 	"  notail --stdout -- make test             a command; needs no engine\n"
 	"  notail --stdout --pid 1234               a process that runs already\n"
 	"  notail --loki http://localhost:3100      push everything to Loki\n"
@@ -214,6 +231,30 @@ static error_t set_ring_size(struct parse *p, const char *text)
 	return 0;
 }
 
+/* RATE/s[:BURST] */
+static error_t set_rate_limit(struct parse *p, const char *text)
+{
+	const char *colon = strchr(text, ':');
+	size_t len = colon ? (size_t)(colon - text) : strlen(text);
+	_free_ char *rate = strndup(text, len);
+	error_t err;
+
+	if (!rate)
+		return ENOMEM;
+	if (len < 2 || strcmp(rate + len - 2, "/s"))
+		return refuse(p,
+			      "--rate-limit=%s: expected a size per second like 1MiB/s or "
+			      "1MiB/s:10MiB",
+			      text);
+	rate[len - 2] = '\0';
+	err = set_size(p, "rate-limit", rate, CAPTURE_RATE_MIN, CAPTURE_RATE_MAX,
+		       "1KiB/s to 1GiB/s", &p->o.rate_limit);
+	if (!err && colon)
+		err = set_size(p, "rate-limit", colon + 1, KIB, CAPTURE_RATE_MAX,
+			       "a burst from 1KiB to 1GiB", &p->o.rate_burst);
+	return err;
+}
+
 static error_t set_batch_wait(struct parse *p, const char *text)
 {
 	uint64_t wait_ns = 0;
@@ -224,6 +265,24 @@ static error_t set_batch_wait(struct parse *p, const char *text)
 		return refuse(p, "--batchwait=%s: out of range, expected 1ms to 5m", text);
 	p->o.batch_wait_ns = wait_ns;
 	return 0;
+}
+
+static error_t set_quantity(struct parse *p, int key, const char *text)
+{
+	switch (key) {
+	case KEY_RING_SIZE:
+		return set_ring_size(p, text);
+	case KEY_MAX_LINE_SIZE:
+		return set_size(p, "max-line-size", text, 16, 16 * MIB, "16 bytes to 16MiB",
+				&p->o.max_line_size);
+	case KEY_BATCHSIZE:
+		return set_size(p, "batchsize", text, KIB, 64 * MIB, "1KiB to 64MiB",
+				&p->o.batch_bytes);
+	case KEY_BATCHWAIT:
+		return set_batch_wait(p, text);
+	default:
+		return set_rate_limit(p, text);
+	}
 }
 
 static error_t set_format(struct parse *p, const char *name)
@@ -266,12 +325,17 @@ static error_t set_loki(struct parse *p, const char *url)
 
 static error_t set_docker(struct parse *p, const char *host)
 {
+	const size_t max_path = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 	const char *port = strrchr(host, ':'), *suffix;
 	uint64_t number;
 
 	p->o.docker_host = host;
-	if (!strncmp(host, "unix:///", 8) && host[8])
-		return 0;
+	if (!strncmp(host, "unix:///", 8) && host[8]) {
+		if (strlen(host + 7) <= max_path)
+			return 0;
+		return refuse(p, "--docker=%s: a socket's path has at most %zu bytes", host,
+			      max_path);
+	}
 	if (!strncmp(host, "tcp://", 6) && port > host + 6 && !strpbrk(host + 6, "/?#@ ") &&
 	    !parse_number(port + 1, &number, &suffix) && !*suffix && number >= 1 &&
 	    number <= UINT16_MAX)
@@ -340,6 +404,11 @@ static error_t set_mode(struct parse *p, int key, const char *name)
 	case KEY_TAP:
 		if (tap_mode__parse(name, &p->o.tap))
 			return refuse(p, "--tap=%s: unknown mode, expected auto, read or write",
+				      name);
+		return 0;
+	case KEY_ATTRIBUTION:
+		if (attribution__parse(name, &p->o.attribution))
+			return refuse(p, "--attribution=%s: unknown mode, expected stream or off",
 				      name);
 		return 0;
 	case KEY_HOOKS:
@@ -430,18 +499,21 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_TAP:
 	case KEY_HOOKS:
+	case KEY_ATTRIBUTION:
 	case KEY_LOG_LEVEL:
 		return set_mode(p, key, arg);
 	case KEY_RING_SIZE:
-		return set_ring_size(p, arg);
 	case KEY_MAX_LINE_SIZE:
-		return set_size(p, "max-line-size", arg, 16, 16 * MIB, "16 bytes to 16MiB",
-				&o->max_line_size);
 	case KEY_BATCHSIZE:
-		return set_size(p, "batchsize", arg, KIB, 64 * MIB, "1KiB to 64MiB",
-				&o->batch_bytes);
 	case KEY_BATCHWAIT:
-		return set_batch_wait(p, arg);
+	case KEY_RATE_LIMIT:
+		return set_quantity(p, key, arg);
+	case KEY_EXEC_SESSIONS:
+		o->exec_sessions = true;
+		return 0;
+	case KEY_JSON:
+		o->json = true;
+		return 0;
 	case KEY_STATS:
 		o->stats = true;
 		return 0;
@@ -469,6 +541,8 @@ static error_t check(struct parse *p)
 {
 	struct options *o = &p->o;
 
+	if (o->json && o->action != ACTION_PROBE)
+		return refuse(p, "--json is for probe; lines as JSON: --stdout=json");
 	if (o->action != ACTION_RUN)
 		return 0;
 	if (o->command && o->pid)
@@ -476,6 +550,9 @@ static error_t check(struct parse *p)
 			      o->command[0]);
 	if (p->word && (o->command || o->pid))
 		return refuse(p, "run captures containers: leave it out with --pid or -- CMD");
+	if ((o->rate_limit || o->exec_sessions) && (o->command || o->pid))
+		return refuse(p, "--%s is for containers: leave it out with --pid or -- CMD",
+			      o->rate_limit ? "rate-limit" : "exec-sessions");
 	if (o->docker_host && o->no_docker)
 		return refuse(p,
 			      "--docker and --no-docker exclude each other: leave one of them out");

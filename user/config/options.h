@@ -20,6 +20,7 @@ enum options_action { ACTION_RUN, ACTION_PROBE, ACTION_VERSION };
 /* Strings point into argv or are owned (options__free). */
 struct options {
 	enum options_action action;
+	bool json; /* of probe's report */
 
 	bool to_stdout;
 	enum batch_encoding format; /* of --stdout: BATCH_TEXT unless said */
@@ -43,11 +44,14 @@ struct options {
 
 	enum tap_mode tap;
 	enum hook_set hooks;
-	size_t ring_bytes;	/* 0: default */
-	size_t max_line_size;	/* 0: default */
-	size_t batch_bytes;	/* 0: default */
-	uint64_t batch_wait_ns; /* 0: default */
-	const char *host;	/* --host; NULL: the host's name */
+	bool exec_sessions;
+	enum attribution attribution;
+	size_t rate_limit, rate_burst; /* bytes/s, bytes; 0: none, default */
+	size_t ring_bytes;	       /* 0: default */
+	size_t max_line_size;	       /* 0: default */
+	size_t batch_bytes;	       /* 0: default */
+	uint64_t batch_wait_ns;	       /* 0: default */
+	const char *host;	       /* --host; NULL: the host's name */
 	enum log_level log_level;
 	bool stats;
 };

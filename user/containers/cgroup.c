@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The path is walked from its end. Its last component must be a container's: one of `leaves` around
  * 64 hex digits, so that what systemd or an application makes below a container (init.scope) is

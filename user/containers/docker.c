@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One connection's life: GET /version, then the events stream and the list at once, then an inspect
  * for each id that a cgroup wants and neither of them named. The events are asked for from a second
@@ -12,6 +12,7 @@
 #include "containers/docker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +50,7 @@ struct inspect {
 	struct backoff backoff;
 	unsigned tries;
 	bool busy;
+	bool patient; /* podman's events come late: a container may be gone before its own */
 	char id[CONTAINER_ID_LEN + 1];
 };
 
@@ -125,7 +127,7 @@ static void docker__lost(struct docker *d, const char *why)
 	}
 	if (!d->said_away)
 		log_warn("docker: %s: %s; containers it has not named yet are shown by their id "
-			 "until it answers",
+			 "until it answers (another engine: --docker HOST; none: --no-docker)",
 			 d->host, why);
 	d->said_away = true;
 	if (!d->answered || now - d->since_ns > AWAY_NS)
@@ -309,8 +311,6 @@ static void docker__version_done(void *ctx, const struct http_answer *answer)
 		return;
 	}
 	d->up = true;
-	d->said_event = false;
-	d->said_inspect = false;
 	d->since_ns = clock__boot_ns();
 	log_debug("docker: %s: API %s", d->host, d->version);
 	if (docker__events(d) != 0)
@@ -367,6 +367,8 @@ static void inspect__done(void *ctx, const struct http_answer *answer)
 	i->request = NULL;
 	if (answer->error) {
 		inspect__failed(i, answer->error_text);
+	} else if (answer->status == 404 && i->patient && ++i->tries < INSPECT_TRIES) {
+		loop_timer__set(i->timer, backoff__next(&i->backoff));
 	} else if (answer->status == 404) {
 		inspect__end(i);
 		registry__never(d->registry, i->id);
@@ -422,6 +424,7 @@ static void docker__serve(struct docker *d)
 	       registry__next_wanted(d->registry, i->id, sizeof(i->id), &engine)) {
 		i->busy = true;
 		i->tries = 0;
+		i->patient = engine && strcmp(engine, "podman") == 0;
 		backoff__reset(&i->backoff);
 		inspect__ask(i);
 	}
@@ -473,6 +476,18 @@ static int docker__timers(struct docker *d)
 		err = loop__timer(d->loop, inspect__ask, in, &in->timer);
 	}
 	return err;
+}
+
+int docker__check(const char *host, char *ret_why, size_t size)
+{
+	if (strncmp(host, "unix://", 7) != 0 ||
+	    faccessat(AT_FDCWD, host + 7, R_OK | W_OK, AT_EACCESS) == 0 || errno != EACCES)
+		return 0;
+	snprintf(ret_why, size,
+		 "docker: %s: %s: let notail open it, name another (--docker HOST), or do without "
+		 "names (--no-docker)",
+		 host, strerror(EACCES));
+	return -EACCES;
 }
 
 int docker__new(struct docker **ret, struct loop *loop, struct http *http,

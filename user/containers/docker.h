@@ -27,6 +27,9 @@ struct docker_opts {
 	void *ctx;
 };
 
+/* -EACCES, with one line in ret_why: a socket that notail may not open, so that waiting for it is
+ * in vain. One that is not there yet is waited for. */
+int docker__check(const char *host, char *ret_why, size_t size);
 /* All of loop, http and registry must outlive it. -EINVAL: the host is neither form. */
 int docker__new(struct docker **ret, struct loop *loop, struct http *http,
 		struct registry *registry, const struct docker_opts *opts);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every field's type is checked; null and absence are the same, since Go writes either for an empty
  * map. Sizes are bounded here, so that nothing behind needs to ask: MAX_LABELS labels, strings of

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Only brackets outside strings are counted: whether [ and { pair up is the parser's to say, which
  * gets each object whole. An object that lies in one piece is still copied; events are rare.

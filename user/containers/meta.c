@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reference-counted metadata. Counting is atomic since references cross threads; everything else is
  * written by one thread before the snapshot is published.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two maps under one mutex. A cgroup has what its path says, and points to its container; a
  * container has what its engine published. What a look-up returns is made when either changes, so
@@ -206,7 +206,8 @@ static bool container__pending(const struct registry *r, const struct container 
 {
 	if (c->meta || c->never || !c->engine || !r->docker)
 		return false;
-	return strcmp(c->engine, "docker") == 0 || strcmp(c->engine, "kubernetes") == 0;
+	return strcmp(c->engine, "docker") == 0 || strcmp(c->engine, "podman") == 0 ||
+	       strcmp(c->engine, "kubernetes") == 0;
 }
 
 static int copy_string(char **ret, const char *s)

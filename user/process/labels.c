@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whatever a container's engine says becomes something that Loki's label parser takes: names of
  * [a-zA-Z_][a-zA-Z0-9_]*, values of valid UTF-8 without U+FFFD, and in `text` quoted as Go's
@@ -57,31 +57,15 @@ static bool continuation(unsigned char c)
 	return (c & 0xc0) == 0x80;
 }
 
-/* Length of the character at s, its code in *ret_code; 0: not valid UTF-8 (or the string's end). */
+/* Length of the character at s, its code in *ret_code; 0: not valid UTF-8, or the string's end. */
 static size_t character(const char *s, uint32_t *ret_code)
 {
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	unsigned char c = (unsigned char)*s;
-	uint32_t code;
-	size_t len;
+	size_t len = *s ? utf8__sequence(s, s + strnlen(s, 4)) : 0;
 
-	if (c < 0x80) {
-		*ret_code = c;
-		return c ? 1 : 0;
-	}
-	len = c >= 0xf0 && c < 0xf8 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc0 && c < 0xe0 ? 2 : 0;
-	if (!len)
-		return 0;
-	code = c & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++) {
-		/* Stops at the NUL, which continues nothing. */
-		if (!continuation((unsigned char)s[i]))
-			return 0;
-		code = code << 6 | ((unsigned char)s[i] & 0x3fu);
-	}
-	if (code < least[len] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-		return 0;
-	*ret_code = code;
+	if (len)
+		*ret_code = len == 1 ? (unsigned char)*s : (unsigned char)*s & (0x7fu >> len);
+	for (size_t i = 1; i < len; i++)
+		*ret_code = *ret_code << 6 | ((unsigned char)s[i] & 0x3fu);
 	return len;
 }
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A container that no engine named is called by the first digits of its id, as docker ps shows
  * them; what is no container and has no name either by its cgroup. It then has its cgroup's path in

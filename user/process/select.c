@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Three lists; an empty one wants everything. Asked once for each stream and version of its
  * metadata, not for each line. */
 #include "process/select.h"
@@ -94,13 +94,16 @@ int selection__add_stream(struct selection *s, const char *name)
 	return 0;
 }
 
-static bool wants_container(const struct selection *s, const struct meta *m)
+static bool wants_container(const struct selection *s, const struct meta *m,
+			    const struct label_set *set)
 {
 	for (size_t i = 0; i < s->n_containers; i++) {
 		const char *pattern = s->containers[i];
 		size_t len = strlen(pattern);
 
 		if (m->name && fnmatch(pattern, m->name, 0) == 0)
+			return true;
+		if (set && set->display && fnmatch(pattern, set->display, 0) == 0)
 			return true;
 		if (m->id && len >= MIN_ID_PREFIX && strncmp(pattern, m->id, len) == 0)
 			return true;
@@ -131,5 +134,5 @@ bool selection__wants(const struct selection *s, const struct meta *m, const str
 {
 	if (s->streams && !(stream == LINE_STDERR ? s->err : s->out))
 		return false;
-	return wants_container(s, m) && wants_labels(s, m, set);
+	return wants_container(s, m, set) && wants_labels(s, m, set);
 }

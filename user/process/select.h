@@ -13,8 +13,8 @@ struct selection;
 
 int selection__new(struct selection **ret);
 void selection__free(struct selection *s);
-/* A shell pattern (fnmatch) on the container's name, or a prefix of its id of at least 6 hex
- * digits; any of them suffices. */
+/* A shell pattern (fnmatch) on the container's name, or on what --stdout=text calls it, or a prefix
+ * of its id of at least 6 hex digits; any of them suffices. */
 int selection__add_container(struct selection *s, const char *pattern);
 /* K=V: a label of the set or of the engine's own labels equals V; all of them must hold. -EINVAL:
  * no `=`. */

@@ -84,6 +84,8 @@ static int fd_sink__choose(struct fd_sink *s)
 
 	if (fstat(s->opts.fd, &st))
 		return -errno;
+	if ((fcntl(s->opts.fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
 	s->fd = s->opts.fd;
 	tty = S_ISCHR(st.st_mode) && st.st_rdev != ptmx && isatty(s->opts.fd);
 	if (S_ISSOCK(st.st_mode))
@@ -125,7 +127,7 @@ static void fd_sink__drop_all(struct fd_sink *s)
 
 	while ((b = pending__pop(&s->queue))) {
 		stat_add(s->stats.dropped_lines, b->lines);
-		s->done(s->ctx, b, SINK_DROPPED);
+		s->done(s->ctx, b, SINK_UNDELIVERED);
 	}
 }
 
@@ -221,7 +223,7 @@ void fd_sink__submit(struct fd_sink *s, struct batch *b)
 		if (!s->failed)
 			log_error("output: no memory for the queue: %zu lines dropped", b->lines);
 		stat_add(s->stats.dropped_lines, b->lines);
-		s->done(s->ctx, b, SINK_DROPPED);
+		s->done(s->ctx, b, SINK_UNDELIVERED);
 		return;
 	}
 	if (!s->busy && !s->watch)

@@ -21,7 +21,7 @@ struct fd_sink_opts {
 
 int fd_sink__new(struct fd_sink **ret, struct loop *loop, const struct fd_sink_opts *opts,
 		 sink_done_fn done, void *ctx);
-/* Batches that are still queued go to `done` as dropped. Not from `done` or `failed`. */
+/* Batches that are still queued go to `done` as undelivered. Not from `done` or `failed`. */
 void fd_sink__free(struct fd_sink *s);
 /* Loop's thread. Takes the batch over; `done` may come before this returns. */
 void fd_sink__submit(struct fd_sink *s, struct batch *b);

@@ -23,7 +23,6 @@
 #include "sink/pending.h"
 
 #define PUSH_PATH "/loki/api/v1/push"
-#define DEFAULT_QUEUED_BYTES ((size_t)64 << 20)
 #define DEFAULT_MIN_BACKOFF_NS (500 * NS_PER_MS)
 #define DEFAULT_MAX_BACKOFF_NS (300 * NS_PER_SEC)
 #define DEFAULT_TIMEOUT_NS (10 * NS_PER_SEC)
@@ -39,7 +38,6 @@ struct loki_sink {
 	char *url;
 	char *tenant_header; /* NULL: none */
 	char *auth_header;   /* NULL: none; never logged */
-	size_t max_queued_bytes;
 	uint64_t timeout_ns;
 	uint64_t max_backoff_ns;
 	struct pending queue;
@@ -167,10 +165,10 @@ static void loki_sink__retry(struct loki_sink *s, const char *what, int64_t retr
 	loop_timer__set(s->timer, delay_ns);
 }
 
-static void loki_sink__drop(struct loki_sink *s, struct batch *b)
+static void loki_sink__drop(struct loki_sink *s, struct batch *b, enum sink_result why)
 {
 	stat_add(s->stats.dropped_lines, b->lines);
-	s->done(s->ctx, b, SINK_DROPPED);
+	s->done(s->ctx, b, why);
 }
 
 static void loki_sink__on_done(void *ctx, const struct http_answer *a)
@@ -198,7 +196,7 @@ static void loki_sink__on_done(void *ctx, const struct http_answer *a)
 	if (verdict != VERDICT_OK)
 		loki_sink__log_refusal(s, a, b, verdict == VERDICT_PARTIAL);
 	if (verdict == VERDICT_REFUSED) {
-		loki_sink__drop(s, b);
+		loki_sink__drop(s, b, SINK_REFUSED);
 	} else {
 		stat_add(s->stats.partial, verdict == VERDICT_PARTIAL);
 		stat_add(s->stats.lines, b->lines);
@@ -317,8 +315,6 @@ int loki_sink__new(struct loki_sink **ret, struct loop *loop, struct http *http,
 	s->http = http;
 	s->done = done;
 	s->ctx = ctx;
-	s->max_queued_bytes =
-		opts->max_queued_bytes ? opts->max_queued_bytes : DEFAULT_QUEUED_BYTES;
 	s->max_backoff_ns = opts->max_backoff_ns ? opts->max_backoff_ns : DEFAULT_MAX_BACKOFF_NS;
 	s->timeout_ns = opts->timeout_ns ? opts->timeout_ns : DEFAULT_TIMEOUT_NS;
 	/* Clients that start together must not retry together; without entropy the clock will do.
@@ -345,7 +341,7 @@ void loki_sink__free(struct loki_sink *s)
 		return;
 	http_request__cancel(s->request);
 	while ((b = pending__pop(&s->queue)))
-		loki_sink__drop(s, b);
+		loki_sink__drop(s, b, SINK_UNDELIVERED);
 	loop_timer__free(s->timer);
 	free(s->auth_header);
 	free(s->tenant_header);
@@ -357,7 +353,7 @@ void loki_sink__submit(struct loki_sink *s, struct batch *b)
 {
 	if (pending__push(&s->queue, b)) {
 		log_error("loki: no memory for the queue: %zu lines dropped", b->lines);
-		loki_sink__drop(s, b);
+		loki_sink__drop(s, b, SINK_UNDELIVERED);
 		return;
 	}
 	loki_sink__send(s);
@@ -371,11 +367,6 @@ bool loki_sink__idle(const struct loki_sink *s)
 size_t loki_sink__queued_bytes(const struct loki_sink *s)
 {
 	return atomic_load_explicit(&s->queue.bytes, memory_order_relaxed);
-}
-
-bool loki_sink__full(const struct loki_sink *s)
-{
-	return loki_sink__queued_bytes(s) >= s->max_queued_bytes;
 }
 
 const struct sink_stats *loki_sink__stats(const struct loki_sink *s)

@@ -20,7 +20,6 @@ struct loki_opts {
 	const char *url;    /* base or full push URL; copied; `user:password@` in it becomes basic
 			       auth and is never logged */
 	const char *tenant; /* X-Scope-OrgID; NULL: none */
-	size_t max_queued_bytes; /* 0: 64 MiB in flight; see loki_sink__full */
 	uint64_t min_backoff_ns; /* 0: 500 ms */
 	uint64_t max_backoff_ns; /* 0: 5 min */
 	uint64_t timeout_ns;	 /* 0: 10 s */
@@ -30,7 +29,7 @@ struct loki_opts {
 int loki_sink__new(struct loki_sink **ret, struct loop *loop, struct http *http,
 		   const struct loki_opts *opts, sink_done_fn done, void *ctx,
 		   const char **ret_why);
-/* Batches that are still queued go to `done` as dropped. Not from `done`. */
+/* Batches that are still queued go to `done` as undelivered. Not from `done`. */
 void loki_sink__free(struct loki_sink *s);
 /* Loop's thread. Takes the batch over. */
 void loki_sink__submit(struct loki_sink *s, struct batch *b);
@@ -38,9 +37,6 @@ void loki_sink__submit(struct loki_sink *s, struct batch *b);
 bool loki_sink__idle(const struct loki_sink *s);
 /* Memory of what is queued and under way. Any thread. */
 size_t loki_sink__queued_bytes(const struct loki_sink *s);
-/* max_queued_bytes is reached: stop submitting, the ring holds the rest. A batch that is submitted
- * all the same is taken. Any thread. */
-bool loki_sink__full(const struct loki_sink *s);
 const struct sink_stats *loki_sink__stats(const struct loki_sink *s);
 /* The URL + /loki/api/v1/push unless it has a path already. To free. */
 int loki__push_url(const char *url, char **ret_url, const char **ret_why);

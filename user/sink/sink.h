@@ -14,7 +14,8 @@
 
 enum sink_result {
 	SINK_DELIVERED,
-	SINK_DROPPED, /* the receiver refused it for good; counted */
+	SINK_REFUSED,	  /* by the receiver, for good */
+	SINK_UNDELIVERED, /* the sink ended or failed before */
 };
 
 /* On the I/O thread. Takes the batch over. */

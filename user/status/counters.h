@@ -23,10 +23,14 @@
 	  "bytes lost: buffer unreadable")                                                   \
 	X(lost_too_long, "notail_lost_bytes_total{reason=\"too_long\"}",                     \
 	  "bytes lost: call too long")                                                       \
+	X(lost_rate_limit, "notail_lost_bytes_total{reason=\"rate_limit\"}",                 \
+	  "bytes lost: over the container's rate limit")                                     \
 	X(missing, "notail_missing_bytes_total",                                             \
 	  "bytes written, and never seen by the copying tap")                                \
 	X(uncounted, "notail_uncounted_bytes_total",                                         \
 	  "bytes captured that the write tap could not count")                               \
+	X(incomplete, "notail_incomplete_streams_total",                                     \
+	  "streams that ended without proof: the kernel skipped hooks meanwhile")            \
 	X(corrupt, "notail_corrupt_records_total", "ring records skipped")                   \
 	X(parked, "notail_parked_lines_total", "lines that waited for metadata")             \
 	X(park_expired, "notail_park_expired_lines_total", "lines sent with what was known") \
@@ -34,6 +38,8 @@
 	  "lines dropped: no memory")                                                        \
 	X(dropped_refused, "notail_dropped_lines_total{reason=\"refused\"}",                 \
 	  "lines the receiver refused")                                                      \
+	X(dropped_undelivered, "notail_dropped_lines_total{reason=\"undelivered\"}",         \
+	  "lines that were not delivered in time at the end")                                \
 	X(streams, "notail_streams_total", "streams registered")                             \
 	X(clock_steps, "notail_clock_step_total", "steps of the wall clock")
 

@@ -484,9 +484,12 @@ static void test_flush(void **state _unused_)
 	assembler__flush(w.a);
 	assert_int_equal(w.n, 2);
 	assert_line(&w, 1, "half");
+	assert_false(w.seen[0].line.unterminated);
+	assert_true(w.seen[1].line.unterminated);
 	assert_int_equal(assembler__oldest(w.a), UINT64_MAX);
 	feed(&w, "b\n", 2000);
 	assert_line(&w, 2, "b");
+	assert_false(w.seen[2].line.unterminated);
 	teardown(&w);
 }
 

@@ -109,23 +109,6 @@ static void test_printf(void **state _unused_)
 	assert_int_equal(b.len, 3 + 499);
 }
 
-static void test_consume(void **state _unused_)
-{
-	_buf_ struct buf b = {0};
-
-	buf__consume(&b, 3);
-	assert_int_equal(b.len, 0);
-	assert_int_equal(buf__append_str(&b, "abcdef"), 0);
-	buf__consume(&b, 0);
-	assert_buf(&b, "abcdef");
-	buf__consume(&b, 2);
-	assert_buf(&b, "cdef");
-	buf__consume(&b, 100);
-	assert_int_equal(b.len, 0);
-	assert_int_equal(buf__append_str(&b, "x"), 0);
-	assert_buf(&b, "x");
-}
-
 static void assert_json(const char *in, size_t len, const char *out)
 {
 	_buf_ struct buf b = {0};
@@ -395,7 +378,6 @@ int main(void)
 		cmocka_unit_test(test_reserve_keeps_bytes),
 		cmocka_unit_test(test_no_memory_changes_nothing),
 		cmocka_unit_test(test_printf),
-		cmocka_unit_test(test_consume),
 		cmocka_unit_test(test_json_escapes),
 		cmocka_unit_test(test_json_every_byte_at_every_place),
 		cmocka_unit_test(test_json_every_length),

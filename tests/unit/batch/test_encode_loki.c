@@ -223,9 +223,15 @@ static void test_marks(void **state _unused_)
 	memcpy(line.comm, "\xff\xc3\xa4", 4);
 	line.gap = NULL;
 	add(&w, set, line);
+	line.session = true;
+	line.truncated = true;
+	add(&w, set, line);
 	batcher__seal(w.b);
 	request = unpack(w.sealed[0]);
 	assert_int_equal(request->streams[0]->entries[0]->n_structured_metadata, 0);
+	assert_int_equal(request->streams[0]->entries[4]->n_structured_metadata, 3);
+	assert_pair(request->streams[0]->entries[4], 1, "truncated", "true");
+	assert_pair(request->streams[0]->entries[4], 2, "notail_exec", "true");
 	assert_int_equal(request->streams[0]->entries[1]->n_structured_metadata, 1);
 	assert_pair(request->streams[0]->entries[1], 0, "truncated", "true");
 	assert_int_equal(request->streams[0]->entries[2]->n_structured_metadata, 1);
@@ -259,6 +265,7 @@ static void test_metadata_limits(void **state _unused_)
 	assert_int_equal(label_set__seal(large), 0);
 	line.truncated = true;
 	line.gap = "ring_full";
+	line.session = true;
 	setup(&w, BATCH_LOKI);
 	add(&w, many, line);
 	add(&w, large, line);

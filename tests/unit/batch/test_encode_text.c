@@ -99,6 +99,11 @@ static void test_json_marks(void **state _unused_)
 	assert_encoded(json, bare, line,
 		       "{\"ts\":\"" TS "\",\"stream\":\"stdout\",\"line\":\"x\",\"labels\":{},"
 		       "\"metadata\":{\"notail_gap\":\"ring_full\"}}\n");
+	line.gap = NULL;
+	line.session = true;
+	assert_encoded(json, bare, line,
+		       "{\"ts\":\"" TS "\",\"stream\":\"stdout\",\"line\":\"x\",\"labels\":{},"
+		       "\"metadata\":{\"notail_exec\":\"true\"}}\n");
 }
 
 static void test_json_values_are_escaped(void **state _unused_)
@@ -245,6 +250,32 @@ static void test_text_in_color_is_aligned(void **state _unused_)
 	teardown(&w);
 }
 
+static void test_colors_of_neighbours_differ(void **state _unused_)
+{
+	static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "a"};
+	char text[4096], *colors[ARRAY_SIZE(names)], *at = text;
+	struct world w;
+
+	setup_opts(&w, (struct batch_opts){.encoding = BATCH_TEXT, .color = true});
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_label_set_ struct label_set *set = make_set(names[i], "stdout", NULL);
+
+		add(&w, set, make_line("\33[1mbold"));
+	}
+	batcher__seal(w.b);
+	assert_true(w.sealed[0]->payload.len < sizeof(text));
+	memcpy(text, w.sealed[0]->payload.data, w.sealed[0]->payload.len);
+	text[w.sealed[0]->payload.len] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		colors[i] = strsep(&at, "\n");
+		assert_non_null(strstr(colors[i], "\33[1mbold\33[0m"));
+		colors[i][strlen("\33[36m")] = '\0';
+		for (size_t j = 0; j < i; j++)
+			assert_int_equal(!strcmp(colors[i], colors[j]), j == 0 && i == 10);
+	}
+	teardown(&w);
+}
+
 static void test_logfmt(void **state _unused_)
 {
 	_label_set_ struct label_set *set = make_set("web", "stdout", ID);
@@ -263,6 +294,10 @@ static void test_logfmt(void **state _unused_)
 	line.gap = "ring_full";
 	assert_encoded((struct batch_opts){.encoding = BATCH_LOGFMT}, set, line,
 		       "ts=" TS " stream=stderr container=web notail_gap=ring_full line=\"\"\n");
+	line.gap = NULL;
+	line.session = true;
+	assert_encoded((struct batch_opts){.encoding = BATCH_LOGFMT}, set, line,
+		       "ts=" TS " stream=stderr container=web notail_exec=true line=\"\"\n");
 }
 
 static void test_raw_is_the_bytes(void **state _unused_)
@@ -280,6 +315,24 @@ static void test_raw_is_the_bytes(void **state _unused_)
 	assert_int_equal(w.sealed[0]->payload.len, sizeof(bytes));
 	assert_memory_equal(w.sealed[0]->payload.data, bytes, sizeof(bytes) - 1);
 	assert_int_equal(w.sealed[0]->payload.data[sizeof(bytes) - 1], '\n');
+	teardown(&w);
+}
+
+/* As `docker logs` would have them: no newline that was not written, no words of notail's. */
+static void test_raw_adds_nothing(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", ID);
+	struct line gap = make_line("notail: 5 bytes lost here"), half = make_line("half");
+	struct world w;
+
+	gap.gap = "ring_full";
+	half.unterminated = true;
+	setup(&w, BATCH_RAW);
+	add(&w, set, gap);
+	add(&w, set, half);
+	batcher__seal(w.b);
+	assert_int_equal(w.sealed[0]->payload.len, 4);
+	assert_memory_equal(w.sealed[0]->payload.data, "half", 4);
 	teardown(&w);
 }
 
@@ -339,8 +392,10 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_text_names_cannot_reach_the_terminal),
 		cmocka_unit_test(test_text_in_color_is_aligned),
+		cmocka_unit_test(test_colors_of_neighbours_differ),
 		cmocka_unit_test(test_logfmt),
 		cmocka_unit_test(test_raw_is_the_bytes),
+		cmocka_unit_test(test_raw_adds_nothing),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_unknown_encoding),
 	};

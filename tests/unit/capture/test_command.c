@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Real children: their output, their statuses, and that nothing runs before it may. No root. */
 #include <errno.h>
 #include <fcntl.h>

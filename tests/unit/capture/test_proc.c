@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is read of the system: names, numbers and words as the kernel writes them. */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +33,27 @@ static void test_names_container(void **state)
 					 "0123456789abcdef"));
 	assert_false(cgroup2__names_container("/"));
 	assert_false(cgroup2__names_container(""));
+}
+
+static void test_path_of_id(void **state)
+{
+	char path[256], again[256];
+	int root, err;
+	uint64_t id;
+
+	(void)state;
+	if (cgroup2__open_root(&root) || cgroup2__path(getpid(), path, sizeof(path)) ||
+	    cgroup2__id(root, path, &id))
+		skip();
+	err = cgroup2__path_of(root, id, again, sizeof(again));
+	if (err == 0) {
+		assert_string_equal(*again ? again : "/", path);
+		assert_int_equal(cgroup2__path_of(root, 1ull << 60, again, sizeof(again)), -ESTALE);
+	}
+	close(root);
+	if (err == -EPERM)
+		skip();
+	assert_int_equal(err, 0);
 }
 
 static void test_marked_word(void **state)
@@ -118,9 +139,13 @@ static void test_names_of_settings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names_container), cmocka_unit_test(test_marked_word),
-		cmocka_unit_test(test_kernel_dev),	cmocka_unit_test(test_stat),
-		cmocka_unit_test(test_read_text),	cmocka_unit_test(test_names_of_settings),
+		cmocka_unit_test(test_names_container),
+		cmocka_unit_test(test_path_of_id),
+		cmocka_unit_test(test_marked_word),
+		cmocka_unit_test(test_kernel_dev),
+		cmocka_unit_test(test_stat),
+		cmocka_unit_test(test_read_text),
+		cmocka_unit_test(test_names_of_settings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Each length and each text of a record is made wrong once, and nothing may be handed on. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The ring's walk over memory that is laid out as the kernel lays it out: data mapped twice. */
 #include <errno.h>
 #include <linux/bpf.h>

@@ -79,6 +79,9 @@ static void test_defaults(void **state)
 	assert_int_equal(o.log_level, LOG_INFO);
 	assert_int_equal(o.tap, TAP_AUTO);
 	assert_int_equal(o.hooks, HOOKS_AUTO);
+	assert_int_equal(o.attribution, ATTRIBUTION_STREAM);
+	assert_int_equal(o.rate_limit + o.rate_burst, 0);
+	assert_false(o.exec_sessions);
 	assert_null(o.loki_url);
 	assert_null(o.command);
 	assert_null(o.docker_host);
@@ -97,13 +100,18 @@ static void test_everything(void **state)
 
 	(void)state;
 	assert_parses(&o, "run --loki https://u:p@loki:3100 --tenant a --host h --stats -t "
-			  "--docker tcp://10.0.0.1:2375 --log-level debug --tap write");
+			  "--docker tcp://10.0.0.1:2375 --log-level debug --tap write "
+			  "--exec-sessions --attribution off --rate-limit 1MiB/s:10M");
 	assert_string_equal(o.loki_url, "https://u:p@loki:3100");
 	assert_string_equal(o.tenant, "a");
 	assert_string_equal(o.host, "h");
 	assert_string_equal(o.docker_host, "tcp://10.0.0.1:2375");
 	assert_int_equal(o.log_level, LOG_DEBUG);
 	assert_int_equal(o.tap, TAP_WRITE);
+	assert_int_equal(o.attribution, ATTRIBUTION_OFF);
+	assert_int_equal(o.rate_limit, 1 << 20);
+	assert_int_equal(o.rate_burst, 10 << 20);
+	assert_true(o.exec_sessions);
 	assert_true(o.stats && o.times && !o.to_stdout);
 	options__free(&o);
 
@@ -197,6 +205,11 @@ static void test_actions(void **state)
 	(void)state;
 	assert_parses(&o, "probe");
 	assert_int_equal(o.action, ACTION_PROBE);
+	assert_false(o.json);
+	options__free(&o);
+	assert_parses(&o, "probe --json");
+	assert_int_equal(o.action, ACTION_PROBE);
+	assert_true(o.json);
 	options__free(&o);
 	assert_parses(&o, "version");
 	assert_int_equal(o.action, ACTION_VERSION);
@@ -244,12 +257,25 @@ static const struct {
 	{"--stdout --docker /var/run/docker.sock", "--docker=/var/run/docker.sock: expected"},
 	{"--stdout --docker unix://a", "--docker=unix://a: expected"},
 	{"--stdout --docker unix:///", "--docker=unix:///: expected"},
+	{"--stdout --docker unix:///0123456789012345678901234567890123456789012345678901234567890"
+	 "1234567890123456789012345678901234567890123456",
+	 "--docker=unix:///0123456789"},
 	{"--stdout --docker tcp://h", "--docker=tcp://h: expected"},
 	{"--stdout --docker tcp://:1", "--docker=tcp://:1: expected"},
 	{"--stdout --docker tcp://h:65536", "--docker=tcp://h:65536: expected"},
 	{"--stdout --docker tcp://h:1 --no-docker", "--docker and --no-docker exclude each other"},
 	{"--stdout --tap x", "--tap=x: unknown mode, expected auto, read or write"},
 	{"--stdout --hooks x", "--hooks=x: unknown set, expected auto, fexit, multi or syscall"},
+	{"--stdout --json", "--json is for probe; lines as JSON: --stdout=json"},
+	{"--stdout --attribution x", "--attribution=x: unknown mode, expected stream or off"},
+	{"--stdout --rate-limit 1MiB", "--rate-limit=1MiB: expected a size per second like"},
+	{"--stdout --rate-limit /s", "--rate-limit=: no size"},
+	{"--stdout --rate-limit 1023/s", "--rate-limit=1023: out of range, expected 1KiB/s to"},
+	{"--stdout --rate-limit 2G/s", "--rate-limit=2G: out of range"},
+	{"--stdout --rate-limit 1k/s:", "--rate-limit=: no size"},
+	{"--stdout --rate-limit 1k/s:0", "--rate-limit=0: out of range, expected a burst from"},
+	{"--stdout --rate-limit 1k/s -- ls", "--rate-limit is for containers"},
+	{"--stdout --exec-sessions --pid 1", "--exec-sessions is for containers"},
 	{"--stdout --log-level x", "--log-level=x: unknown level, expected error, warn, info or"},
 	{"--stdout --ring-size 3M", "--ring-size=3M: expected a power of two from 1MiB to 1GiB"},
 	{"--stdout --ring-size 512k", "--ring-size=512k: out of range, expected a power of two"},

@@ -16,6 +16,7 @@
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define OTHER "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+#define THIRD "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define UID "e38a4778-d966-4016-84bc-e0b7dd5090fa"
 
 static int set_up(void **state)
@@ -200,9 +201,14 @@ static void engine_of_the_path_unless_it_leaves_it_open(void **state)
 static void who_is_asked(void **state)
 {
 	registry__engine(*state, "docker", true);
-	cgroup_new(*state, 1, "/machine.slice/libpod-" OTHER ".scope");
+	cgroup_new(*state, 1,
+		   "/kubepods.slice/kubepods-pod11111111_2222_3333_4444_555555555555.slice/"
+		   "cri-containerd-" OTHER ".scope");
 	expect(*state, 1, REGISTRY_NEVER, NULL);
 	assert_false(wanted(*state, OTHER));
+	cgroup_new(*state, 3, "/machine.slice/libpod-" THIRD ".scope");
+	expect(*state, 3, REGISTRY_PENDING, NULL);
+	assert_true(wanted(*state, THIRD));
 	cgroup_new(*state, 2, "/kubepods/pod" UID "/" ID);
 	expect(*state, 2, REGISTRY_PENDING, NULL);
 	assert_true(wanted(*state, ID));

@@ -100,6 +100,17 @@ static void container_patterns(void **state)
 	assert_false(container(*state, "[broken"));
 }
 
+static void name_as_it_is_shown(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_false(container(f, "web-1"));
+	assert_int_equal(label_set__display(f->set, "web-1"), 0);
+	assert_true(container(f, "web-1"));
+	assert_true(container(f, "web*"));
+	assert_false(container(f, "web"));
+}
+
 static void container_ids(void **state)
 {
 	struct fixture *f = *state;
@@ -215,6 +226,7 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 		TEST(everything),
 		TEST(container_patterns),
+		TEST(name_as_it_is_shown),
 		TEST(container_ids),
 		TEST(any_container_suffices),
 		TEST(labels),

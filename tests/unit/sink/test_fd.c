@@ -289,7 +289,7 @@ static void test_reader_gone(void **state)
 	assert_int_equal(f->results.n, 3);
 	for (size_t i = 0; i < 3; i++) {
 		assert_int_equal(f->results.sequence[i], i);
-		assert_int_equal(f->results.result[i], SINK_DROPPED);
+		assert_int_equal(f->results.result[i], SINK_UNDELIVERED);
 	}
 	assert_int_equal(f->failures, 1);
 	assert_int_equal(fd_sink__stats(f->sink)->dropped_lines, 10 + 11 + 12);
@@ -306,7 +306,7 @@ static void test_reader_gone_before(void **state)
 	make_sink(f, fds[1]);
 	submit(f, 0, 10);
 	assert_int_equal(f->error, -EPIPE);
-	assert_int_equal(f->results.result[0], SINK_DROPPED);
+	assert_int_equal(f->results.result[0], SINK_UNDELIVERED);
 	close(fds[1]);
 }
 
@@ -333,7 +333,13 @@ static void test_free_drops(void **state)
 	int fds[2];
 
 	assert_int_equal(fd_sink__new(&f->sink, f->loop, &bad, on_done, f), -EBADF);
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(
+		fd_sink__new(&f->sink, f->loop, &(struct fd_sink_opts){.fd = fds[0]}, on_done, f),
+		-EBADF); /* cannot be written to */
 	assert_null(f->sink);
+	close(fds[0]);
+	close(fds[1]);
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	make_sink(f, fds[1]);
 	submit(f, 0, BIG);
@@ -341,7 +347,7 @@ static void test_free_drops(void **state)
 	fd_sink__free(f->sink);
 	f->sink = NULL;
 	assert_int_equal(f->results.n, 2);
-	assert_int_equal(f->results.result[1], SINK_DROPPED);
+	assert_int_equal(f->results.result[1], SINK_UNDELIVERED);
 	fd_sink__free(NULL);
 	close(fds[0]);
 	close(fds[1]);
