@@ -143,7 +143,7 @@ static __always_inline void nt_name_writer(struct nt_stream *s, __u64 pipe, __u6
 	if (!foreign_ns || foreign_ns + NT_FOREIGN_NS < bpf_ktime_get_boot_ns()) {
 		if (s->seen + bytes + unread != written) {
 			who->known = NT_KNOWN_LATER;
-		} else if (who->from <= s->seen) {
+		} else if (pid && who->from <= s->seen) {
 			who->known = NT_KNOWN;
 			who->pid = pid;
 			return;

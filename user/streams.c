@@ -26,6 +26,7 @@
 
 #define PARK_MAX_NS (10 * NS_PER_SEC)
 #define MISSES_NS (100 * NS_PER_MS)
+#define WARN_NS NS_PER_SEC
 #define PARK_MAX_BYTES (16u * 1024 * 1024)
 
 struct container;
@@ -87,6 +88,7 @@ struct streams {
 	size_t parked_bytes;
 	struct stream *waiting; /* with records that wait for a name */
 	uint64_t misses, misses_read_ns;
+	uint64_t warned_ns; /* of a loss */
 };
 
 static const char *const LOST_NAMES[NT_LOST_MAX] = {
@@ -401,11 +403,45 @@ err_out:
 	return NULL;
 }
 
+/* NULL: nobody wants its lines. */
+static const char *stream__name(struct streams *s, struct stream *st)
+{
+	struct container *c = st->container;
+	const struct labelled *l;
+
+	container__look_up(s, c); /* its name may have come since */
+	l = container__labels(s, c, st->file);
+	if (l && !l->wanted)
+		return NULL;
+	if (c->meta && c->meta->name)
+		return c->meta->name;
+	return c->meta && c->meta->id ? c->meta->id : "-";
+}
+
+/* The gap tells where; this tells whoever watches notail, and --stdout=raw, which shows no gaps. */
+static void stream__warn(struct stream *st, const char *reason)
+{
+	struct streams *s = st->owner;
+	uint64_t now_ns = clock__boot_ns();
+	const char *name;
+
+	if (now_ns - s->warned_ns < WARN_NS)
+		return;
+	name = stream__name(s, st);
+	if (!name)
+		return;
+	s->warned_ns = now_ns;
+	log_warn("%s %s: bytes of the log are lost: %s (--stats counts them)", name,
+		 file_name(st->file), reason);
+}
+
 static void stream__lost(struct stream *st, const struct nt_gap *gap, uint64_t bytes,
 			 uint64_t time_ns, uint64_t pos)
 {
+	const char *reason = gap->reason < NT_LOST_MAX ? LOST_NAMES[gap->reason] : "unknown";
 	struct counters *counters = st->owner->opts.counters;
 
+	stream__warn(st, reason);
 	attribute__flush(st->attribute);
 	st->lost_bytes += bytes;
 	switch (gap->reason) {
@@ -423,9 +459,7 @@ static void stream__lost(struct stream *st, const struct nt_gap *gap, uint64_t b
 	}
 	counters__add(counters, gaps, 1);
 	counters__add(counters, gap_bytes, bytes);
-	assembler__gap(st->assembler, bytes, gap->calls,
-		       gap->reason < NT_LOST_MAX ? LOST_NAMES[gap->reason] : "unknown", time_ns,
-		       pos);
+	assembler__gap(st->assembler, bytes, gap->calls, reason, time_ns, pos);
 }
 
 /* What a tap saw and the ring does not have. */
@@ -460,20 +494,11 @@ struct verdict {
 
 static void print_stats(struct streams *s, struct stream *st, const struct verdict *v)
 {
-	struct container *c = st->container;
-	const struct labelled *l;
-	const char *name;
 	char proof[128] = "missing=- uncounted=-", written[24] = "-", why[64] = "";
+	const char *name = s->opts.stats ? stream__name(s, st) : NULL;
 
-	if (!s->opts.stats)
-		return;
-	container__look_up(s, c); /* its name may have come since */
-	l = container__labels(s, c, st->file);
-	if (l && !l->wanted)
-		return;
-	name = c->meta && c->meta->name ? c->meta->name : NULL;
 	if (!name)
-		name = c->meta && c->meta->id ? c->meta->id : "-";
+		return;
 	if (st->why[0])
 		snprintf(why, sizeof(why), " (%s)", st->why);
 	if (!s->opts.uncounted) {
@@ -519,6 +544,7 @@ static void stream__finish(struct streams *s, struct stream *st, uint64_t writte
 	if (v.missing) {
 		counters__add(s->opts.counters, gaps, 1);
 		counters__add(s->opts.counters, gap_bytes, v.missing);
+		stream__warn(st, "missing");
 		attribute__flush(st->attribute);
 		assembler__gap(st->assembler, v.missing, 0, "missing", st->last_ns, UINT64_MAX);
 	}
