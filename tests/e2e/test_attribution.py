@@ -66,20 +66,23 @@ class Names(harness.TestCase):
         self.assertEqual({comm for pid, comm in names if not pid} - {None}, set())
         return len(names), sum(bool(pid) for pid, _ in names)
 
+    # How many lines get their name within the 50 ms depends on what else the machine does; that no name is wrong
+    # does not. The shares below are far under what is usual, and over what it is when names never come late.
+
     def test_one_writer_at_full_speed(self):
         lines, named = self.named(self.name("fast"), "--lines", "100000")
         self.assertEqual(lines, 100000)
-        self.assertGreaterEqual(named, 0.999 * lines)
+        self.assertGreaterEqual(named, 0.97 * lines)
 
     def test_threads_of_one_process_at_full_speed(self):
         lines, named = self.named(self.name("threads"), "--threads", "3", "--lines", "50000")
         self.assertEqual(lines, 150000)
-        self.assertGreaterEqual(named, 0.999 * lines)
+        self.assertGreaterEqual(named, 0.9 * lines)
 
     def test_one_writer_at_a_pace(self):
         lines, named = self.named(self.name("paced"), "--lines", "3000", "--rate", "1500")
         self.assertEqual(lines, 3000)
-        self.assertGreaterEqual(named, 0.999 * lines)
+        self.assertGreaterEqual(named, 0.97 * lines)
 
     def test_no_wrong_names_in_a_race(self):
         notail = self.notail()

@@ -148,6 +148,9 @@ int batcher__add(struct batcher *b, struct label_set *set, const struct line *li
 	struct stream *s;
 	int err;
 
+	/* Raw is what the container wrote and no other byte. */
+	if (line->gap && b->opts.encoding == BATCH_RAW)
+		return 0;
 	err = find_stream(b, set, line, &s);
 	if (err)
 		return err;

@@ -354,13 +354,10 @@ static int raw__stream(struct encoder *e _unused_, struct stream *s _unused_)
 	return 0;
 }
 
-/* The bytes that the container wrote and no others: a gap is not among them. */
 static int add_raw(struct text *t, const struct stream *s _unused_, const struct line *line)
 {
 	int err;
 
-	if (line->gap)
-		return 0;
 	err = reserve(t, TEXT_OWN_MAX + line->len);
 	if (err)
 		return err;

@@ -329,6 +329,8 @@ static void test_raw_adds_nothing(void **state _unused_)
 	half.unterminated = true;
 	setup(&w, BATCH_RAW);
 	add(&w, set, gap);
+	batcher__seal(w.b);
+	assert_null(w.sealed[0]);
 	add(&w, set, half);
 	batcher__seal(w.b);
 	assert_int_equal(w.sealed[0]->payload.len, 4);
