@@ -217,8 +217,8 @@ void pipeline__free(struct pipeline *p)
 		queue__free(p->outputs[i].sealed, free_batch);
 	}
 	queue__free(p->done, free_batch);
-	DL_FOREACH_SAFE(p->flights, f, next)
-	free(f);
+	DL_FOREACH_SAFE (p->flights, f, next)
+		free(f);
 	close_p(&p->stop_fd);
 	close_p(&p->stopped_fd);
 	free(p);
@@ -255,8 +255,8 @@ static void commit(struct pipeline *p, uint64_t position)
 {
 	struct flight *f;
 
-	DL_FOREACH(p->flights, f)
-	position = MIN(position, f->oldest_pos);
+	DL_FOREACH (p->flights, f)
+		position = MIN(position, f->oldest_pos);
 	for (int i = 0; i < PIPELINE_OUTPUTS; i++)
 		if (p->outputs[i].batcher)
 			position = MIN(position, batcher__oldest(p->outputs[i].batcher));
@@ -351,8 +351,8 @@ static void drain(struct pipeline *p, uint64_t deadline_ns)
 		if (!bytes)
 			wait_for_work(p, MIN(next_ns, deadline_ns), false);
 	} while (clock__boot_ns() < deadline_ns);
-	DL_FOREACH(p->flights, f)
-	lines += f->lines;
+	DL_FOREACH (p->flights, f)
+		lines += f->lines;
 	log_warn("%zu lines were not delivered in time", lines);
 }
 

@@ -175,10 +175,10 @@ void streams__free(struct streams *s)
 
 	if (!s)
 		return;
-	HASH_ITER(hh, s->by_key, st, st_next)
-	stream__free(s, st);
-	HASH_ITER(hh, s->by_cgroup, c, c_next)
-	container__free(s, c);
+	HASH_ITER (hh, s->by_key, st, st_next)
+		stream__free(s, st);
+	HASH_ITER (hh, s->by_cgroup, c, c_next)
+		container__free(s, c);
 	free(s);
 }
 
@@ -665,8 +665,7 @@ static void on_cgroup_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event
 	(void)pos;
 	if (!c)
 		return;
-	HASH_ITER(hh, s->by_key, st, next)
-	{
+	HASH_ITER (hh, s->by_key, st, next) {
 		if (st->container != c)
 			continue;
 		if (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) == 0) {
@@ -695,8 +694,7 @@ static uint64_t tick_waiting(struct streams *s, uint64_t now_ns)
 	uint64_t next_ns = UINT64_MAX, due_ns;
 	struct stream *st, *next;
 
-	DL_FOREACH_SAFE(s->waiting, st, next)
-	{
+	DL_FOREACH_SAFE (s->waiting, st, next) {
 		due_ns = attribute__due_ns(st->attribute);
 		if (due_ns <= now_ns)
 			attribute__flush(st->attribute);
@@ -715,8 +713,7 @@ uint64_t streams__tick(struct streams *s, uint64_t now_ns)
 	uint64_t deadline, next_ns = tick_waiting(s, now_ns);
 	struct container *c, *next;
 
-	DL_FOREACH_SAFE(s->parked, c, next)
-	{
+	DL_FOREACH_SAFE (s->parked, c, next) {
 		container__look_up(s, c);
 		deadline = c->parked_since_ns + s->opts.park_max_ns;
 		if (c->pending && now_ns < deadline) {
@@ -736,13 +733,11 @@ void streams__finish(struct streams *s)
 	struct container *c, *c_next;
 	struct stream *st, *st_next;
 
-	HASH_ITER(hh, s->by_key, st, st_next)
-	{
+	HASH_ITER (hh, s->by_key, st, st_next) {
 		stream__open_gap(st);
 		stream__flush(st);
 	}
-	DL_FOREACH_SAFE(s->parked, c, c_next)
-	{
+	DL_FOREACH_SAFE (s->parked, c, c_next) {
 		stop_waiting(s, c);
 		container__unpark(s, c);
 	}
@@ -753,8 +748,7 @@ void streams__print_open(struct streams *s)
 	struct stream *st, *next;
 	struct nt_stream kernel;
 
-	HASH_ITER(hh, s->by_key, st, next)
-	{
+	HASH_ITER (hh, s->by_key, st, next) {
 		if (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) == 0)
 			print_stats(s, st,
 				    &(struct verdict){.written = kernel.written,

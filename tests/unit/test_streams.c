@@ -211,6 +211,14 @@ static void publish(struct fixture *f, const char *name)
 	assert_int_equal(registry__publish(f->registry, m), 0);
 }
 
+/* A container whose name is known, with a stream for its stdout. */
+static void start_web(struct fixture *f)
+{
+	publish(f, "web");
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+}
+
 static void expect(struct fixture *f, const char *text)
 {
 	assert_int_equal(f->out.len, strlen(text));
@@ -227,9 +235,7 @@ static void known_at_once(void **state)
 {
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	registered(f, NT_FILE_STDERR);
 	data(f, NT_FILE_STDOUT, 10, "a\nb\n");
 	data(f, NT_FILE_STDERR, 20, "c\n");
@@ -305,9 +311,7 @@ static void half_line_at_the_end(void **state)
 {
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	data(f, NT_FILE_STDOUT, 10, "half");
 	expect(f, "");
 	end(f, NT_FILE_STDOUT, 4, 4);
@@ -321,9 +325,7 @@ static void missing_is_a_gap(void **state)
 {
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	data(f, NT_FILE_STDOUT, 10, "a\n");
 	end(f, NT_FILE_STDOUT, 102, 2);
 	assert_non_null(strstr(f->out.data, "100 bytes"));
@@ -338,9 +340,7 @@ static void uncounted_is_no_loss(void **state)
 {
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	data(f, NT_FILE_STDOUT, 10, "a\n");
 	end(f, NT_FILE_STDOUT, 0, 2);
 	expect(f, "web stdout a|");
@@ -365,9 +365,7 @@ static void lost_bytes_are_a_gap_in_place(void **state)
 {
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	data(f, NT_FILE_STDOUT, 10, "a\n");
 	data_gap(f, NT_FILE_STDOUT, 3000, "b\n",
 		 (struct nt_gap){.bytes = 7, .calls = 2, .reason = NT_LOST_RING_FULL});
@@ -384,9 +382,7 @@ static void killed_reader_ends_with_the_cgroup(void **state)
 {
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	data(f, NT_FILE_STDOUT, 10, "half");
 	f->kernel = (struct nt_stream){.written = 9, .seen = 4};
 	f->has_kernel = true;
@@ -399,9 +395,7 @@ static void key_used_again(void **state)
 {
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	data(f, NT_FILE_STDOUT, 10, "old");
 	registered(f, NT_FILE_STDOUT);
 	data(f, NT_FILE_STDOUT, 20, "new\n");
@@ -449,9 +443,7 @@ static void gap_that_no_record_told(void **state)
 	struct nt_gap gap = {.bytes = 7, .calls = 2, .reason = NT_LOST_RING_FULL};
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	data(f, NT_FILE_STDOUT, 10, "a\nhalf");
 	f->has_kernel = true;
 	f->kernel = (struct nt_stream){.written = 13, .seen = 13, .gap = gap};
@@ -495,9 +487,7 @@ static void session_is_marked(void **state)
 				.tap = NT_TAP_READ};
 	char text[160];
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	streams_record_ops.registered(f->streams, 0, &r);
 	data(f, NT_FILE_STDOUT, 10, "own\n");
 	data(f, NT_FILE_STDERR, 20, "session\n");
@@ -531,9 +521,7 @@ static void over_the_rate_is_lost_with_a_reason(void **state)
 {
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	data_gap(f, NT_FILE_STDOUT, 10, "a\n",
 		 (struct nt_gap){.bytes = 9, .calls = 3, .reason = NT_LOST_RATE_LIMIT});
 	expect(f, "web stdout notail: 9 bytes in 3 writes lost here: rate limit gap=rate_limit|"
@@ -546,9 +534,7 @@ static void skipped_hooks_leave_no_proof(void **state)
 {
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	f->misses = 1;
 	end(f, NT_FILE_STDOUT, 2, 2);
 	expect_stats(f,
@@ -573,9 +559,7 @@ static void nothing_to_compare_without_a_count(void **state)
 {
 	struct fixture *f = *state;
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	data(f, NT_FILE_STDOUT, 10, "a\n");
 	end(f, NT_FILE_STDOUT, 0, 2);
 	expect_stats(f,
@@ -591,9 +575,7 @@ static void line_waits_for_a_name(void **state)
 	struct nt_data *d = calloc(1, sizeof(*d) + 2);
 	uint64_t now_ns = clock__boot_ns();
 
-	publish(f, "web");
-	cgroup_new(f);
-	registered(f, NT_FILE_STDOUT);
+	start_web(f);
 	d->hdr = header(NT_KIND_DATA, now_ns);
 	d->key = key_of(NT_FILE_STDOUT);
 	d->len = 2;

@@ -102,18 +102,13 @@ int capture__exclude(struct capture *c, uint64_t cgroup_id);
 void capture__forget(struct capture *c, uint64_t cgroup_id);
 
 /*
- * The path of a container's cgroup whose event found no room in the ring. -ENOENT where no containers
- * are captured or it is none's; -ESTALE: it is gone.
+ * The path of a container's cgroup whose event found no room in the ring. -ENOENT where no
+ * containers are captured or it is none's; -ESTALE: it is gone.
  */
 int capture__cgroup_path(struct capture *c, uint64_t cgroup_id, char *ret_path, size_t size);
 
 /* The stream as the kernel counts it now. -ENOENT. */
 int capture__stream(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret);
-/* Calls fn for every stream there is. */
-int capture__streams(struct capture *c,
-		     void (*fn)(void *ctx, const struct nt_stream_key *key,
-				const struct nt_stream *s),
-		     void *ctx);
 void capture__counters(struct capture *c, struct capture_counters *ret);
 /* How often the kernel skipped a program because it ran already; costs a system call a program. */
 uint64_t capture__misses(struct capture *c);

@@ -250,14 +250,6 @@ int capture__stream(struct capture *c, const struct nt_stream_key *key, struct n
 	return 0;
 }
 
-int capture__streams(struct capture *c,
-		     void (*fn)(void *ctx, const struct nt_stream_key *key,
-				const struct nt_stream *s),
-		     void *ctx)
-{
-	return walk(c, fn, ctx);
-}
-
 static void add_stats(struct capture *c, struct capture_counters *sum)
 {
 	int cpus = libbpf_num_possible_cpus();

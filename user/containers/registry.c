@@ -477,8 +477,7 @@ static int container__publish(struct registry *r, struct container *c, struct me
 	c->meta = meta__ref(m);
 	c->never = false;
 	wanted__remove(r, c);
-	DL_FOREACH(c->cgroups, g)
-	{
+	DL_FOREACH (c->cgroups, g) {
 		int e = cgroup__update(r, g);
 
 		err = err ? err : e;
@@ -571,8 +570,7 @@ void registry__engine(struct registry *r, const char *engine, bool present)
 		return;
 	}
 	r->docker = present;
-	HASH_ITER(hh, r->containers, c, next)
-	{
+	HASH_ITER (hh, r->containers, c, next) {
 		if (container__pending(r, c))
 			wanted__add(r, c);
 		else
@@ -625,10 +623,10 @@ void registry__free(struct registry *r)
 
 	if (!r)
 		return;
-	HASH_ITER(hh, r->cgroups, g, next_cgroup)
-	cgroup__free(r, g);
-	HASH_ITER(hh, r->containers, c, next)
-	container__free(r, c);
+	HASH_ITER (hh, r->cgroups, g, next_cgroup)
+		cgroup__free(r, g);
+	HASH_ITER (hh, r->containers, c, next)
+		container__free(r, c);
 	meta__unref(r->nothing);
 	if (r->fd >= 0)
 		close(r->fd);
