@@ -266,7 +266,7 @@ static __always_inline void on_messages(struct call *call, __u32 fd, __u64 addre
 		return;
 	m.address = address;
 	m.compat = call->compat;
-	bpf_loop(call->ret, on_message, &m, 0);
+	nt_loop(call->ret, 8, on_message, &m);
 }
 
 /* It goes the way that the file is open. */
@@ -394,7 +394,7 @@ static __always_inline void on_io_submit(struct call *call)
 	s.iocbs = call_arg(call, 2);
 	s.left = call->ret;
 	s.compat = call->compat + nt_zero;
-	bpf_loop(2 * call->ret + NT_AIO_STEPS, on_submitted, &s, 0);
+	nt_loop(2 * call->ret + NT_AIO_STEPS, 32, on_submitted, &s);
 }
 
 /* False for nearly every call of the host: the number alone decides that. */

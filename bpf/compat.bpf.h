@@ -18,6 +18,25 @@
 #define barrier_var(v) asm volatile("" : "+r"(v))
 #endif
 
+/*
+ * Calls step(i, ctx), which returns a long, for i = 0, 1, ... n - 1 until it does not return 0.
+ * `most` is the most steps where there is no bpf_loop (legacy.bpf.c): that verifier goes through
+ * each of them, branches and all, so what is left after the loop has to be looked at.
+ */
+#ifdef NT_LEGACY
+#define nt_loop(n, most, step, ctx)                                       \
+	do {                                                              \
+		__u32 _n = (n), _i = 0;                                   \
+                                                                          \
+		while (_i < (most) && _i < _n && !step(_i, ctx)) {        \
+			_i++;                                             \
+			barrier_var(_i); /* or the compiler unrolls it */ \
+		}                                                         \
+	} while (0)
+#else
+#define nt_loop(n, most, step, ctx) bpf_loop(n, step, ctx, 0)
+#endif
+
 extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak;
 
 /* The kernel's own list of special kfuncs tells whether this one is there (6.2). */

@@ -14,6 +14,7 @@
 
 /* Records and buffers of one call: 1,024 buffers and 256 MiB. */
 #define NT_COPY_STEPS 5120
+#define NT_LEGACY_COPY_STEPS 64
 
 enum nt_iovec {
 	NT_IOVEC_NATIVE = 0, /* in user memory */
@@ -235,7 +236,7 @@ static __always_inline void nt_copy_all(struct nt_copy *c)
 	c->iovs += nt_zero;
 	c->total += nt_zero;
 	c->calls += nt_zero;
-	bpf_loop(NT_COPY_STEPS, nt_copy_step, c, 0);
+	nt_loop(NT_COPY_STEPS, NT_LEGACY_COPY_STEPS, nt_copy_step, c);
 	if (c->total)
 		nt_lose(c->s, NT_LOST_TOO_LONG, c->total, c->calls);
 }

@@ -215,7 +215,7 @@ static __always_inline bool nt_reads(struct task_struct *task, struct nt_stream_
 	q.found = nt_zero;
 	if (n > NT_READER_FDS)
 		n = NT_READER_FDS;
-	bpf_loop(n, nt_search_step, &q, 0);
+	nt_loop(n, 512, nt_search_step, &q);
 	return q.found;
 }
 
@@ -554,8 +554,8 @@ static __always_inline bool nt_read_path(struct nt_path_walk *w, const char *pat
 	w->len = nt_zero;
 	w->run = nt_zero;
 	w->full = nt_zero;
-	bpf_loop(NT_PATH_MAX / 8, nt_path_read, w, 0);
-	bpf_loop(NT_PATH_MAX, nt_path_judge, w, 0);
+	nt_loop(NT_PATH_MAX / 8, 128, nt_path_read, w);
+	nt_loop(NT_PATH_MAX, 1024, nt_path_judge, w);
 	return w->full;
 }
 
