@@ -2,8 +2,9 @@
 /*
  * One connection's life: GET /version, then the events stream and the list at once, then an inspect
  * for each id that a cgroup wants and neither of them named. The events are asked for from a second
- * ago on, so that nothing falls between the list and the stream's start. A create event carries
- * name, image and labels: most containers are known before their cgroup exists, without an inspect.
+ * before there was no connection on, so that nothing falls between two connections, or between the
+ * list and the stream's start. A create event carries name, image and labels: most containers are
+ * known before their cgroup exists, without an inspect.
  *
  * Whatever breaks ends the whole connection (docker__lost) and is tried again with backoff; only an
  * answer that cannot be understood costs itself alone: the list is asked for again while events and
@@ -35,6 +36,8 @@
 #define BACKOFF_MAX_NS (30 * NS_PER_SEC)
 /* An engine that restarts is waited for; one that is away longer parks nobody's lines. */
 #define AWAY_NS (10 * NS_PER_SEC)
+/* Longer ago than lines wait for a name, whatever the engine's load. */
+#define EVENTS_BACK_NS (60 * NS_PER_SEC)
 /* A connection that lasted this long was none of a row of failures. */
 #define STABLE_NS (10 * NS_PER_SEC)
 
@@ -236,8 +239,11 @@ static void docker__events_done(void *ctx, const struct http_answer *answer)
 		docker__lost(d, "the stream of events ended");
 }
 
-static int docker__events(struct docker *d)
+/* What an engine started and removed while notail was away, or waited for its first answer, is in
+ * no list. */
+static int docker__events(struct docker *d, uint64_t away_ns)
 {
+	uint64_t back_ns = MIN(away_ns, EVENTS_BACK_NS) + NS_PER_SEC;
 	struct http_opts opts = {
 		.on_body = docker__on_events,
 		.done = docker__events_done,
@@ -246,7 +252,7 @@ static int docker__events(struct docker *d)
 	char path[256];
 
 	snprintf(path, sizeof(path), "/events?since=%llu&filters=%s",
-		 (unsigned long long)(clock__real_ns() / NS_PER_SEC - 1), EVENTS_FILTER);
+		 (unsigned long long)((clock__real_ns() - back_ns) / NS_PER_SEC), EVENTS_FILTER);
 	d->stream.max_bytes = MAX_EVENT;
 	d->events_broken = false;
 	return docker__get(d, &opts, path, &d->events);
@@ -302,6 +308,7 @@ static void docker__list(struct docker *d)
 static void docker__version_done(void *ctx, const struct http_answer *answer)
 {
 	struct docker *d = ctx;
+	uint64_t now_ns = clock__boot_ns(), away_ns = now_ns - d->since_ns;
 
 	d->request = NULL;
 	if (docker__failed(d, "version", answer))
@@ -311,9 +318,9 @@ static void docker__version_done(void *ctx, const struct http_answer *answer)
 		return;
 	}
 	d->up = true;
-	d->since_ns = clock__boot_ns();
+	d->since_ns = now_ns;
 	log_debug("docker: %s: API %s", d->host, d->version);
-	if (docker__events(d) != 0)
+	if (docker__events(d, away_ns) != 0)
 		docker__lost(d, "no memory");
 	else
 		docker__list(d);
