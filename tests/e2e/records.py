@@ -6,7 +6,9 @@ of the record, without their newline, partial messages joined. What follows the 
 stream is a line of its own, as in docker's record (neither driver says whether the newline was there).
 
 `json-file` replaces what is no UTF-8 by U+FFFD; `local` keeps the bytes. Compare random bytes with
-`local` only.
+`local` only. Nor does `json-file` say where a container's life ended in mid-line: the half line is a
+partial message, and the next life's first line seems to go on with it. `local` tells the parts of
+each line by an id.
 """
 
 import glob
@@ -22,18 +24,25 @@ class Joiner:
     def __init__(self):
         self.lines = {"stdout": [], "stderr": []}
         self.half = {"stdout": [], "stderr": []}
+        self.ids = {"stdout": b"", "stderr": b""}
 
-    def add(self, stream, part, partial):
+    def add(self, stream, part, partial, part_id=b""):
+        """`part_id`: what the parts of a line have in common; empty where the record does not say."""
+        if self.half[stream] and part_id != self.ids[stream]:
+            self.end(stream)
+        self.ids[stream] = part_id
         self.half[stream].append(part)
         if not partial:
-            self.lines[stream].append(b"".join(self.half[stream]))
-            self.half[stream] = []
+            self.end(stream)
+
+    def end(self, stream):
+        self.lines[stream].append(b"".join(self.half[stream]))
+        self.half[stream] = []
 
     def finish(self):
         for stream, half in self.half.items():
             if half:
-                self.lines[stream].append(b"".join(half))
-        self.half = {"stdout": [], "stderr": []}
+                self.end(stream)
         return self.lines
 
 
@@ -90,9 +99,10 @@ def fields(data):
 
 
 def decode_entry(data):
-    """LogEntry: source = 1, time_nano = 2, line = 3, partial = 4, partial_log_metadata = 5 { last = 1 }.
-    The last part of a line has `partial` too: only `last` tells (docker logs itself runs such lines together)."""
-    source, line, partial, last = "", b"", False, False
+    """LogEntry: source = 1, time_nano = 2, line = 3, partial = 4, partial_log_metadata = 5 { last = 1,
+    id = 2 }. The last part of a line has `partial` too: only `last` tells (docker logs itself runs such lines
+    together)."""
+    source, line, partial, last, part_id = "", b"", False, False, b""
     for number, value in fields(data):
         if number == 1:
             source = value.decode()
@@ -101,8 +111,9 @@ def decode_entry(data):
         elif number == 4:
             partial = bool(value)
         elif number == 5:
-            last = dict(fields(value)).get(1, 0) == 1
-    return source, line, partial and not last
+            part = dict(fields(value))
+            last, part_id = part.get(1, 0) == 1, part.get(2, b"")
+    return source, line, partial and not last, part_id
 
 
 def read_local(directory):
