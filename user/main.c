@@ -435,6 +435,10 @@ static void print_counters(struct app *a)
 	counters__print(&a->counters, stderr);
 	if (c.events_lost)
 		fprintf(stderr, "notail_lost_events_total %lu\n", c.events_lost);
+	if (c.streams_full)
+		fprintf(stderr, "notail_streams_refused_total %lu\n", c.streams_full);
+	if (c.cgroups_full)
+		fprintf(stderr, "notail_containers_refused_total %lu\n", c.cgroups_full);
 	if (c.recursion_misses)
 		fprintf(stderr, "notail_recursion_misses_total %lu\n", c.recursion_misses);
 }

@@ -47,6 +47,8 @@ struct stream {
 	uint64_t lost_bytes;
 	uint64_t told_bytes; /* of the kernel's gap, at shutdown, before a record does */
 	uint64_t last_ns;    /* end of the stream's newest record */
+	uint64_t told;	     /* bytes that records were here for, gaps included */
+	bool registered;     /* so its first byte is the stream's first */
 	UT_hash_handle hh;
 };
 
@@ -485,6 +487,38 @@ static void stream__open_gap(struct stream *st)
 	st->told_bytes = kernel.gap.bytes;
 }
 
+/* `bytes` are behind the end of what records have told of: a record was skipped, or overwritten. */
+static void stream__skipped(struct stream *st, uint64_t bytes, uint64_t time_ns, uint64_t pos)
+{
+	struct counters *counters = st->owner->opts.counters;
+
+	st->told += bytes;
+	st->lost_bytes += bytes;
+	counters__add(counters, lost_bad_record, bytes);
+	counters__add(counters, gaps, 1);
+	counters__add(counters, gap_bytes, bytes);
+	stream__warn(st, "bad_record");
+	attribute__flush(st->attribute);
+	assembler__gap(st->assembler, bytes, 0, "bad_record", time_ns, pos);
+}
+
+/*
+ * A reader's records follow each other without a hole, but for the gaps that they tell of. Those of
+ * racing writers may change places in the ring, so only the sum says something there, at the end.
+ */
+static void stream__follow(struct stream *st, const struct nt_data *rec, uint64_t pos)
+{
+	uint64_t begin = rec->offset - MIN(rec->offset, rec->gap.bytes);
+
+	if (!st->registered || (rec->tap == NT_TAP_READ && begin < st->told)) {
+		st->told = begin; /* the key's next stream, or nobody knows what was before */
+		st->registered = true;
+	}
+	if (rec->tap == NT_TAP_READ && begin > st->told)
+		stream__skipped(st, begin - st->told, rec->hdr.time_ns, pos);
+	st->told += rec->gap.bytes + rec->len;
+}
+
 /* What is said of a stream at its end. */
 struct verdict {
 	uint64_t written, seen, missing, uncounted;
@@ -589,7 +623,30 @@ static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec
 		return;
 	}
 	st->session = rec->origin == NT_ORIGIN_SESSION;
+	st->registered = true;
 	stream__explain(st, rec);
+}
+
+/*
+ * Is the record of the stream that its key names? If not, the end and the registration in between
+ * found no room in the ring, and the key has another stream now; or the record is none to believe.
+ */
+static bool stream__is_of(struct streams *s, struct stream **st, uint64_t cgroup_id, uint8_t file)
+{
+	char path[NT_PATH_LEN];
+
+	if (!*st || ((*st)->container->cgroup_id == cgroup_id && (*st)->file == file))
+		return true;
+	if (!container__find(s, cgroup_id) &&
+	    (!s->opts.cgroup_path ||
+	     s->opts.cgroup_path(s->opts.ctx, cgroup_id, path, sizeof(path)))) {
+		counters__add(s->opts.counters, strays, 1);
+		return false;
+	}
+	stream__flush(*st);
+	stream__free(s, *st);
+	*st = NULL;
+	return true;
 }
 
 static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
@@ -610,6 +667,8 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 		.known = (enum nt_known)rec->known,
 	};
 
+	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
+		return;
 	if (!st)
 		st = stream__new(s, &rec->key, rec->hdr.cgroup_id, rec->file, rec->tap);
 	if (!st) {
@@ -617,6 +676,7 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 		return;
 	}
 	st->tap = rec->tap;
+	stream__follow(st, rec, pos);
 	stream__gap(st, &rec->gap, rec->hdr.time_ns, pos);
 	attribute__feed(st->attribute, &chunk, &note);
 	if (!st->waits && attribute__due_ns(st->attribute) != UINT64_MAX) {
@@ -632,11 +692,14 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	struct stream *st = stream__find(s, &rec->key);
 	struct container *c;
 
-	if (!st)
+	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file) || !st)
 		return;
 	c = st->container;
 	st->tap = rec->tap;
+	st->told += rec->gap.bytes;
 	stream__gap(st, &rec->gap, rec->hdr.time_ns, pos);
+	if (st->registered && rec->seen > st->told)
+		stream__skipped(st, rec->seen - st->told, rec->hdr.time_ns, pos);
 	st->last_ns = MAX(st->last_ns, rec->hdr.time_ns);
 	attribute__prove(st->attribute, rec->from, rec->pid, rec->comm);
 	stream__finish(s, st, rec->written, rec->seen);

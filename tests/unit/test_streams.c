@@ -24,9 +24,12 @@ struct fixture {
 	struct streams *streams;
 	struct buf out; /* `container stream line|` for each line */
 	uint64_t last_time_ns;
+	uint64_t seen[NT_FILE_TTY + 1]; /* of the stream: the next record's offset */
+	enum nt_tap tap;		/* of the next records; 0: read */
 	struct selection *selection;
 	struct nt_stream kernel;
 	bool has_kernel;
+	uint64_t unknown_cgroup;
 	bool has_path; /* of the cgroup, for who asks */
 	uint64_t misses;
 	uint64_t forgotten;
@@ -62,6 +65,8 @@ static int cgroup_path(void *ctx, uint64_t cgroup_id, char *ret_path, size_t siz
 {
 	struct fixture *f = ctx;
 
+	if (cgroup_id == f->unknown_cgroup)
+		return -ENOENT;
 	assert_int_equal(cgroup_id, CGROUP);
 	if (!f->has_path)
 		return -ENOENT;
@@ -164,6 +169,7 @@ static void registered(struct fixture *f, enum nt_file file)
 				.tap = NT_TAP_READ};
 
 	streams_record_ops.registered(f->streams, 0, &r);
+	f->seen[file] = 0;
 }
 
 static void data_gap(struct fixture *f, enum nt_file file, uint64_t time_ns, const char *text,
@@ -176,8 +182,10 @@ static void data_gap(struct fixture *f, enum nt_file file, uint64_t time_ns, con
 	d->key = key_of(file);
 	d->len = len;
 	d->file = file;
-	d->tap = NT_TAP_READ;
+	d->tap = f->tap ? f->tap : NT_TAP_READ;
 	d->gap = gap;
+	d->offset = f->seen[file] + gap.bytes;
+	f->seen[file] = d->offset + len;
 	memcpy(d->bytes, text, len);
 	streams_record_ops.data(f->streams, 0, d);
 	free(d);
@@ -193,7 +201,7 @@ static void end(struct fixture *f, enum nt_file file, uint64_t written, uint64_t
 	struct nt_end e = {.hdr = header(NT_KIND_END, 8000),
 			   .key = key_of(file),
 			   .file = file,
-			   .tap = NT_TAP_READ,
+			   .tap = f->tap ? f->tap : NT_TAP_READ,
 			   .written = written,
 			   .seen = seen,
 			   .cause = NT_END_EOF};
@@ -481,7 +489,7 @@ static void session_is_marked(void **state)
 	struct fixture *f = *state;
 	struct nt_register r = {.hdr = header(NT_KIND_REGISTER, 2),
 				.key = key_of(NT_FILE_STDERR),
-				.file = NT_FILE_STDOUT,
+				.file = NT_FILE_STDERR,
 				.reader = (uint32_t)getpid(),
 				.origin = NT_ORIGIN_SESSION,
 				.tap = NT_TAP_READ};
@@ -491,10 +499,10 @@ static void session_is_marked(void **state)
 	streams_record_ops.registered(f->streams, 0, &r);
 	data(f, NT_FILE_STDOUT, 10, "own\n");
 	data(f, NT_FILE_STDERR, 20, "session\n");
-	expect(f, "web stdout own|web stdout session exec|");
+	expect(f, "web stdout own|web stderr session exec|");
 	end(f, NT_FILE_STDERR, 8, 8);
 	snprintf(text, sizeof(text),
-		 "stream web stdout tap=read (reader %d test_streams) written=8 copied=8 lost=0 "
+		 "stream web stderr tap=read (reader %d test_streams) written=8 copied=8 lost=0 "
 		 "missing=0 uncounted=0 exec\n",
 		 getpid());
 	expect_stats(f, text);
@@ -535,6 +543,7 @@ static void skipped_hooks_leave_no_proof(void **state)
 	struct fixture *f = *state;
 
 	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
 	f->misses = 1;
 	end(f, NT_FILE_STDOUT, 2, 2);
 	expect_stats(f,
@@ -550,6 +559,7 @@ static void skipped_hooks_and_a_terminal(void **state)
 	publish(f, "web");
 	cgroup_new(f);
 	registered(f, NT_FILE_TTY);
+	data(f, NT_FILE_TTY, 10, "a\n");
 	f->misses = 1;
 	end(f, NT_FILE_TTY, 2, 2);
 	assert_int_equal(counters__get(&f->counters, incomplete), 0);
@@ -593,6 +603,141 @@ static void line_waits_for_a_name(void **state)
 	assert_int_equal(streams__tick(f->streams, now_ns), UINT64_MAX);
 }
 
+/* A record of a call's next piece was skipped: the stream goes on, behind a gap. */
+static void lost_continuation_is_a_gap(void **state)
+{
+	struct fixture *f = *state;
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "a\nhalf");
+	f->seen[NT_FILE_STDOUT] += 100;
+	data(f, NT_FILE_STDOUT, 3000, "rest\nb\n");
+	expect(f, "web stdout a|web stdout half|"
+		  "web stdout notail: 100 bytes lost here: bad record gap=bad_record|"
+		  "web stdout rest|web stdout b|");
+	assert_int_equal(counters__get(&f->counters, lost_bad_record), 100);
+	end(f, NT_FILE_STDOUT, 113, 113);
+	expect_stats(f, "stream web stdout tap=read (asked for) written=113 copied=13 lost=100 "
+			"missing=0 uncounted=0\n");
+}
+
+static void lost_first_record_is_a_gap(void **state)
+{
+	struct fixture *f = *state;
+
+	start_web(f);
+	f->seen[NT_FILE_STDOUT] = 7;
+	data_gap(f, NT_FILE_STDOUT, 10, "b\n",
+		 (struct nt_gap){.bytes = 3, .calls = 1, .reason = NT_LOST_RING_FULL});
+	expect(f, "web stdout notail: 7 bytes lost here: bad record gap=bad_record|"
+		  "web stdout notail: 3 bytes in 1 writes lost here: ring full gap=ring_full|"
+		  "web stdout b|");
+}
+
+static void lost_last_record_is_a_gap(void **state)
+{
+	struct fixture *f = *state;
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	end(f, NT_FILE_STDOUT, 9, 9);
+	expect(f, "web stdout a|"
+		  "web stdout notail: 7 bytes lost here: bad record gap=bad_record|");
+	assert_int_equal(counters__get(&f->counters, missing), 0);
+}
+
+/* What was before the first record of a stream that nobody told of is not known. */
+static void lost_registration_is_no_gap(void **state)
+{
+	struct fixture *f = *state;
+
+	publish(f, "web");
+	cgroup_new(f);
+	f->seen[NT_FILE_STDOUT] = 1000;
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	data(f, NT_FILE_STDOUT, 20, "b\n");
+	end(f, NT_FILE_STDOUT, 1004, 1004);
+	expect(f, "web stdout a|web stdout b|");
+}
+
+/* Racing writers' records change places in the ring: only their sum tells, at the end. */
+static void records_of_the_write_tap_change_places(void **state)
+{
+	struct fixture *f = *state;
+
+	f->tap = NT_TAP_WRITE;
+	start_web(f);
+	f->seen[NT_FILE_STDOUT] = 2;
+	data(f, NT_FILE_STDOUT, 10, "b\n");
+	f->seen[NT_FILE_STDOUT] = 0;
+	data(f, NT_FILE_STDOUT, 20, "a\n");
+	end(f, NT_FILE_STDOUT, 4, 4);
+	expect(f, "web stdout b|web stdout a|");
+	assert_int_equal(counters__get(&f->counters, gaps), 0);
+}
+
+static void lost_record_of_the_write_tap(void **state)
+{
+	struct fixture *f = *state;
+
+	f->tap = NT_TAP_WRITE;
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	end(f, NT_FILE_STDOUT, 4, 4);
+	assert_int_equal(counters__get(&f->counters, lost_bad_record), 2);
+}
+
+/* A cgroup that nobody knows: the record is skipped, its place is a gap. */
+static void wrong_cgroup_is_skipped(void **state)
+{
+	struct fixture *f = *state;
+	struct nt_data *d = calloc(1, sizeof(*d) + 2);
+	struct nt_end e = {.hdr = header(NT_KIND_END, 8000), .key = key_of(NT_FILE_STDOUT)};
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	d->hdr = header(NT_KIND_DATA, 20);
+	d->hdr.cgroup_id = CGROUP + 1;
+	d->key = key_of(NT_FILE_STDOUT);
+	d->file = NT_FILE_STDOUT;
+	d->tap = NT_TAP_READ;
+	d->offset = 2;
+	d->len = 2;
+	memcpy(d->bytes, "x\n", 2);
+	f->unknown_cgroup = CGROUP + 1;
+	streams_record_ops.data(f->streams, 0, d);
+	free(d);
+	e.hdr.cgroup_id = CGROUP + 1;
+	e.file = NT_FILE_STDOUT;
+	e.tap = NT_TAP_READ;
+	streams_record_ops.end(f->streams, 0, &e);
+	f->seen[NT_FILE_STDOUT] += 2;
+	data(f, NT_FILE_STDOUT, 30, "b\n");
+	expect(f, "web stdout a|web stdout notail: 2 bytes lost here: bad record gap=bad_record|"
+		  "web stdout b|");
+	assert_int_equal(counters__get(&f->counters, strays), 2);
+}
+
+/* The end and the next registration found the ring full. */
+static void key_of_another_stream_now(void **state)
+{
+	struct fixture *f = *state;
+	struct nt_data *d = calloc(1, sizeof(*d) + 2);
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "old");
+	d->hdr = header(NT_KIND_DATA, 20);
+	d->key = key_of(NT_FILE_STDOUT);
+	d->file = NT_FILE_STDERR;
+	d->tap = NT_TAP_READ;
+	d->offset = 5000;
+	d->len = 2;
+	memcpy(d->bytes, "n\n", 2);
+	streams_record_ops.data(f->streams, 0, d);
+	free(d);
+	expect(f, "web stdout old|web stderr n|");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -620,6 +765,14 @@ int main(void)
 		TEST(skipped_hooks_leave_no_proof),
 		TEST(skipped_hooks_and_a_terminal),
 		TEST(line_waits_for_a_name),
+		TEST(lost_continuation_is_a_gap),
+		TEST(lost_first_record_is_a_gap),
+		TEST(lost_last_record_is_a_gap),
+		TEST(lost_registration_is_no_gap),
+		TEST(records_of_the_write_tap_change_places),
+		TEST(lost_record_of_the_write_tap),
+		TEST(wrong_cgroup_is_skipped),
+		TEST(key_of_another_stream_now),
 		cmocka_unit_test_setup_teardown(nothing_to_compare_without_a_count,
 						set_up_uncounted, tear_down),
 #undef TEST

@@ -25,6 +25,8 @@
 	  "bytes lost: call too long")                                                       \
 	X(lost_rate_limit, "notail_lost_bytes_total{reason=\"rate_limit\"}",                 \
 	  "bytes lost: over the container's rate limit")                                     \
+	X(lost_bad_record, "notail_lost_bytes_total{reason=\"bad_record\"}",                 \
+	  "bytes lost: their record was skipped")                                            \
 	X(missing, "notail_missing_bytes_total",                                             \
 	  "bytes written, and never seen by the copying tap")                                \
 	X(uncounted, "notail_uncounted_bytes_total",                                         \
@@ -32,6 +34,7 @@
 	X(incomplete, "notail_incomplete_streams_total",                                     \
 	  "streams that ended without proof: the kernel skipped hooks meanwhile")            \
 	X(corrupt, "notail_corrupt_records_total", "ring records skipped")                   \
+	X(strays, "notail_stray_records_total", "records of another container's stream")     \
 	X(parked, "notail_parked_lines_total", "lines that waited for metadata")             \
 	X(park_expired, "notail_park_expired_lines_total", "lines sent with what was known") \
 	X(dropped_no_memory, "notail_dropped_lines_total{reason=\"no_memory\"}",             \
