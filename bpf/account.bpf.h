@@ -135,6 +135,11 @@ static __always_inline void nt_name_writer(struct nt_stream *s, __u64 pipe, __u6
 	if (!pipe || nt_no_writers)
 		return;
 	unread = nt_pipe_unread(pipe);
+	if (nt_notes) {
+		who->known = NT_KNOWN_NOTES;
+		who->from = s->seen + bytes + unread == written ? written : ~0ull;
+		return;
+	}
 	pid = v->writer_pid;
 	comm[0] = ((volatile __u64 *)s->writer_comm)[0];
 	comm[1] = ((volatile __u64 *)s->writer_comm)[1];

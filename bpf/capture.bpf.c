@@ -16,6 +16,7 @@
 #include "account.bpf.h"
 #include "async.bpf.h"
 #include "copy.bpf.h"
+#include "note.bpf.h"
 #include "register.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -45,10 +46,13 @@ static __always_inline bool fault_drops(void)
 static __always_inline void tap_write(struct nt_copy *c, bool readable)
 {
 	struct nt_stream *s = c->s;
+	__u64 at = 0;
 
 	if (!s->tap)
 		return;
-	if (!nt_no_writers && (!NT_DROPS_COUNT || !fault_drops()))
+	if (nt_notes)
+		at = nt_note_write(c, readable);
+	else if (!nt_no_writers && (!NT_DROPS_COUNT || !fault_drops()))
 		nt_wrote(s, c->total);
 	if (s->tap != NT_TAP_WRITE)
 		return;
@@ -57,8 +61,8 @@ static __always_inline void tap_write(struct nt_copy *c, bool readable)
 		return;
 	}
 	if (!nt_no_writers) {
-		c->who.known = NT_KNOWN;
-		c->who.from = s->seen;
+		c->who.known = nt_notes ? NT_KNOWN_NOTES : NT_KNOWN;
+		c->who.from = nt_notes ? at : s->seen;
 		c->who.pid = bpf_get_current_pid_tgid() >> 32;
 		((__u64 *)c->who.comm)[0] = nt_get_comm(nt_leader(), 0);
 		((__u64 *)c->who.comm)[1] = nt_get_comm(nt_leader(), 1);
@@ -73,7 +77,9 @@ static __always_inline void tap_nameless_write(struct nt_copy *c)
 
 	if (!s->tap)
 		return;
-	if (!nt_no_writers)
+	if (nt_notes)
+		nt_note_nameless(c);
+	else if (!nt_no_writers)
 		nt_wrote_nameless(s, c->total);
 	if (s->tap == NT_TAP_WRITE)
 		nt_lose(s, NT_LOST_UNREADABLE, c->total, 1);
@@ -199,7 +205,11 @@ static __always_inline void on_write(struct call *call)
 	if (call->class == NT_CALL_WRITE) {
 		c.base = call_arg(call, 1);
 		c.len = c.total;
+		c.how = call_arg(call, 2) == c.total ? NT_COPY_WHOLE : 0;
 	} else if (call->class == NT_CALL_WRITEV) {
+		nt_copy_vector(&c, call_arg(call, 1), call_arg(call, 2), call->compat);
+		c.how = NT_COPY_WHOLE;
+	} else if (call->class == NT_CALL_VMSPLICE) {
 		nt_copy_vector(&c, call_arg(call, 1), call_arg(call, 2), call->compat);
 	} else {
 		readable = nt_copy_message(&c, call_arg(call, 1), call->compat);
@@ -273,7 +283,6 @@ static __always_inline void on_messages(struct call *call, __u32 fd, __u64 addre
 static __always_inline void on_vmsplice(struct call *call)
 {
 	if (nt_get(call_file(call, 0), f_mode) & NT_FMODE_WRITE) {
-		call->class = NT_CALL_WRITEV;
 		if (nt_wants_writes())
 			on_write(call);
 	} else {
@@ -499,6 +508,7 @@ static __always_inline void on_request_write(struct io_kiocb *req, __u8 op, __s6
 	if (ret <= 0)
 		return;
 	nt_copy_begin(&c, ret);
+	c.how = NT_COPY_ASYNC;
 	if (nt_wants_writes() && find_stream(&c, nt_get(req, file), NT_SIDE_WRITER)) {
 		if (nt_in_kernel_thread())
 			tap_nameless_write(&c);
@@ -593,7 +603,9 @@ static __always_inline void on_iter_write(struct file *file, struct iov_iter *it
 	nt_copy_begin(&c, ret);
 	if (!find_stream(&c, file, NT_SIDE_WRITER))
 		return;
-	tap_write(&c, c.s->tap == NT_TAP_WRITE && copy_iter(&c, iter));
+	if (nt_notes && !nt_get(iter, count))
+		c.how = NT_COPY_WHOLE;
+	tap_write(&c, (nt_notes || c.s->tap == NT_TAP_WRITE) && copy_iter(&c, iter));
 }
 
 /* Terminals and sockets are left to their own functions, which splicing to them calls too. */

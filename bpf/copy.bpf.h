@@ -22,6 +22,9 @@ enum nt_iovec {
 	NT_IOVEC_KERNEL = 2, /* in kernel memory */
 };
 
+#define NT_COPY_WHOLE 1u /* all that the call was to write was written, or the iovecs' sum tells */
+#define NT_COPY_ASYNC 2u /* not by the thread that called */
+
 /* What is left of a call. Set by nt_copy_begin. */
 struct nt_copy {
 	struct nt_stream *s;
@@ -34,6 +37,7 @@ struct nt_copy {
 	__u64 total; /* bytes of the call left */
 	__u32 iovec; /* enum nt_iovec: what they look like */
 	__u32 calls; /* 1 until a part of the call was lost */
+	__u32 how;   /* NT_COPY_*: for its note */
 	struct nt_who who;
 };
 
@@ -101,8 +105,8 @@ static __noinline int nt_copy_piece(struct nt_copy *c, __u64 len)
 	return 0;
 }
 
-/* The next iovec becomes the buffer. */
-static __always_inline int nt_next_buffer(struct nt_copy *c)
+/* The next iovec becomes the buffer, whole. */
+static __always_inline int nt_take_buffer(struct nt_copy *c)
 {
 	if (!c->iovs)
 		return -1;
@@ -130,6 +134,14 @@ static __always_inline int nt_next_buffer(struct nt_copy *c)
 		c->iov += sizeof(v);
 	}
 	c->iovs--;
+	return 0;
+}
+
+/* As much of it as the call moved. */
+static __always_inline int nt_next_buffer(struct nt_copy *c)
+{
+	if (nt_take_buffer(c))
+		return -1;
 	if (c->len > c->total)
 		c->len = c->total;
 	return 0;

@@ -11,6 +11,7 @@ const volatile bool nt_containers; /* register containers at exec */
 const volatile __u32 nt_self_tgid; /* notail: what nt_deny_self denies the stdio of */
 const volatile bool nt_sessions;   /* register what the runtime starts beside init, too */
 const volatile bool nt_no_writers; /* attribution is off: the write tap is for copying only */
+const volatile bool nt_notes;	   /* attribution by line: each write adds a note to the ring */
 /* Of each container: nanoseconds that 2^10 bytes take at its rate (0: no limit), and its burst's.
  */
 const volatile __u64 nt_limit_ns_per_kib;

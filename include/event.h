@@ -25,6 +25,7 @@ enum nt_kind {
 	NT_KIND_END = 3,	 /* struct nt_end: a stream's last record */
 	NT_KIND_CGROUP_NEW = 4,	 /* struct nt_cgroup_event */
 	NT_KIND_CGROUP_GONE = 5, /* struct nt_cgroup_event */
+	NT_KIND_NOTE = 6,	 /* struct nt_note: a write to a stream */
 };
 
 enum nt_file {
@@ -98,6 +99,9 @@ enum nt_known {
 	NT_KNOWN_LATER =
 		1, /* a write of it has not returned: a later record of the stream may say */
 	NT_KNOWN = 2,
+	/* Notes say. `from`, read tap: up to this offset the stream is what the notes before it wrote,
+	 * no write under way had bytes in it; ~0: that cannot be said. Write tap: the note's `at`. */
+	NT_KNOWN_NOTES = 3,
 };
 
 struct nt_data {
@@ -115,6 +119,48 @@ struct nt_data {
 	__u8 known;		/* enum nt_known */
 	__u8 pad[4];
 	__u8 bytes[];
+};
+
+/*
+ * A call that wrote to a stream, made when it returned. Notes of a stream lie side by side: one
+ * begins at `at` where another ends, in the order in which they were counted, which is not the
+ * pipe's. They come in any order, before the bytes or after.
+ */
+struct nt_note {
+	struct nt_hdr hdr;
+	struct nt_stream_key key;
+	__u64 at;	/* bytes of the stream that were counted before it */
+	__u64 count;	/* bytes */
+	__u64 hash;	/* of the bytes, see NT_NOTE_MIX; if `hashed` */
+	__u32 pid;	/* 0: not known */
+	__u32 tid;	/* 0: not known */
+	char comm[NT_COMM_LEN];
+	__u8 trace_id[16]; /* all zero: none */
+	__u8 span_id[8];
+	__u8 file;
+	__u8 tap;
+	__u8 hashed; /* the bytes lie side by side in the pipe, too */
+	__u8 pad[5];
+};
+
+/*
+ * A note's hash: h = count, then NT_NOTE_MIX of the 64-bit words of the first NT_NOTE_PART bytes, of
+ * those from (count - NT_NOTE_PART) / 2 on, and of the last. With less than NT_NOTE_PART bytes, three
+ * times of these, filled up with zeros.
+ */
+#define NT_NOTE_PART 32
+#define NT_NOTE_MAX 4096 /* PIPE_BUF: nothing comes between the bytes of a write up to this */
+#define NT_NOTE_MIX(h, word)                                       \
+	do {                                                       \
+		(h) = ((h) ^ (word)) * 0x9e3779b97f4a7c15ull;      \
+		(h) ^= (h) >> 32;                                  \
+	} while (0)
+
+/* Value of the map nt_traces, by pid << 32 | tid: what that thread works for. Its layout is that of
+ * OpenTelemetry's map traces_ctx_v1. */
+struct nt_trace {
+	__u8 trace_id[16];
+	__u8 span_id[8];
 };
 
 struct nt_register {
@@ -212,6 +258,7 @@ struct nt_stats {
 	__u64 cgroups_full;
 	__u64 events_lost; /* register, end and cgroup records that the ring had no room for */
 	__u64 data_lost;   /* data records the ring had no room for */
+	__u64 notes_lost;
 };
 
 #ifdef __bpf__
@@ -224,6 +271,8 @@ NT_ASSERT(sizeof(struct nt_stream_key) == 16, "nt_stream_key");
 NT_ASSERT(sizeof(struct nt_hdr) == 24, "nt_hdr");
 NT_ASSERT(sizeof(struct nt_gap) == 16, "nt_gap");
 NT_ASSERT(sizeof(struct nt_data) == 104, "nt_data");
+NT_ASSERT(sizeof(struct nt_note) == 120, "nt_note");
+NT_ASSERT(sizeof(struct nt_trace) == 24, "nt_trace");
 NT_ASSERT(sizeof(struct nt_register) == 72, "nt_register");
 NT_ASSERT(sizeof(struct nt_end) == 136, "nt_end");
 NT_ASSERT(sizeof(struct nt_cgroup_event) == 288, "nt_cgroup_event");

@@ -439,6 +439,8 @@ static void print_counters(struct app *a)
 		fprintf(stderr, "notail_streams_refused_total %lu\n", c.streams_full);
 	if (c.cgroups_full)
 		fprintf(stderr, "notail_containers_refused_total %lu\n", c.cgroups_full);
+	if (c.notes_lost)
+		fprintf(stderr, "notail_lost_notes_total %lu\n", c.notes_lost);
 	if (c.recursion_misses)
 		fprintf(stderr, "notail_recursion_misses_total %lu\n", c.recursion_misses);
 }

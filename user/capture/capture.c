@@ -57,6 +57,7 @@ static const char *const tap_mode_names[] = {
 
 static const char *const attribution_names[] = {
 	[ATTRIBUTION_STREAM] = "stream",
+	[ATTRIBUTION_LINE] = "line",
 	[ATTRIBUTION_OFF] = "off",
 };
 

@@ -18,8 +18,9 @@
 
 enum hook_set { HOOKS_AUTO, HOOKS_FEXIT, HOOKS_MULTI, HOOKS_SYSCALL };
 enum tap_mode { TAP_AUTO, TAP_READ, TAP_WRITE };
-/* What the write tap is for: names and proof, or nothing but copying where it has to. */
-enum attribution { ATTRIBUTION_STREAM, ATTRIBUTION_OFF };
+/* What the write tap is for: names and proof, by stream or write by write; or nothing but copying
+ * where it has to. */
+enum attribution { ATTRIBUTION_STREAM, ATTRIBUTION_LINE, ATTRIBUTION_OFF };
 
 struct capture_opts {
 	enum hook_set hooks;
@@ -29,6 +30,7 @@ struct capture_opts {
 	size_t max_streams; /* 0: 16384 */
 	bool exec_sessions; /* of containers, docker exec's stdio too */
 	enum attribution attribution;
+	const char *traces;  /* pinned map of trace contexts; NULL: OpenTelemetry's */
 	uint64_t rate_limit; /* bytes/s of each container, CAPTURE_RATE_MIN to ..._MAX; 0: none */
 	uint64_t rate_burst; /* bytes, at most CAPTURE_RATE_MAX; 0: a second's worth */
 };
@@ -42,6 +44,7 @@ struct capture_counters {
 	uint64_t corrupt_bytes;
 	uint64_t events_lost; /* of struct nt_stats */
 	uint64_t data_lost;
+	uint64_t notes_lost;
 	uint64_t streams_full;
 	uint64_t cgroups_full;
 	uint64_t recursion_misses; /* of all programs */

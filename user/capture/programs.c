@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "capture/proc.h"
+#include "capture/traces.h"
 
 #define DEFAULT_RING_BYTES (32u << 20)
 #define DEFAULT_MAX_STREAMS 16384
@@ -140,6 +141,23 @@ static int configure(struct capture_bpf *skel, const struct capture_opts *opts)
 	return r;
 }
 
+/* What only notes need costs nothing without them. Without a map of traces they have none. */
+static int configure_notes(struct capture_bpf *skel, const struct capture_opts *opts)
+{
+	int r;
+
+	skel->rodata->nt_notes = opts->attribution == ATTRIBUTION_LINE;
+	if (skel->rodata->nt_notes) {
+		r = traces__use(skel->maps.nt_traces, opts->traces);
+		if (r < 0 && r != -ENOENT && r != -EINVAL)
+			log_warn("lines have no trace_id: cannot open the map of trace contexts: %s",
+				 strerror(-r));
+		return 0;
+	}
+	r = bpf_map__set_autocreate(skel->maps.nt_traces, false);
+	return r < 0 ? r : bpf_map__set_autocreate(skel->maps.nt_scratch, false);
+}
+
 int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, enum hook_set hooks,
 		   char *ret_why, size_t size)
 {
@@ -156,6 +174,8 @@ int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, en
 	}
 	skel = capture_bpf__open();
 	r = skel ? configure(skel, opts) : -errno;
+	if (r == 0)
+		r = configure_notes(skel, opts);
 	if (r == 0) {
 		choose(skel, btf, hooks);
 		r = capture_bpf__load(skel);

@@ -59,6 +59,19 @@ static const char *check_end(const struct nt_end *rec)
 	return NULL;
 }
 
+static const char *check_note(const struct nt_note *rec)
+{
+	if (rec->hdr.size < sizeof(*rec))
+		return "note too short";
+	if (!stream_ok(&rec->key, rec->file, rec->tap))
+		return "note of an unknown kind of stream";
+	if (rec->comm[NT_COMM_LEN - 1] != '\0')
+		return "note with an unterminated name";
+	if (!rec->count || rec->at + rec->count < rec->at)
+		return "note of no bytes";
+	return NULL;
+}
+
 static const char *check_cgroup(const struct nt_cgroup_event *rec)
 {
 	if (rec->hdr.size < sizeof(*rec))
@@ -102,6 +115,8 @@ int record__dispatch(const void *data, size_t size, uint64_t pos, const struct r
 		DISPATCH(nt_cgroup_event, check_cgroup, cgroup_new);
 	case NT_KIND_CGROUP_GONE:
 		DISPATCH(nt_cgroup_event, check_cgroup, cgroup_gone);
+	case NT_KIND_NOTE:
+		DISPATCH(nt_note, check_note, note);
 	default:
 		return bad(ret_why, "record of an unknown kind");
 	}

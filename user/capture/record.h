@@ -16,6 +16,7 @@ struct record_ops {
 	void (*end)(void *ctx, uint64_t pos, const struct nt_end *rec);
 	void (*cgroup_new)(void *ctx, uint64_t pos, const struct nt_cgroup_event *rec);
 	void (*cgroup_gone)(void *ctx, uint64_t pos, const struct nt_cgroup_event *rec);
+	void (*note)(void *ctx, uint64_t pos, const struct nt_note *rec);
 };
 
 /*

@@ -262,6 +262,7 @@ static void add_stats(struct capture *c, struct capture_counters *sum)
 	for (int i = 0; i < cpus; i++) {
 		sum->events_lost += per_cpu[i].events_lost;
 		sum->data_lost += per_cpu[i].data_lost;
+		sum->notes_lost += per_cpu[i].notes_lost;
 		sum->streams_full += per_cpu[i].streams_full;
 		sum->cgroups_full += per_cpu[i].cgroups_full;
 	}

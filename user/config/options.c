@@ -87,8 +87,9 @@ static const struct argp_option OPTIONS[] = {
 	{"hooks", KEY_HOOKS, "SET", 0,
 	 "Kernel hooks: auto (default; see `notail probe'), fexit, multi, syscall", 3},
 	{"attribution", KEY_ATTRIBUTION, "MODE", 0,
-	 "Name the writing process, and prove that nothing is missing: stream (default); off, "
-	 "and the container's writes cost less",
+	 "Name the writing process, and prove that nothing is missing: stream (default); line, "
+	 "with thread and trace, where processes race too, at a cost for each write; off, and the "
+	 "container's writes cost less",
 	 3},
 	{"rate-limit", KEY_RATE_LIMIT, "SIZE/s[:BURST]", 0,
 	 "Drop, and count, what a container writes over this (BURST: a second's worth)", 3},
@@ -408,7 +409,8 @@ static error_t set_mode(struct parse *p, int key, const char *name)
 		return 0;
 	case KEY_ATTRIBUTION:
 		if (attribution__parse(name, &p->o.attribution))
-			return refuse(p, "--attribution=%s: unknown mode, expected stream or off",
+			return refuse(p, "--attribution=%s: unknown mode, expected stream, line or "
+				      "off",
 				      name);
 		return 0;
 	case KEY_HOOKS:
