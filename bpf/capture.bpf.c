@@ -18,6 +18,7 @@
 #include "copy.bpf.h"
 #include "note.bpf.h"
 #include "register.bpf.h"
+#include "rescue.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -32,6 +33,11 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define NT_DROPS_COUNT 1
 #else
 #define NT_DROPS_COUNT 0
+#endif
+#ifdef FAULT_NO_RESCUE
+#define NT_RESCUES 0
+#else
+#define NT_RESCUES 1
 #endif
 
 /* Builds for tests lose every 1,000th call. */
@@ -178,6 +184,8 @@ static __always_inline void on_read(struct call *call)
 	nt_copy_begin(&c, call->ret);
 	if (!find_stream(&c, call_file(call, 0), NT_SIDE_READER))
 		return;
+	if (call->class != NT_CALL_VMSPLICE && !nt_take())
+		return;
 	if (call->ret <= 0) {
 		if (call->ret < 0 ? c.key.type == NT_KEY_TTY : call_had_room(call))
 			nt_end_stream(&c.key, c.s, NT_END_EOF);
@@ -286,7 +294,6 @@ static __always_inline void on_vmsplice(struct call *call)
 		if (nt_wants_writes())
 			on_write(call);
 	} else {
-		call->class = NT_CALL_READV;
 		on_read(call);
 	}
 }
@@ -471,6 +478,21 @@ int BPF_PROG(nt_sys_exit, struct pt_regs *regs, long ret)
 			nt_register_exec(call.task, NT_ORIGIN_EXEC_FAILED);
 		break;
 	}
+	return 0;
+}
+
+/* The read tap's second copy: see rescue.bpf.h. */
+SEC("tp_btf/sys_exit")
+int BPF_PROG(nt_sys_exit_again, struct pt_regs *regs, long ret)
+{
+	struct call call;
+
+	if (!NT_RESCUES || !call_begin(&call, regs, ret))
+		return 0;
+	if (call.class != NT_CALL_READ && call.class != NT_CALL_READV)
+		return 0;
+	if ((call.ret >= 0 || call.ret == -NT_EIO) && is_reader() && !nt_is_taken())
+		on_read(&call);
 	return 0;
 }
 
@@ -894,38 +916,50 @@ int BPF_PROG(nt_sched_process_exec, struct task_struct *task)
 	return 0;
 }
 
-SEC("tp_btf/sched_process_exit")
-int BPF_PROG(nt_sched_process_exit, struct task_struct *task)
+static __always_inline void on_process_exit(struct task_struct *task)
 {
 	struct signal_struct *signal = nt_get(task, signal);
 
 	if (nt_get(signal, live.counter) == 0)
 		nt_forget_process(task);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(nt_sched_process_exit, struct task_struct *task)
+{
+	on_process_exit(task);
 	return 0;
+}
+
+static __always_inline void on_cgroup_mkdir(struct cgroup *cgrp, const char *path, bool again)
+{
+	struct cgroup_root *root = nt_get(cgrp, root);
+	struct kernfs_node *kn = nt_get(cgrp, kn);
+	struct nt_cgroup cg = {};
+	struct nt_path_walk w;
+	long err;
+	__u64 id;
+
+	if (!nt_containers || nt_get(root, hierarchy_id) != 0)
+		return;
+	if (!nt_read_path(&w, path))
+		return;
+	id = nt_get(kn, id);
+	err = bpf_map_update_elem(&nt_cgroups, &id, &cg, BPF_NOEXIST);
+	if (err == -7) /* E2BIG */
+		nt_count(cgroups_full);
+	if (!again || !err)
+		nt_tell_cgroup(&w, id, NT_KIND_CGROUP_NEW);
 }
 
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(nt_cgroup_mkdir, struct cgroup *cgrp, const char *path)
 {
-	struct cgroup_root *root = nt_get(cgrp, root);
-	struct kernfs_node *kn = nt_get(cgrp, kn);
-	struct nt_path_walk w;
-	struct nt_cgroup cg = {};
-	__u64 id;
-
-	if (!nt_containers || nt_get(root, hierarchy_id) != 0)
-		return 0;
-	if (!nt_read_path(&w, path))
-		return 0;
-	id = nt_get(kn, id);
-	if (bpf_map_update_elem(&nt_cgroups, &id, &cg, BPF_NOEXIST) == -7) /* E2BIG */
-		nt_count(cgroups_full);
-	nt_tell_cgroup(&w, id, NT_KIND_CGROUP_NEW);
+	on_cgroup_mkdir(cgrp, path, false);
 	return 0;
 }
 
-SEC("tp_btf/cgroup_rmdir")
-int BPF_PROG(nt_cgroup_rmdir, struct cgroup *cgrp, const char *path)
+static __always_inline void on_cgroup_rmdir(struct cgroup *cgrp, const char *path)
 {
 	struct cgroup_root *root = nt_get(cgrp, root);
 	struct kernfs_node *kn = nt_get(cgrp, kn);
@@ -933,14 +967,53 @@ int BPF_PROG(nt_cgroup_rmdir, struct cgroup *cgrp, const char *path)
 	__u64 id;
 
 	if (nt_get(root, hierarchy_id) != 0)
-		return 0;
+		return;
 	id = nt_get(kn, id);
 	if (bpf_map_delete_elem(&nt_cgroups, &id))
-		return 0;
+		return;
 	nt_end_orphans(id, 0);
 	nt_read_path(&w, path);
 	if (w.path)
 		nt_tell_cgroup(&w, id, NT_KIND_CGROUP_GONE);
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(nt_cgroup_rmdir, struct cgroup *cgrp, const char *path)
+{
+	on_cgroup_rmdir(cgrp, path);
+	return 0;
+}
+
+/* Their second copies, which find the work done: see rescue.bpf.h. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(nt_sched_process_exec_again, struct task_struct *task)
+{
+	if (NT_RESCUES)
+		nt_register_exec(task, NT_ORIGIN_EXEC);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(nt_sched_process_exit_again, struct task_struct *task)
+{
+	if (NT_RESCUES)
+		on_process_exit(task);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(nt_cgroup_mkdir_again, struct cgroup *cgrp, const char *path)
+{
+	if (NT_RESCUES)
+		on_cgroup_mkdir(cgrp, path, true);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(nt_cgroup_rmdir_again, struct cgroup *cgrp, const char *path)
+{
+	if (NT_RESCUES)
+		on_cgroup_rmdir(cgrp, path);
 	return 0;
 }
 

@@ -304,4 +304,33 @@ static __always_inline __u64 nt_call_arg(struct pt_regs *regs, int n, bool compa
 }
 #endif
 
+/*
+ * How often the current task has disabled preemption, interrupts included; -1: it cannot be seen.
+ * x86 keeps it per CPU, in a variable of its own but for 6.2 to 6.14, with a flag in the top bit.
+ */
+#if defined(__TARGET_ARCH_x86)
+struct pcpu_hot {
+	int preempt_count;
+} __attribute__((preserve_access_index));
+
+extern const int __preempt_count __ksym __weak;
+extern const struct pcpu_hot pcpu_hot __ksym __weak;
+
+static __always_inline __s32 nt_preempt_count(void)
+{
+	if (&__preempt_count)
+		return *(int *)bpf_this_cpu_ptr(&__preempt_count) & 0x7fffffff;
+	if (&pcpu_hot)
+		return ((struct pcpu_hot *)bpf_this_cpu_ptr(&pcpu_hot))->preempt_count & 0x7fffffff;
+	return -1;
+}
+#else
+static __always_inline __s32 nt_preempt_count(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return nt_get(task, thread_info.preempt_count) & 0x7fffffff;
+}
+#endif
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Feature detection by trying: each program uses one thing, and user space loads (and attaches) one
- * at a time. None of them does anything when it runs.
+ * at a time. None of them does anything when it runs, but for those that look at preemption.
  */
 #include "compat.bpf.h"
 
@@ -86,5 +86,36 @@ int probe_kretprobe_multi(void *ctx)
 SEC("iter/task_file")
 int probe_iter_task_file(void *ctx)
 {
+	return 0;
+}
+
+/*
+ * Can a task be preempted inside a program of a tracepoint? Its preemption count says, seen from
+ * there: 0. Before 7.x the kernel raised it around the programs.
+ */
+const volatile __u32 probe_thread;
+__u32 probe_runs;
+bool probe_preempted; /* or it cannot be seen */
+
+static __always_inline void look_at_preemption(void)
+{
+	if ((__u32)bpf_get_current_pid_tgid() != probe_thread)
+		return;
+	if (nt_preempt_count() <= 0)
+		probe_preempted = true;
+	probe_runs++;
+}
+
+SEC("tp_btf/sys_exit")
+int probe_preempt_call(void *ctx)
+{
+	look_at_preemption();
+	return 0;
+}
+
+SEC("tp_btf/sched_process_wait")
+int probe_preempt_event(void *ctx)
+{
+	look_at_preemption();
 	return 0;
 }

@@ -193,10 +193,25 @@ static int open_wake(struct capture *c)
 	return 0;
 }
 
+static struct copies choose_copies(const struct capture *c, enum hook_set hooks)
+{
+	bool may = c->opts.second_copy != SECOND_COPY_OFF;
+	bool must = c->opts.second_copy == SECOND_COPY_ON;
+	struct probe_preempted p = {};
+
+	if (may)
+		probe__preempted(hooks == HOOKS_SYSCALL, &p);
+	return (struct copies){
+		.reads = may && hooks == HOOKS_SYSCALL && p.counts_reads && (must || p.calls),
+		.events = may && (must || p.events),
+	};
+}
+
 /* Everything that depends on the hook set. On failure all of it is gone again. */
 static int load(struct capture *c, enum hook_set hooks, char *ret_why, size_t size)
 {
-	int r = programs__load(&c->skel, &c->opts, hooks, ret_why, size);
+	struct copies copies = choose_copies(c, hooks);
+	int r = programs__load(&c->skel, &c->opts, hooks, &copies, ret_why, size);
 
 	if (r < 0)
 		return r;

@@ -21,6 +21,9 @@ enum tap_mode { TAP_AUTO, TAP_READ, TAP_WRITE };
 /* What the write tap is for: names and proof, by stream or write by write; or nothing but copying
  * where it has to. */
 enum attribution { ATTRIBUTION_STREAM, ATTRIBUTION_LINE, ATTRIBUTION_OFF };
+/* A second copy of some programs, for kernels that skip one while it is preempted. Auto: on those.
+ */
+enum second_copy { SECOND_COPY_AUTO, SECOND_COPY_OFF, SECOND_COPY_ON };
 
 struct capture_opts {
 	enum hook_set hooks;
@@ -33,6 +36,7 @@ struct capture_opts {
 	const char *traces;  /* pinned map of trace contexts; NULL: OpenTelemetry's */
 	uint64_t rate_limit; /* bytes/s of each container, CAPTURE_RATE_MIN to ..._MAX; 0: none */
 	uint64_t rate_burst; /* bytes, at most CAPTURE_RATE_MAX; 0: a second's worth */
+	enum second_copy second_copy;
 };
 
 #define CAPTURE_RATE_MIN 1024ull
@@ -47,7 +51,7 @@ struct capture_counters {
 	uint64_t notes_lost;
 	uint64_t streams_full;
 	uint64_t cgroups_full;
-	uint64_t recursion_misses; /* of all programs */
+	uint64_t recursion_misses; /* of all programs, second copies among them */
 	uint64_t ring_used_bytes;
 	uint64_t ring_bytes;
 };
@@ -113,7 +117,10 @@ int capture__cgroup_path(struct capture *c, uint64_t cgroup_id, char *ret_path, 
 /* The stream as the kernel counts it now. -ENOENT. */
 int capture__stream(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret);
 void capture__counters(struct capture *c, struct capture_counters *ret);
-/* How often the kernel skipped a program because it ran already; costs a system call a program. */
+/*
+ * Moves whenever the kernel skipped a program, and its second copy where there is one, for the same
+ * event: bytes may be lost then. Costs a system call a program.
+ */
 uint64_t capture__misses(struct capture *c);
 
 const char *hook_set__name(enum hook_set hooks);

@@ -13,11 +13,13 @@
 #include "capture/probe.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 
 #include "base/util.h"
 #include "capture/host.h"
@@ -26,6 +28,7 @@
 #include "probe.skel.h"
 
 #define PROBED_FUNCTION "bpf_fentry_test1"
+#define LOOKS 8
 
 static const char *const preemption_names[] = {
 	[PREEMPTION_UNKNOWN] = "unknown",     [PREEMPTION_NONE] = "none",
@@ -95,6 +98,71 @@ static int try_program(const char *name)
 		r = attach_probe(wanted, strstr(name, "kretprobe") != NULL);
 	probe_bpf__destroy(skel);
 	return r;
+}
+
+/* Runs the program of probe.bpf.c a few times, in this thread. */
+static int look_inside(struct probe_bpf *skel, struct bpf_program *wanted, bool *ret_preempted)
+{
+	struct bpf_program *prog;
+	struct bpf_link *link;
+
+	bpf_object__for_each_program(prog, skel->obj)
+		bpf_program__set_autoload(prog, prog == wanted);
+	skel->rodata->probe_thread = (uint32_t)gettid();
+	if (probe_bpf__load(skel) < 0)
+		return -errno;
+	link = bpf_program__attach(wanted);
+	if (!link)
+		return -errno;
+	/* The program may be skipped for some of them. Nobody is one's own child. */
+	for (int i = 0; i < LOOKS; i++)
+		waitpid(getpid(), NULL, WNOHANG);
+	bpf_link__destroy(link);
+	if (!skel->bss->probe_runs)
+		return -ENODATA;
+	*ret_preempted = skel->bss->probe_preempted;
+	return 0;
+}
+
+/* Where one cannot look (the kernel does not tell the variable's address), by what tracepoints have
+ * in its place since they do not disable preemption. */
+static bool is_preempted(const struct btf *btf, bool call)
+{
+	bool preempted = btf__find_by_name_kind(btf, "tracepoint_srcu_srcu_data", BTF_KIND_VAR) > 0;
+	struct probe_bpf *skel = probe_bpf__open();
+
+	if (skel)
+		look_inside(skel,
+			    call ? skel->progs.probe_preempt_call : skel->progs.probe_preempt_event,
+			    &preempted);
+	probe_bpf__destroy(skel);
+	return preempted;
+}
+
+static bool counts_reads(const struct btf *btf)
+{
+	int id = btf__find_by_name_kind(btf, "task_io_accounting", BTF_KIND_STRUCT);
+	const struct btf_type *type = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+
+	for (int i = 0; type && i < btf_vlen(type); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_members(type)[i].name_off), "syscr"))
+			return true;
+	return false;
+}
+
+void probe__preempted(bool calls, struct probe_preempted *ret)
+{
+	enum preemption p = probe__preemption();
+	bool never = p == PREEMPTION_NONE || p == PREEMPTION_VOLUNTARY;
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	*ret = (struct probe_preempted){};
+	if (!btf)
+		return;
+	ret->events = !never && is_preempted(btf, false);
+	ret->calls = !never && calls && is_preempted(btf, true);
+	ret->counts_reads = counts_reads(btf);
+	btf__free(btf);
 }
 
 static int try_set(enum hook_set hooks)
@@ -275,6 +343,18 @@ static void report_feature(struct report *r, const struct feature *f)
 	report(r, f->name, error == 0, error < 0 ? says : f->with);
 }
 
+static void report_preempted(struct report *r)
+{
+	struct probe_preempted p;
+
+	probe__preempted(true, &p);
+	report(r, "whole tracepoints", !p.calls && !p.events,
+	       !p.calls && !p.events ? "no task is preempted inside a program"
+	       : p.counts_reads ? "a task may be preempted inside a program, and others' calls "
+				  "are not seen then: events and reads have a second program"
+				: "calls are not seen while a task is preempted inside a program");
+}
+
 static void report_check(struct report *r, const char *name,
 			 int (*check)(char *ret_why, size_t size), const char *good)
 {
@@ -327,6 +407,7 @@ int probe__print(FILE *out, bool json)
 		report_feature(&r, &features[i]);
 	report(&r, "fgraph return probes", fgraph,
 	       fgraph ? "kretprobe.multi loses nothing" : "kretprobe.multi may lose records");
+	report_preempted(&r);
 	report_fact(&r, "preemption", preemption__name(preemption),
 		    preemption == PREEMPTION_UNKNOWN ? ": taken for preemptible" : "");
 	report_fact(&r, "lockdown", kernel__lockdown(), "");

@@ -20,6 +20,16 @@ enum preemption {
 enum preemption probe__preemption(void);
 const char *preemption__name(enum preemption p);
 
+/* Where the kernel may preempt a task inside a program and skip the program meanwhile. */
+struct probe_preempted {
+	bool calls;	   /* programs of sys_exit */
+	bool events;	   /* of other tracepoints */
+	bool counts_reads; /* the kernel counts each thread's reads */
+};
+/* By looking from inside such programs. Without `calls` those of sys_exit, which every call of the
+ * host would run meanwhile, are not looked at. */
+void probe__preempted(bool calls, struct probe_preempted *ret);
+
 struct probe_choice {
 	enum hook_set hooks;
 	char why[256]; /* why not a better one; empty: it is the best */

@@ -102,7 +102,19 @@ static bool target_exists(const struct btf *btf, const struct bpf_program *prog)
 	return btf__find_by_name_kind(btf, name, BTF_KIND_TYPEDEF) > 0;
 }
 
-static void choose(struct capture_bpf *skel, const struct btf *btf, enum hook_set hooks)
+/* A second copy has the name of the first one with this behind it. */
+static const char AGAIN[] = "_again";
+
+static bool is_second_copy(const struct bpf_program *prog)
+{
+	const char *name = bpf_program__name(prog);
+	size_t len = strlen(name);
+
+	return len >= strlen(AGAIN) && strcmp(name + len - strlen(AGAIN), AGAIN) == 0;
+}
+
+static void choose(struct capture_bpf *skel, const struct btf *btf, enum hook_set hooks,
+		   const struct copies *copies)
 {
 	struct bpf_program *prog;
 
@@ -111,13 +123,16 @@ static void choose(struct capture_bpf *skel, const struct btf *btf, enum hook_se
 		enum hook_set set = hook_set_of(prog);
 		bool wanted = (set == HOOKS_AUTO || set == hooks) && target_exists(btf, prog);
 
+		if (is_second_copy(prog))
+			wanted &= set == HOOKS_SYSCALL ? copies->reads : copies->events;
 		bpf_program__set_autoload(prog, wanted);
 		if (!wanted && set == hooks)
 			log_debug("%s: not in this kernel", bpf_program__section_name(prog));
 	}
 }
 
-static int configure(struct capture_bpf *skel, const struct capture_opts *opts)
+static int configure(struct capture_bpf *skel, const struct capture_opts *opts,
+		     const struct copies *copies)
 {
 	size_t ring_bytes = opts->ring_bytes ? opts->ring_bytes : DEFAULT_RING_BYTES;
 	size_t streams = opts->max_streams ? opts->max_streams : DEFAULT_MAX_STREAMS;
@@ -135,7 +150,10 @@ static int configure(struct capture_bpf *skel, const struct capture_opts *opts)
 			opts->rate_burst ? NS_PER_SEC * opts->rate_burst / opts->rate_limit
 					 : NS_PER_SEC;
 	}
-	r = bpf_map__set_max_entries(skel->maps.nt_ring, (uint32_t)ring_bytes);
+	skel->rodata->nt_two_copies = copies->reads;
+	r = bpf_map__set_autocreate(skel->maps.nt_marks, copies->reads);
+	if (r == 0)
+		r = bpf_map__set_max_entries(skel->maps.nt_ring, (uint32_t)ring_bytes);
 	if (r == 0)
 		r = bpf_map__set_max_entries(skel->maps.nt_streams, (uint32_t)streams);
 	return r;
@@ -159,7 +177,7 @@ static int configure_notes(struct capture_bpf *skel, const struct capture_opts *
 }
 
 int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, enum hook_set hooks,
-		   char *ret_why, size_t size)
+		   const struct copies *copies, char *ret_why, size_t size)
 {
 	struct capture_bpf *skel = NULL;
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -173,11 +191,11 @@ int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, en
 		return r;
 	}
 	skel = capture_bpf__open();
-	r = skel ? configure(skel, opts) : -errno;
+	r = skel ? configure(skel, opts, copies) : -errno;
 	if (r == 0)
 		r = configure_notes(skel, opts);
 	if (r == 0) {
-		choose(skel, btf, hooks);
+		choose(skel, btf, hooks, copies);
 		r = capture_bpf__load(skel);
 	}
 	btf__free(btf);
@@ -201,7 +219,8 @@ static struct bpf_link *attach_multi(const struct bpf_program *prog)
 	bool at_return = begins(bpf_program__section_name(prog), "kretprobe.");
 	char function[64], renamed[72];
 	const char *symbol = function;
-	/* Without cookies, reading the link's fdinfo takes 6.18 down (bpf_kprobe_multi_show_fdinfo). */
+	/* Without cookies, reading the link's fdinfo takes 6.18 down
+	 * (bpf_kprobe_multi_show_fdinfo). */
 	const __u64 cookie = 0;
 	LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .syms = &symbol, .cookies = &cookie, .cnt = 1,
 		    .retprobe = at_return);
@@ -360,19 +379,55 @@ int programs__iterate(struct bpf_program *prog)
 	return r;
 }
 
+static uint64_t misses_of(const struct bpf_program *prog)
+{
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+	int fd = bpf_program__fd(prog);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return 0;
+	return info.recursion_misses;
+}
+
 uint64_t programs__recursion_misses(const struct capture_bpf *skel)
 {
 	struct bpf_program *prog;
 	uint64_t sum = 0;
 
+	bpf_object__for_each_program(prog, skel->obj) sum += misses_of(prog);
+	return sum;
+}
+
+static const struct bpf_program *second_copy_of(const struct capture_bpf *skel,
+						const struct bpf_program *first)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s%s", bpf_program__name(first), AGAIN);
+	return bpf_object__find_program_by_name(skel->obj, name);
+}
+
+/*
+ * What both copies were skipped for is in both of their numbers. Their minimum moves then, and at
+ * times when it would not have to.
+ */
+uint64_t programs__misses(const struct capture_bpf *skel)
+{
+	uint64_t sum = skel->bss->nt_unmarked;
+	struct bpf_program *prog;
+
 	bpf_object__for_each_program(prog, skel->obj)
 	{
-		struct bpf_prog_info info = {};
-		uint32_t len = sizeof(info);
-		int fd = bpf_program__fd(prog);
+		const struct bpf_program *again;
 
-		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
-			sum += info.recursion_misses;
+		if (bpf_program__fd(prog) < 0 || is_second_copy(prog))
+			continue;
+		again = second_copy_of(skel, prog);
+		if (again && bpf_program__fd(again) >= 0)
+			sum += MIN(misses_of(prog), misses_of(again));
+		else
+			sum += misses_of(prog);
 	}
 	return sum;
 }

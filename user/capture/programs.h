@@ -11,9 +11,15 @@
 
 /* Messages of libbpf go to the debug log only. */
 void programs__quiet(void);
+/* Which programs have a second copy: bpf/rescue.bpf.h. */
+struct copies {
+	bool reads;  /* the read tap of the hook set syscall */
+	bool events; /* registration and its end */
+};
+
 /* Opens, sizes the maps, chooses the programs, loads. Text in ret_why on failure. */
 int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, enum hook_set hooks,
-		   char *ret_why, size_t size);
+		   const struct copies *copies, char *ret_why, size_t size);
 /* Attaches all but the iterators; what was attached goes with capture_bpf__destroy. */
 int programs__attach(struct capture_bpf *skel, enum hook_set hooks, char *ret_why, size_t size);
 /* Runs an iterator to its end. */
@@ -21,6 +27,9 @@ int programs__iterate(struct bpf_program *prog);
 /* Calls that the kernel skipped since a program was already active on that CPU; 0 where the kernel
  * does not say. */
 uint64_t programs__recursion_misses(const struct capture_bpf *skel);
+/* The same without what a second copy had: it moves whenever something was lost, and may move when
+ * nothing was. */
+uint64_t programs__misses(const struct capture_bpf *skel);
 /* What an errno of loading or attaching means here, in words. */
 const char *programs__reason(int error, char *buf, size_t size);
 /* Attribution is off: the programs that only tap writes, until one is needed. */

@@ -281,5 +281,5 @@ void capture__counters(struct capture *c, struct capture_counters *ret)
 
 uint64_t capture__misses(struct capture *c)
 {
-	return programs__recursion_misses(c->skel);
+	return programs__misses(c->skel);
 }

@@ -7,6 +7,7 @@
 
 struct thread_info {
 	unsigned long flags;
+	unsigned long long preempt_count;
 };
 
 struct user_pt_regs {
