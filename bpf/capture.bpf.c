@@ -60,7 +60,7 @@ static __always_inline void tap_write(struct nt_copy *c, bool readable)
 		at = nt_note_write(c, readable);
 	else if (!nt_no_writers && (!NT_DROPS_COUNT || !fault_drops()))
 		nt_wrote(s, c->total);
-	if (s->tap != NT_TAP_WRITE)
+	if (s->tap != NT_TAP_WRITE || nt_has_switched(s, c->total))
 		return;
 	if (!readable) {
 		nt_lose(s, NT_LOST_UNREADABLE, c->total, 1);
@@ -87,7 +87,7 @@ static __always_inline void tap_nameless_write(struct nt_copy *c)
 		nt_note_nameless(c);
 	else if (!nt_no_writers)
 		nt_wrote_nameless(s, c->total);
-	if (s->tap == NT_TAP_WRITE)
+	if (s->tap == NT_TAP_WRITE && !nt_has_switched(s, c->total))
 		nt_lose(s, NT_LOST_UNREADABLE, c->total, 1);
 }
 
@@ -96,7 +96,7 @@ static __always_inline void tap_read(struct nt_copy *c, bool readable)
 {
 	struct nt_stream *s = c->s;
 
-	if (s->tap != NT_TAP_READ)
+	if (s->tap != NT_TAP_READ && !nt_taken(c->key.ino, nt_dev_type(&c->key), c->total))
 		return;
 	if (NT_DROPS_READ && fault_drops())
 		return;
@@ -112,7 +112,7 @@ static __always_inline bool is_reader(void)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
-	return bpf_map_lookup_elem(&nt_readers, &tgid);
+	return nt_is_searching() || bpf_map_lookup_elem(&nt_readers, &tgid);
 }
 
 /* The file's stream, for the current process' side of it. */
@@ -123,7 +123,8 @@ static __always_inline bool find_stream(struct nt_copy *c, struct file *file, en
 	c->s = nt_find(file, side, &t);
 	if (!c->s)
 		return false;
-	if (side == NT_SIDE_READER && c->s->reader != bpf_get_current_pid_tgid() >> 32)
+	if (side == NT_SIDE_READER && c->s->reader != bpf_get_current_pid_tgid() >> 32 &&
+	    !nt_other_reader(t.key.ino, nt_dev_type(&t.key), t.pipe, c->total))
 		return false;
 	c->key = t.key;
 	c->pipe = t.pipe;
@@ -235,6 +236,21 @@ static __always_inline void on_moved_in(struct call *call, int fd_arg)
 	nt_copy_begin(&c, call->ret);
 	if (find_stream(&c, call_file(call, fd_arg), NT_SIDE_WRITER))
 		tap_write(&c, false);
+}
+
+/* Whoever opens a stream's pipe to read is its reader, or takes bytes that the reader will miss. */
+static __always_inline void on_opened(struct file *file)
+{
+	struct inode *inode = nt_get(file, f_inode);
+	struct nt_target t = {};
+	struct nt_stream *s;
+
+	if ((nt_get(inode, i_mode) & NT_S_IFMT) != NT_S_IFIFO ||
+	    !(nt_get(file, f_mode) & NT_FMODE_READ))
+		return;
+	s = nt_find(file, NT_SIDE_READER, &t);
+	if (s)
+		nt_reader_opened(s);
 }
 
 /* A known reader that splices: its bytes are not to be had, but must not go unnoticed. */
@@ -473,6 +489,10 @@ int BPF_PROG(nt_sys_exit, struct pt_regs *regs, long ret)
 	case NT_CALL_SOCKETCALL:
 		on_socketcall(&call);
 		break;
+	case NT_CALL_OPEN:
+		if (call.ret >= 0)
+			on_opened(nt_fd_file(call.task, call.ret));
+		break;
 	case NT_CALL_EXEC:
 		if (call.ret < 0)
 			nt_register_exec(call.task, NT_ORIGIN_EXEC_FAILED);
@@ -666,12 +686,17 @@ FEXIT_ITER(pipe_write, on_iter_write)
 FEXIT_ITER(anon_pipe_write, on_iter_write)
 FEXIT_ITER(tty_write, on_iter_write)
 
-SEC("fexit/unix_stream_sendmsg")
-int BPF_PROG(nt_unix_stream_sendmsg, struct socket *sock, struct msghdr *msg, size_t len, int ret)
-{
-	on_iter_write(nt_get(sock, file), message_iter(msg), ret);
-	return 0;
-}
+#define FEXIT_SEND(function)                                                               \
+	SEC("fexit/" #function)                                                            \
+	int BPF_PROG(nt_##function, struct socket *sock, struct msghdr *msg, size_t len,   \
+		     int ret)                                                              \
+	{                                                                                  \
+		on_iter_write(nt_get(sock, file), message_iter(msg), ret);                 \
+		return 0;                                                                  \
+	}
+
+FEXIT_SEND(unix_stream_sendmsg)
+FEXIT_SEND(unix_dgram_sendmsg) /* of SOCK_SEQPACKET, too */
 
 /* The functions below vmsplice are inlined: the call itself, by each name that it has. */
 #define FEXIT_VMSPLICE(function)                                    \
@@ -688,6 +713,14 @@ int BPF_PROG(nt_unix_stream_sendmsg, struct socket *sock, struct msghdr *msg, si
 FEXIT_VMSPLICE(__x64_sys_vmsplice)
 FEXIT_VMSPLICE(__ia32_sys_vmsplice)
 FEXIT_VMSPLICE(__arm64_sys_vmsplice)
+
+SEC("fexit/fifo_open")
+int BPF_PROG(nt_fifo_open, struct inode *inode, struct file *file, int ret)
+{
+	if (ret == 0)
+		on_opened(file);
+	return 0;
+}
 
 /* Before 6.5, sendfile to a socket. */
 SEC("fexit/unix_stream_sendpage")
@@ -826,6 +859,26 @@ SEC("kretprobe.multi")
 int BPF_KRETPROBE(nt_multi_unix_stream_sendmsg_ret, int ret)
 {
 	return_write(ret);
+	return 0;
+}
+
+SEC("kprobe.multi")
+int BPF_KPROBE(nt_multi_unix_dgram_sendmsg, struct socket *sock, struct msghdr *msg)
+{
+	return enter_write((void *)nt_get_number(sock, file), message_iter(msg));
+}
+
+SEC("kretprobe.multi")
+int BPF_KRETPROBE(nt_multi_unix_dgram_sendmsg_ret, int ret)
+{
+	return_write(ret);
+	return 0;
+}
+
+SEC("kprobe.multi")
+int BPF_KPROBE(nt_multi_fifo_open, struct inode *inode, struct file *file)
+{
+	on_opened((void *)file);
 	return 0;
 }
 

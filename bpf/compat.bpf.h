@@ -184,6 +184,7 @@ enum nt_call {
 	NT_CALL_VMSPLICE,   /* fd, iovecs, their number: from it or into it */
 	NT_CALL_IO_SUBMIT,  /* ring, number, addresses of iocbs; returns how many */
 	NT_CALL_SOCKETCALL, /* a number, its arguments' address */
+	NT_CALL_OPEN,	    /* returns a descriptor */
 };
 
 #define NT_CALLS 512
@@ -194,8 +195,10 @@ enum nt_call {
 static const __u8 nt_calls[NT_CALLS] = {
 	[0] = NT_CALL_READ,
 	[1] = NT_CALL_WRITE,
+	[2] = NT_CALL_OPEN,
 	[3] = NT_COMPAT(NT_CALL_READ),
 	[4] = NT_COMPAT(NT_CALL_WRITE),
+	[5] = NT_COMPAT(NT_CALL_OPEN),
 	[11] = NT_COMPAT(NT_CALL_EXEC),
 	[19] = NT_CALL_READV,
 	[20] = NT_CALL_WRITEV,
@@ -210,9 +213,11 @@ static const __u8 nt_calls[NT_CALLS] = {
 	[209] = NT_CALL_IO_SUBMIT,
 	[239] = NT_COMPAT(NT_CALL_SENDFILE),
 	[248] = NT_COMPAT(NT_CALL_IO_SUBMIT),
+	[257] = NT_CALL_OPEN, /* openat */
 	[275] = NT_CALL_SPLICE,
 	[276] = NT_CALL_TEE,
 	[278] = NT_CALL_VMSPLICE,
+	[295] = NT_COMPAT(NT_CALL_OPEN), /* openat */
 	[307] = NT_CALL_SENDMMSG,
 	[313] = NT_COMPAT(NT_CALL_SPLICE),
 	[315] = NT_COMPAT(NT_CALL_TEE),
@@ -226,6 +231,7 @@ static const __u8 nt_calls[NT_CALLS] = {
 	[370] = NT_COMPAT(NT_CALL_SENDMSG),
 	[378] = NT_COMPAT(NT_CALL_READV),
 	[379] = NT_COMPAT(NT_CALL_WRITEV),
+	[437] = NT_CALL_OPEN | NT_COMPAT(NT_CALL_OPEN), /* openat2 */
 };
 
 static __always_inline __u64 nt_call_number(struct pt_regs *regs)
@@ -253,7 +259,9 @@ static const __u8 nt_calls[NT_CALLS] = {
 	[2] = NT_CALL_IO_SUBMIT,
 	[3] = NT_COMPAT(NT_CALL_READ),
 	[4] = NT_COMPAT(NT_CALL_WRITE),
+	[5] = NT_COMPAT(NT_CALL_OPEN),
 	[11] = NT_COMPAT(NT_CALL_EXEC),
+	[56] = NT_CALL_OPEN, /* openat */
 	[63] = NT_CALL_READ,
 	[64] = NT_CALL_WRITE,
 	[65] = NT_CALL_READV,
@@ -277,6 +285,7 @@ static const __u8 nt_calls[NT_CALLS] = {
 	[289] = NT_COMPAT(NT_CALL_WRITE), /* send */
 	[290] = NT_COMPAT(NT_CALL_WRITE), /* sendto */
 	[296] = NT_COMPAT(NT_CALL_SENDMSG),
+	[322] = NT_COMPAT(NT_CALL_OPEN), /* openat */
 	[340] = NT_COMPAT(NT_CALL_SPLICE),
 	[342] = NT_COMPAT(NT_CALL_TEE),
 	[343] = NT_COMPAT(NT_CALL_VMSPLICE),
@@ -284,6 +293,7 @@ static const __u8 nt_calls[NT_CALLS] = {
 	[387] = NT_COMPAT(NT_CALL_EXEC),
 	[392] = NT_COMPAT(NT_CALL_READV),  /* preadv2 */
 	[393] = NT_COMPAT(NT_CALL_WRITEV), /* pwritev2 */
+	[437] = NT_CALL_OPEN | NT_COMPAT(NT_CALL_OPEN), /* openat2 */
 };
 
 static __always_inline __u64 nt_call_number(struct pt_regs *regs)

@@ -12,6 +12,7 @@
 #define NT_REGISTER_BPF_H
 
 #include "account.bpf.h"
+#include "switch.bpf.h"
 
 #define NT_S_IFMT 0170000
 #define NT_S_IFIFO 0010000
@@ -128,6 +129,9 @@ static __noinline int nt_tell_end(struct nt_stream_key *key, struct nt_stream *s
 	rec->seen = s->seen;
 	rec->written = s->written;
 	__builtin_memcpy(rec->lost, s->lost, sizeof(rec->lost));
+	rec->before = s->before;
+	rec->unread = cause == NT_END_CGROUP ? nt_left_unread(s) : 0;
+	rec->foreign = s->foreign;
 	rec->from = s->writer_from;
 	/* At the end there is no write left that has not returned. */
 	rec->pid = 0;
@@ -153,7 +157,7 @@ static __always_inline void nt_end_stream(struct nt_stream_key *key, struct nt_s
 }
 
 static __noinline int nt_tell_register(struct nt_stream_key *key, struct nt_stream *s,
-				       struct task_struct *init)
+				       struct task_struct *init, enum nt_kind kind)
 {
 	struct nt_register *rec = bpf_ringbuf_reserve(&nt_ring, sizeof(*rec), 0);
 	__u64 *comm;
@@ -162,7 +166,7 @@ static __noinline int nt_tell_register(struct nt_stream_key *key, struct nt_stre
 		nt_count(events_lost);
 		return 0;
 	}
-	rec->hdr.kind = NT_KIND_REGISTER;
+	rec->hdr.kind = kind;
 	rec->hdr.ring = 0;
 	rec->hdr.size = sizeof(*rec);
 	rec->hdr.time_ns = nt_take_time(s, 0);
@@ -176,6 +180,7 @@ static __noinline int nt_tell_register(struct nt_stream_key *key, struct nt_stre
 	rec->file = s->file;
 	rec->tap = s->tap;
 	rec->origin = s->origin;
+	rec->pipe = s->pipe != 0;
 	__builtin_memset(rec->pad, 0, sizeof(rec->pad));
 	bpf_ringbuf_submit(rec, nt_wake_flag());
 	nt_count(records);
@@ -237,11 +242,11 @@ static __always_inline void nt_set_tap(struct nt_stream *s, enum nt_tap tap)
 
 static __always_inline void nt_set_reader(struct nt_stream *s, __u32 tgid)
 {
-	__u32 one = 1;
+	__u32 how = NT_READER;
 
 	s->reader = tgid;
 	nt_set_tap(s, nt_tap_mode == NT_TAP_WRITE ? NT_TAP_WRITE : NT_TAP_READ);
-	bpf_map_update_elem(&nt_readers, &tgid, &one, BPF_ANY);
+	bpf_map_update_elem(&nt_readers, &tgid, &how, BPF_ANY);
 }
 
 /*
@@ -314,7 +319,7 @@ __noinline int nt_register_file(__u64 init_address, __u64 file_address, __u64 cg
 	if (!s)
 		return 0;
 	s->cgroup_id = cgroup_id;
-	s->pipe = t.pipe;
+	nt_begin_pipe(s, t.pipe);
 	s->init_pid = init_pid;
 	s->file = t.key.type == NT_KEY_TTY ? NT_FILE_TTY : which;
 	s->origin = origin;
@@ -322,8 +327,10 @@ __noinline int nt_register_file(__u64 init_address, __u64 file_address, __u64 cg
 		nt_set_reader(s, reader);
 	else if (origin < NT_ORIGIN_SCAN)
 		nt_set_tap(s, nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE);
+	if (s->tap && !reader && (t.pipe || t.key.type == NT_KEY_TTY))
+		nt_search_reader();
 	if (s->tap)
-		nt_tell_register(&t.key, s, init);
+		nt_tell_register(&t.key, s, init, NT_KIND_REGISTER);
 	return 1;
 }
 
@@ -383,8 +390,13 @@ static long nt_end_orphan(void *map, struct nt_stream_key *key, struct nt_stream
 		if (reader && bpf_map_lookup_elem(&nt_readers, &reader))
 			return 0;
 	} else {
-		if (reader != o->reader || bpf_map_lookup_elem(&nt_cgroups, &cgroup_id))
+		if (reader != o->reader)
 			return 0;
+		nt_reader_gone(s);
+		if (bpf_map_lookup_elem(&nt_cgroups, &cgroup_id)) {
+			nt_tell_register(&copy, s, (void *)bpf_get_current_task(), NT_KIND_TAP);
+			return 0;
+		}
 	}
 	nt_end_stream(&copy, s, NT_END_CGROUP);
 	return 0;
@@ -403,11 +415,15 @@ static __always_inline void nt_forget_process(struct task_struct *task)
 	__u32 tgid = nt_get(task, tgid);
 	__u64 cgroup_id = nt_task_cgroup(task);
 	struct nt_cgroup *cg = bpf_map_lookup_elem(&nt_cgroups, &cgroup_id);
+	__u32 *how = bpf_map_lookup_elem(&nt_readers, &tgid);
 
 	if (cg && cg->init_pid == tgid)
 		cg->init_pid = 0;
-	if (bpf_map_delete_elem(&nt_readers, &tgid) == 0)
+	if (!how)
+		return;
+	if (*how == NT_READER)
 		nt_end_orphans(0, tgid);
+	bpf_map_delete_elem(&nt_readers, &tgid);
 }
 
 /* One file of one task, as nt_scan orders. */
@@ -421,6 +437,17 @@ static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struc
 
 	if (tgid != (__u32)nt_get(task, pid))
 		return;
+	if (scan->step == NT_SCAN_HOLDERS) {
+		if (!(nt_get(file, f_mode) & NT_FMODE_READ))
+			return;
+		s = nt_find(file, NT_SIDE_READER, &t);
+		if (s && s->tap && !s->reader && (t.pipe || t.key.type == NT_KEY_TTY) &&
+		    nt_is_outside(s, tgid, cgroup_id)) {
+			nt_know_reader(tgid, NT_READER);
+			scan->found++;
+		}
+		return;
+	}
 	if (scan->step == NT_SCAN_READERS) {
 		if (!(nt_get(file, f_mode) & NT_FMODE_READ))
 			return;
@@ -433,7 +460,7 @@ static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struc
 		if (scan->pid ? s->init_pid != scan->pid : s->cgroup_id == cgroup_id)
 			return;
 		nt_set_reader(s, tgid);
-		nt_tell_register(&t.key, s, task);
+		nt_tell_register(&t.key, s, task, NT_KIND_REGISTER);
 		scan->found++;
 		return;
 	}
@@ -461,7 +488,9 @@ static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struc
 		if (!s || s->tap)
 			return;
 		nt_set_tap(s, nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE);
-		nt_tell_register(&t.key, s, task);
+		if (t.pipe || t.key.type == NT_KEY_TTY)
+			nt_search_reader();
+		nt_tell_register(&t.key, s, task, NT_KIND_REGISTER);
 		scan->found++;
 	}
 }

@@ -26,6 +26,7 @@ enum nt_kind {
 	NT_KIND_CGROUP_NEW = 4,	 /* struct nt_cgroup_event */
 	NT_KIND_CGROUP_GONE = 5, /* struct nt_cgroup_event */
 	NT_KIND_NOTE = 6,	 /* struct nt_note: a write to a stream */
+	NT_KIND_TAP = 7,	 /* struct nt_register: a stream's reader or tap is another */
 };
 
 enum nt_file {
@@ -172,7 +173,8 @@ struct nt_register {
 	__u8 file;
 	__u8 tap;
 	__u8 origin; /* enum nt_origin */
-	__u8 pad[5];
+	__u8 pipe;   /* it is one */
+	__u8 pad[4];
 };
 
 struct nt_end {
@@ -182,7 +184,10 @@ struct nt_end {
 	__u64 seen;	   /* bytes that the copying tap saw: copied + lost */
 	__u64 written;	   /* bytes that the write tap counted */
 	__u64 lost[NT_LOST_MAX];
-	__u64 from; /* as in struct nt_data, if pid is not 0 */
+	__u64 before;  /* bytes in the pipe at registration; all ones: too many to add up */
+	__u64 unread;  /* bytes left in the pipe when nobody read it any more */
+	__u64 foreign; /* bytes that another process than the reader took */
+	__u64 from;    /* as in struct nt_data, if pid is not 0 */
 	__u32 pid;
 	__u8 file;
 	__u8 tap;
@@ -212,6 +217,11 @@ struct nt_stream {
 			   */
 	__u64 writer_from; /* `written` when writer_pid took over or changed its name */
 	__u64 pipe;	   /* address of the pipe_inode_info, to look at only; 0: none */
+	__u64 before;	   /* as in struct nt_end */
+	__u64 foreign;	   /* likewise */
+	__u64 unexplained; /* when the reader went: bytes neither seen nor in the pipe */
+	__u64 at_write;	   /* bytes that came to the copying write tap, and NT_SWITCHED */
+	__u64 taken;	   /* bytes that the reader took while the write tap copied */
 	__u32 reader;	   /* tgid; 0: not known */
 	__u32 writer_pid;
 	char writer_comm[NT_COMM_LEN];
@@ -220,6 +230,15 @@ struct nt_stream {
 	__u8 origin; /* enum nt_origin */
 	__u8 denied; /* notail's own: no tap touches it */
 	__u32 init_pid;
+	__u8 exact; /* nothing was written before registration: at_write and taken may be compared */
+	__u8 pad[7];
+};
+#define NT_SWITCHED (1ull << 63) /* in at_write: the read tap copies */
+
+/* Value of the map nt_readers, by tgid. */
+enum nt_reader {
+	NT_READER = 1,	       /* has or may have a stream's read end */
+	NT_READER_FOREIGN = 2, /* opened a stream that another process reads */
 };
 
 /* Value of the map nt_cgroups, by cgroup id. */
@@ -240,6 +259,7 @@ enum nt_scan_step {
 	NT_SCAN_FILES = 1, /* inserts fd 1 and 2; decides at once where the parent is the reader */
 	NT_SCAN_READERS = 2, /* of the undecided: a process outside that has the other end open */
 	NT_SCAN_FINISH = 3,  /* nobody has it: the write tap copies */
+	NT_SCAN_HOLDERS = 4, /* by itself: who has a stream without a reader open may be its */
 };
 
 struct nt_scan {
@@ -274,10 +294,10 @@ NT_ASSERT(sizeof(struct nt_data) == 104, "nt_data");
 NT_ASSERT(sizeof(struct nt_note) == 120, "nt_note");
 NT_ASSERT(sizeof(struct nt_trace) == 24, "nt_trace");
 NT_ASSERT(sizeof(struct nt_register) == 72, "nt_register");
-NT_ASSERT(sizeof(struct nt_end) == 136, "nt_end");
+NT_ASSERT(sizeof(struct nt_end) == 160, "nt_end");
 NT_ASSERT(sizeof(struct nt_cgroup_event) == 288, "nt_cgroup_event");
 NT_ASSERT(sizeof(struct nt_cgroup) == 16, "nt_cgroup");
 NT_ASSERT(sizeof(struct nt_scan) == 24, "nt_scan");
-NT_ASSERT(sizeof(struct nt_stream) == 136, "nt_stream");
+NT_ASSERT(sizeof(struct nt_stream) == 184, "nt_stream");
 
 #endif

@@ -49,6 +49,8 @@ struct rig_stream {
 	size_t ends, registers;
 	struct nt_end end;
 	struct nt_register reg;
+	size_t taps; /* changes of reader or tap, and the last one */
+	struct nt_register tap;
 };
 
 struct rig {
@@ -129,6 +131,16 @@ static inline void rig_on_register(void *ctx, uint64_t pos, const struct nt_regi
 	s->registers++;
 }
 
+static inline void rig_on_tap(void *ctx, uint64_t pos, const struct nt_register *rec)
+{
+	struct rig_stream *s = rig_stream(&rec->key);
+
+	(void)ctx;
+	(void)pos;
+	s->tap = *rec;
+	s->taps++;
+}
+
 static inline void rig_on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 {
 	struct rig_stream *s = rig_stream(&rec->key);
@@ -172,6 +184,7 @@ static inline int rig_load_with(struct capture_opts opts)
 {
 	const struct record_ops ops = {.data = rig_on_data,
 				       .registered = rig_on_register,
+				       .tap = rig_on_tap,
 				       .end = rig_on_end,
 				       .cgroup_new = rig_on_cgroup,
 				       .cgroup_gone = rig_on_cgroup};

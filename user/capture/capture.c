@@ -411,6 +411,7 @@ size_t capture__read(struct capture *c, size_t max_bytes, uint64_t *ret_position
 		c->counters.corrupt++;
 		c->counters.corrupt_bytes += skipped;
 	}
+	readers__search(c);
 	*ret_position = ring__position(c->ring);
 	if (*ret_position != before) {
 		c->wake_at_next = false;

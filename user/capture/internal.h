@@ -22,6 +22,10 @@ struct capture {
 	bool pending;	       /* it is readable: a record is about to be submitted */
 	bool wake_at_next;     /* asked for, and nothing was read since */
 	bool writers_detached; /* until a stream is registered that needs them */
+	uint64_t searched;	/* nt_searches, as far as it was looked for them */
+	uint64_t search_ns;	/* of the last look for readers */
+	uint64_t search_due_ns; /* of the next; 0: all have one, or it was looked often enough */
+	unsigned searches;	/* since a stream was without a reader */
 	int cgroup_root;       /* directory of the unified hierarchy; -1: none */
 	enum hook_set hooks;
 	char why[256];
@@ -32,5 +36,7 @@ struct capture {
 int stream__insert(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s);
 /* Makes the read tap look at what this process reads. */
 int reader__insert(struct capture *c, pid_t reader);
+/* Looks for the readers of streams that have none, when it is time to. */
+void readers__search(struct capture *c);
 
 #endif

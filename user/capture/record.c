@@ -109,6 +109,8 @@ int record__dispatch(const void *data, size_t size, uint64_t pos, const struct r
 		DISPATCH(nt_data, check_data, data);
 	case NT_KIND_REGISTER:
 		DISPATCH(nt_register, check_register, registered);
+	case NT_KIND_TAP:
+		DISPATCH(nt_register, check_register, tap);
 	case NT_KIND_END:
 		DISPATCH(nt_end, check_end, end);
 	case NT_KIND_CGROUP_NEW:

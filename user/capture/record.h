@@ -13,6 +13,8 @@
 struct record_ops {
 	void (*data)(void *ctx, uint64_t pos, const struct nt_data *rec);
 	void (*registered)(void *ctx, uint64_t pos, const struct nt_register *rec);
+	/* A stream's reader or tap is another from here on. */
+	void (*tap)(void *ctx, uint64_t pos, const struct nt_register *rec);
 	void (*end)(void *ctx, uint64_t pos, const struct nt_end *rec);
 	void (*cgroup_new)(void *ctx, uint64_t pos, const struct nt_cgroup_event *rec);
 	void (*cgroup_gone)(void *ctx, uint64_t pos, const struct nt_cgroup_event *rec);

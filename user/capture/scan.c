@@ -173,27 +173,44 @@ static void walk(struct scan *s, int fd, int depth)
 	}
 }
 
+static int run_step(struct capture_bpf *skel, struct nt_scan *scan, enum nt_scan_step step,
+		    uint32_t *ret_found)
+{
+	int map = bpf_map__fd(skel->maps.nt_scan), r;
+	struct nt_scan result;
+	uint32_t zero = 0;
+
+	scan->step = step;
+	r = bpf_map_update_elem(map, &zero, scan, BPF_ANY);
+	if (r == 0)
+		r = programs__iterate(skel->progs.nt_scan_files);
+	if (r == 0 && bpf_map_lookup_elem(map, &zero, &result) == 0)
+		*ret_found = result.found;
+	return r;
+}
+
 /* The three steps must all run: a stream whose reader is not decided is touched by no tap. */
 static int run_steps(struct capture_bpf *skel, struct nt_scan *scan, uint32_t *ret_found)
 {
-	int map = bpf_map__fd(skel->maps.nt_scan), r = 0;
-	uint32_t zero = 0;
+	int r = 0;
 
 	for (uint32_t step = NT_SCAN_FILES; step <= NT_SCAN_FINISH; step++) {
-		struct nt_scan result;
-		int step_r;
+		uint32_t found = 0;
+		int step_r = run_step(skel, scan, step, &found);
 
-		scan->step = step;
-		step_r = bpf_map_update_elem(map, &zero, scan, BPF_ANY);
-		if (step_r == 0)
-			step_r = programs__iterate(skel->progs.nt_scan_files);
 		if (step_r < 0)
 			r = step_r;
-		if (step == NT_SCAN_FILES && step_r == 0 &&
-		    bpf_map_lookup_elem(map, &zero, &result) == 0)
-			*ret_found = result.found;
+		else if (step == NT_SCAN_FILES)
+			*ret_found = found;
 	}
 	return r;
+}
+
+int scan__holders(struct capture_bpf *skel, uint32_t *ret_found)
+{
+	struct nt_scan scan = {};
+
+	return run_step(skel, &scan, NT_SCAN_HOLDERS, ret_found);
 }
 
 int scan__containers(struct capture_bpf *skel, int cgroup_root, uint64_t pos,

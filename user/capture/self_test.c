@@ -60,6 +60,14 @@ static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec
 		t->ops.registered(t->ctx, pos, rec);
 }
 
+static void on_tap(void *ctx, uint64_t pos, const struct nt_register *rec)
+{
+	const struct self_test *t = ctx;
+
+	if (!is_test(t, &rec->key) && t->ops.tap)
+		t->ops.tap(t->ctx, pos, rec);
+}
+
 static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 {
 	const struct self_test *t = ctx;
@@ -87,6 +95,7 @@ static void on_cgroup_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event
 static const struct record_ops test_ops = {
 	.data = on_data,
 	.registered = on_registered,
+	.tap = on_tap,
 	.end = on_end,
 	.cgroup_new = on_cgroup_new,
 	.cgroup_gone = on_cgroup_gone,
