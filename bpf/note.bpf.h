@@ -81,26 +81,28 @@ static __always_inline __u64 nt_note_part(__u64 h, struct nt_scratch *scratch, _
 	return h;
 }
 
-static __always_inline bool nt_note_hash_in(struct nt_copy *c, struct nt_scratch *scratch,
-					    __u64 *ret)
+static __always_inline void nt_note_hash_in(struct nt_copy *c, struct nt_scratch *scratch,
+					    struct nt_note *note)
 {
 	__u64 h = c->total, last = h > NT_NOTE_PART ? h - NT_NOTE_PART : 0;
+	__u64 end = (h - 1) & (NT_NOTE_MAX - 1);
 
 #pragma unroll
 	for (int i = 0; i < NT_NOTE_PART; i += 8)
 		*(__u64 *)(scratch->bytes + i) = 0;
 	if (!nt_note_gather(c, scratch))
-		return false;
+		return;
 	h = nt_note_part(h, scratch, 0);
 	h = nt_note_part(h, scratch, last / 2);
-	*ret = nt_note_part(h, scratch, last);
-	return true;
+	note->hash = nt_note_part(h, scratch, last);
+	note->last = scratch->bytes[end];
+	note->hashed = 1;
 }
 
 /* c is as it was thereafter. */
 static __noinline int nt_note_hash(struct nt_copy *c, struct nt_note *note)
 {
-	__u64 base = c->base, len = c->len, iov = c->iov, iovs = c->iovs, hash = 0;
+	__u64 base = c->base, len = c->len, iov = c->iov, iovs = c->iovs;
 	struct nt_scratch *scratch;
 	__u32 zero = 0;
 
@@ -109,10 +111,7 @@ static __noinline int nt_note_hash(struct nt_copy *c, struct nt_note *note)
 	scratch = bpf_map_lookup_elem(&nt_scratch, &zero);
 	if (!scratch || nt_xchg(&scratch->busy, 1))
 		return 0;
-	if (nt_note_hash_in(c, scratch, &hash)) {
-		note->hash = hash;
-		note->hashed = 1;
-	}
+	nt_note_hash_in(c, scratch, note);
 	nt_xchg(&scratch->busy, 0);
 	c->base = base;
 	c->len = len;

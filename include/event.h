@@ -100,8 +100,9 @@ enum nt_known {
 	NT_KNOWN_LATER =
 		1, /* a write of it has not returned: a later record of the stream may say */
 	NT_KNOWN = 2,
-	/* Notes say. `from`, read tap: up to this offset the stream is what the notes before it wrote,
-	 * no write under way had bytes in it; ~0: that cannot be said. Write tap: the note's `at`. */
+	/* Notes say. `from`, read tap: up to this offset the stream is what the notes before it
+	 * wrote, no write under way had bytes in it; ~0: that cannot be said. Write tap: the note's
+	 * `at`. */
 	NT_KNOWN_NOTES = 3,
 };
 
@@ -130,31 +131,32 @@ struct nt_data {
 struct nt_note {
 	struct nt_hdr hdr;
 	struct nt_stream_key key;
-	__u64 at;	/* bytes of the stream that were counted before it */
-	__u64 count;	/* bytes */
-	__u64 hash;	/* of the bytes, see NT_NOTE_MIX; if `hashed` */
-	__u32 pid;	/* 0: not known */
-	__u32 tid;	/* 0: not known */
+	__u64 at;    /* bytes of the stream that were counted before it */
+	__u64 count; /* bytes */
+	__u64 hash;  /* of the bytes, see NT_NOTE_MIX; if `hashed` */
+	__u32 pid;   /* 0: not known */
+	__u32 tid;   /* 0: not known */
 	char comm[NT_COMM_LEN];
 	__u8 trace_id[16]; /* all zero: none */
 	__u8 span_id[8];
 	__u8 file;
 	__u8 tap;
 	__u8 hashed; /* the bytes lie side by side in the pipe, too */
-	__u8 pad[5];
+	__u8 last;   /* byte, if hashed */
+	__u8 pad[4];
 };
 
 /*
- * A note's hash: h = count, then NT_NOTE_MIX of the 64-bit words of the first NT_NOTE_PART bytes, of
- * those from (count - NT_NOTE_PART) / 2 on, and of the last. With less than NT_NOTE_PART bytes, three
- * times of these, filled up with zeros.
+ * A note's hash: h = count, then NT_NOTE_MIX of the 64-bit words of the first NT_NOTE_PART bytes,
+ * of those from (count - NT_NOTE_PART) / 2 on, and of the last. With less than NT_NOTE_PART bytes,
+ * three times of these, filled up with zeros.
  */
 #define NT_NOTE_PART 32
 #define NT_NOTE_MAX 4096 /* PIPE_BUF: nothing comes between the bytes of a write up to this */
-#define NT_NOTE_MIX(h, word)                                       \
-	do {                                                       \
-		(h) = ((h) ^ (word)) * 0x9e3779b97f4a7c15ull;      \
-		(h) ^= (h) >> 32;                                  \
+#define NT_NOTE_MIX(h, word)                                  \
+	do {                                                  \
+		(h) = ((h) ^ (word)) * 0x9e3779b97f4a7c15ull; \
+		(h) ^= (h) >> 32;                             \
 	} while (0)
 
 /* Value of the map nt_traces, by pid << 32 | tid: what that thread works for. Its layout is that of

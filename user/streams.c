@@ -665,6 +665,7 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 		.offset = rec->offset,
 		.from = rec->from,
 		.known = (enum nt_known)rec->known,
+		.tap = (enum nt_tap)rec->tap,
 	};
 
 	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
@@ -686,6 +687,15 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 	st->last_ns = rec->hdr.time_ns + rec->len;
 }
 
+static void on_note(void *ctx, uint64_t pos, const struct nt_note *rec)
+{
+	struct stream *st = stream__find(ctx, &rec->key);
+
+	(void)pos;
+	if (st && st->container->cgroup_id == rec->hdr.cgroup_id)
+		attribute__note(st->attribute, rec);
+}
+
 static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 {
 	struct streams *s = ctx;
@@ -701,6 +711,8 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	if (st->registered && rec->seen > st->told)
 		stream__skipped(st, rec->seen - st->told, rec->hdr.time_ns, pos);
 	st->last_ns = MAX(st->last_ns, rec->hdr.time_ns);
+	if (rec->cause == NT_END_EOF && rec->seen == rec->written)
+		attribute__settle(st->attribute, rec->seen);
 	attribute__prove(st->attribute, rec->from, rec->pid, rec->comm);
 	stream__finish(s, st, rec->written, rec->seen);
 	stream__free(s, st);
@@ -749,6 +761,7 @@ const struct record_ops streams_record_ops = {
 	.end = on_end,
 	.cgroup_new = on_cgroup_new,
 	.cgroup_gone = on_cgroup_gone,
+	.note = on_note,
 };
 
 /* Names that did not come. */
@@ -758,10 +771,9 @@ static uint64_t tick_waiting(struct streams *s, uint64_t now_ns)
 	struct stream *st, *next;
 
 	DL_FOREACH_SAFE (s->waiting, st, next) {
+		attribute__expire(st->attribute, now_ns);
 		due_ns = attribute__due_ns(st->attribute);
-		if (due_ns <= now_ns)
-			attribute__flush(st->attribute);
-		if (due_ns > now_ns && due_ns != UINT64_MAX) {
+		if (due_ns != UINT64_MAX) {
 			next_ns = MIN(next_ns, due_ns);
 			continue;
 		}

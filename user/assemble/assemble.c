@@ -99,11 +99,27 @@ void assembler__flush(struct assembler *a)
 	half_done(a);
 }
 
+/* `line` goes on where the half line ends: it has the writer, thread and trace that both have. */
+static void join(struct assembler *a, struct line *line)
+{
+	const struct line *half = &a->half_line;
+
+	line->ring_pos = half->ring_pos;
+	if (line->pid != half->pid || memcmp(line->comm, half->comm, sizeof(line->comm))) {
+		line->pid = 0;
+		memset(line->comm, 0, sizeof(line->comm));
+	}
+	if (!line->pid || line->tid != half->tid)
+		line->tid = 0;
+	if (!line->pid || memcmp(&line->trace, &half->trace, sizeof(line->trace)))
+		memset(&line->trace, 0, sizeof(line->trace));
+}
+
 /* A line ends with these bytes of a chunk. */
 static int complete(struct assembler *a, struct line *line, const char *bytes, size_t len,
 		    uint64_t time_ns)
 {
-	uint64_t ring_pos = line->ring_pos;
+	struct line whole;
 	int err = 0;
 
 	if (a->half.len) {
@@ -115,9 +131,9 @@ static int complete(struct assembler *a, struct line *line, const char *bytes, s
 		deliver_log(a, line, bytes, len, time_ns);
 		return err;
 	}
-	line->ring_pos = a->half_line.ring_pos;
-	deliver_log(a, line, a->half.data, a->half.len, time_ns);
-	line->ring_pos = ring_pos;
+	whole = *line;
+	join(a, &whole);
+	deliver_log(a, &whole, a->half.data, a->half.len, time_ns);
 	half_done(a);
 	return 0;
 }
@@ -126,17 +142,18 @@ static int complete(struct assembler *a, struct line *line, const char *bytes, s
 static int keep(struct assembler *a, struct line *line, const char *bytes, size_t len,
 		uint64_t time_ns)
 {
-	uint64_t ring_pos = a->half.len ? a->half_line.ring_pos : line->ring_pos;
+	struct line half = *line;
 	int err;
 
+	if (a->half.len)
+		join(a, &half);
 	err = buf__append(&a->half, bytes, len);
 	if (err) {
 		assembler__flush(a);
 		deliver_log(a, line, bytes, len, time_ns);
 		return err;
 	}
-	a->half_line = *line;
-	a->half_line.ring_pos = ring_pos;
+	a->half_line = half;
 	a->half_line.time_ns = time_ns;
 	return 0;
 }
@@ -172,12 +189,15 @@ int assembler__feed(struct assembler *a, const struct chunk *chunk)
 		.ring_pos = chunk->ring_pos,
 		.stream = a->stream,
 		.pid = chunk->pid,
+		.tid = chunk->tid,
 	};
 	const char *p = chunk->bytes, *end = p + chunk->len;
 	int err = 0, err_take;
 
 	if (chunk->comm)
 		memcpy(line.comm, chunk->comm, strnlen(chunk->comm, LINE_COMM_LEN - 1));
+	if (chunk->trace)
+		line.trace = *chunk->trace;
 	while (p < end) {
 		const char *newline = memchr(p, '\n', (size_t)(end - p));
 		const char *stop = newline ? newline : end;

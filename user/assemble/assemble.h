@@ -11,9 +11,10 @@
  * stream never overlap in time (see include/event.h), so times are strictly increasing within a
  * stream.
  *
- * A line's writer is that of the chunk with the line's end. A gap first ends the half line before
- * it (delivered as it is, for nobody knows what followed), then becomes a line of its own: "notail:
- * N bytes in M writes lost here: ring full", with line.gap = "ring_full".
+ * A line's writer is that of all its bytes: where chunks have different ones it has none. A gap
+ * first ends the half line before it (delivered as it is, for nobody knows what followed), then
+ * becomes a line of its own: "notail: N bytes in M writes lost here: ring full", with line.gap =
+ * "ring_full".
  */
 #ifndef NOTAIL_ASSEMBLE_ASSEMBLE_H
 #define NOTAIL_ASSEMBLE_ASSEMBLE_H
@@ -36,6 +37,8 @@ struct chunk {
 	uint64_t ring_pos;
 	uint32_t pid;
 	const char *comm; /* NUL-terminated, shorter than LINE_COMM_LEN; NULL or empty: not known */
+	uint32_t tid;
+	const struct line_trace *trace; /* NULL: none */
 };
 
 struct assemble_stats {

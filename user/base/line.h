@@ -16,6 +16,12 @@ enum line_stream {
 
 #define LINE_COMM_LEN 16
 
+/* What a thread worked for when it wrote, as OpenTelemetry has it. All zero: nothing, not known. */
+struct line_trace {
+	uint8_t trace_id[16];
+	uint8_t span_id[8];
+};
+
 struct line {
 	const char *bytes; /* without the newline; any bytes */
 	size_t len;
@@ -24,7 +30,9 @@ struct line {
 	uint64_t ring_pos; /* of the oldest record that the line needs */
 	enum line_stream stream;
 	uint32_t pid;		  /* of the writer; 0: not known */
+	uint32_t tid;		  /* of its thread; 0: not known */
 	char comm[LINE_COMM_LEN]; /* empty: not known */
+	struct line_trace trace;
 	bool truncated;		  /* cut at max_line_size */
 	bool unterminated;	  /* no newline came: the stream ended, or a gap did */
 	bool session;		  /* of docker exec, not of the container's own stdio */

@@ -88,6 +88,8 @@ static int set_writer(struct encoder *e, struct stream *s, const struct line *li
 
 	s->encoded.len = s->fixed;
 	s->pid = line->pid;
+	s->tid = line->tid;
+	s->trace = line->trace;
 	memcpy(s->comm, line->comm, sizeof(s->comm));
 	s->comm[sizeof(s->comm) - 1] = '\0';
 	utf8__clean(s->comm, strlen(s->comm));
@@ -95,10 +97,18 @@ static int set_writer(struct encoder *e, struct stream *s, const struct line *li
 	memcpy(s->comm, line->comm, sizeof(s->comm)); /* to be compared with the next line's */
 	if (err) {
 		s->encoded.len = s->fixed;
-		s->pid = 0;
+		s->pid = s->tid = 0;
+		s->trace = (struct line_trace){0};
 		memset(s->comm, 0, sizeof(s->comm));
 	}
 	return err;
+}
+
+static bool is_other_writer(const struct stream *s, const struct line *line)
+{
+	return s->pid != line->pid || s->tid != line->tid ||
+	       memcmp(s->comm, line->comm, sizeof(s->comm)) ||
+	       memcmp(&s->trace, &line->trace, sizeof(s->trace));
 }
 
 static int find_stream(struct batcher *b, struct label_set *set, const struct line *line,
@@ -119,8 +129,7 @@ static int find_stream(struct batcher *b, struct label_set *set, const struct li
 		}
 		s->fixed = s->encoded.len;
 	}
-	if (b->encoder->ops->writer &&
-	    (s->pid != line->pid || memcmp(s->comm, line->comm, sizeof(s->comm)))) {
+	if (b->encoder->ops->writer && is_other_writer(s, line)) {
 		err = set_writer(b->encoder, s, line);
 		if (err)
 			return err;

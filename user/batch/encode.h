@@ -10,7 +10,7 @@
 #include "batch/stream_table.h"
 
 /* Enough for the writer, truncated, notail_gap and notail_exec of any line. */
-#define ENCODE_LINE_METADATA 5
+#define ENCODE_LINE_METADATA 8
 
 struct encoder;
 
@@ -19,8 +19,7 @@ struct encoder_ops {
 	void (*free)(struct encoder *e);
 	/* A new stream: appends what all lines have in common to s->encoded. */
 	int (*stream)(struct encoder *e, struct stream *s);
-	/* Appends s->pid (0: not known) and s->comm (empty: not known; valid UTF-8) to it. NULL:
-	 * not shown. */
+	/* Appends s' writer (see writer_pairs; s->comm is valid UTF-8) to it. NULL: not shown. */
 	int (*writer)(struct encoder *e, struct stream *s);
 	int (*add)(struct encoder *e, struct stream *s, const struct line *line);
 	/* Of the open batch, as max_bytes counts them. */

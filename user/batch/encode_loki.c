@@ -18,6 +18,7 @@
 #include <snappy-c.h>
 
 #include "batch/encode.h"
+#include "batch/writer_pairs.h"
 #include "push.pb-c.h"
 
 /* Loki's limits on structured metadata; a pair too many costs the whole line. */
@@ -145,14 +146,12 @@ static int loki__stream(struct encoder *e _unused_, struct stream *s)
 
 static int loki__writer(struct encoder *e _unused_, struct stream *s)
 {
-	char pairs[2 * PAIR_MAX], *out = pairs, pid[16];
+	char pairs[WRITER_PAIRS * PAIR_MAX], *out = pairs;
+	struct writer_pair writer[WRITER_PAIRS];
+	size_t n = writer_pairs(s, writer);
 
-	if (s->pid) {
-		snprintf(pid, sizeof(pid), "%u", s->pid);
-		out = put_pair(out, "pid", pid);
-	}
-	if (s->comm[0])
-		out = put_pair(out, "comm", s->comm);
+	for (size_t i = 0; i < n; i++)
+		out = put_pair(out, writer[i].name, writer[i].value);
 	return buf__append(&s->encoded, pairs, (size_t)(out - pairs));
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "batch/encode.h"
+#include "batch/writer_pairs.h"
 
 /* All of a JSON line but the line, its stream's bytes and a gap's reason. */
 #define JSON_OWN_MAX 256
@@ -133,15 +134,12 @@ static int json__stream(struct encoder *e _unused_, struct stream *s)
 
 static int json__writer(struct encoder *e _unused_, struct stream *s)
 {
-	char pid[16];
+	struct writer_pair pairs[WRITER_PAIRS];
+	size_t n = writer_pairs(s, pairs);
 	int err = 0;
 
-	if (s->pid) {
-		snprintf(pid, sizeof(pid), "%u", s->pid);
-		err = append_pair(&s->encoded, "pid", pid);
-	}
-	if (!err && s->comm[0])
-		err = append_pair(&s->encoded, "comm", s->comm);
+	for (size_t i = 0; !err && i < n; i++)
+		err = append_pair(&s->encoded, pairs[i].name, pairs[i].value);
 	return err;
 }
 

@@ -36,8 +36,9 @@ struct stream {
 	 * writer. */
 	struct buf encoded;
 	size_t fixed;
-	uint32_t pid;
+	uint32_t pid, tid;
 	char comm[LINE_COMM_LEN];
+	struct line_trace trace;
 };
 
 struct stream_table;

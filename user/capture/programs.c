@@ -168,8 +168,9 @@ static int configure_notes(struct capture_bpf *skel, const struct capture_opts *
 	if (skel->rodata->nt_notes) {
 		r = traces__use(skel->maps.nt_traces, opts->traces);
 		if (r < 0 && r != -ENOENT && r != -EINVAL)
-			log_warn("lines have no trace_id: cannot open the map of trace contexts: %s",
-				 strerror(-r));
+			log_warn(
+				"lines have no trace_id: cannot open the map of trace contexts: %s",
+				strerror(-r));
 		return 0;
 	}
 	r = bpf_map__set_autocreate(skel->maps.nt_traces, false);

@@ -8,9 +8,9 @@ struct bpf_map;
 #define TRACES_PATH "/sys/fs/bpf/otel/traces_ctx_v1"
 
 /*
- * Before load: `map` becomes the map that is pinned at `path` (NULL: TRACES_PATH). -ENOENT: there is
- * none; -EINVAL: what is there is no such map (said in the log). In both cases `map` stays one of
- * its own, and empty.
+ * Before load: `map` becomes the map that is pinned at `path` (NULL: TRACES_PATH). -ENOENT: there
+ * is none; -EINVAL: what is there is no such map (said in the log). In both cases `map` stays one
+ * of its own, and empty.
  */
 int traces__use(struct bpf_map *map, const char *path);
 

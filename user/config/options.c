@@ -409,7 +409,8 @@ static error_t set_mode(struct parse *p, int key, const char *name)
 		return 0;
 	case KEY_ATTRIBUTION:
 		if (attribution__parse(name, &p->o.attribution))
-			return refuse(p, "--attribution=%s: unknown mode, expected stream, line or "
+			return refuse(p,
+				      "--attribution=%s: unknown mode, expected stream, line or "
 				      "off",
 				      name);
 		return 0;

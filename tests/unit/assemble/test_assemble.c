@@ -179,22 +179,39 @@ static void test_half_line_over_chunks(void **state _unused_)
 	teardown(&w);
 }
 
-static void test_writer_is_that_of_the_end(void **state _unused_)
+static void assert_writer(const struct line *line, uint32_t pid, const char *comm, uint32_t tid,
+			  const char *trace_id)
 {
-	struct chunk first = {"a", 1, 10, 1, 1, "first"}, second = {"b\nc", 3, 20, 2, 2, "second"};
-	struct chunk third = {"d", 1, 30, 3, 0, ""};
+	assert_int_equal(line->pid, pid);
+	assert_string_equal(line->comm, comm);
+	assert_int_equal(line->tid, tid);
+	assert_string_equal((const char *)line->trace.trace_id, trace_id);
+}
+
+static void test_writer_is_that_of_all_bytes(void **state _unused_)
+{
+	const struct line_trace trace = {.trace_id = "t", .span_id = "s"};
+	const struct chunk chunks[] = {
+		{"a", 1, 10, 1, 1, "first", 0, NULL},
+		{"b\nc", 3, 20, 2, 2, "second", 20, &trace},
+		{"d\ne", 3, 30, 3, 2, "second", 20, &trace},
+		{"f\ng", 3, 40, 4, 2, "second", 21, NULL},
+		{"h\ni", 3, 50, 5, 2, "renamed", 21, NULL},
+		{"", 0, 55, 5, 2, "renamed", 21, NULL},
+		{"j", 1, 60, 6, 0, "", 0, NULL},
+	};
 	struct world w;
 
 	setup(&w, 0);
-	assert_int_equal(assembler__feed(w.a, &first), 0);
-	assert_int_equal(assembler__feed(w.a, &second), 0);
-	assert_int_equal(assembler__feed(w.a, &third), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(chunks); i++)
+		assert_int_equal(assembler__feed(w.a, &chunks[i]), 0);
 	assembler__flush(w.a);
-	assert_int_equal(w.n, 2);
-	assert_int_equal(w.seen[0].line.pid, 2);
-	assert_string_equal(w.seen[0].line.comm, "second");
-	assert_int_equal(w.seen[1].line.pid, 0);
-	assert_string_equal(w.seen[1].line.comm, "");
+	assert_int_equal(w.n, 5);
+	assert_writer(&w.seen[0].line, 0, "", 0, "");
+	assert_writer(&w.seen[1].line, 2, "second", 20, "t");
+	assert_writer(&w.seen[2].line, 2, "second", 0, "");
+	assert_writer(&w.seen[3].line, 0, "", 0, "");
+	assert_writer(&w.seen[4].line, 0, "", 0, "");
 	teardown(&w);
 }
 
@@ -554,7 +571,7 @@ int main(void)
 		cmocka_unit_test(test_any_bytes),
 		cmocka_unit_test(test_whole_lines_are_borrowed),
 		cmocka_unit_test(test_half_line_over_chunks),
-		cmocka_unit_test(test_writer_is_that_of_the_end),
+		cmocka_unit_test(test_writer_is_that_of_all_bytes),
 		cmocka_unit_test(test_times_are_offsets_of_ends),
 		cmocka_unit_test(test_times_increase_over_touching_chunks),
 		cmocka_unit_test(test_times_are_pure),
