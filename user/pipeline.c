@@ -310,6 +310,7 @@ static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes
 		streams__finish(p->streams);
 	next_ns = seal(p, now_ns, finish && !*ret_bytes);
 	commit(p, position);
+	next_ns = MIN(next_ns, capture__due_ns(p->capture));
 	return MIN(next_ns, parked_ns);
 }
 

@@ -522,13 +522,23 @@ static void stream__follow(struct stream *st, const struct nt_data *rec, uint64_
 /* What is said of a stream at its end. */
 struct verdict {
 	uint64_t written, seen, missing, uncounted;
+	uint64_t before, unread, foreign; /* differences with a name */
 	bool incomplete; /* hooks were skipped: no proof */
 	bool open;
 };
 
+static void add_named(char *text, size_t size, const char *name, uint64_t bytes)
+{
+	size_t len = strlen(text);
+
+	if (bytes)
+		snprintf(text + len, size - len, " %s=%" PRIu64, name, bytes);
+}
+
 static void print_stats(struct streams *s, struct stream *st, const struct verdict *v)
 {
 	char proof[128] = "missing=- uncounted=-", written[24] = "-", why[64] = "";
+	char named[128] = "";
 	const char *name = s->opts.stats ? stream__name(s, st) : NULL;
 
 	if (!name)
@@ -540,10 +550,13 @@ static void print_stats(struct streams *s, struct stream *st, const struct verdi
 		snprintf(proof, sizeof(proof), "missing=%" PRIu64 " uncounted=%" PRIu64, v->missing,
 			 v->uncounted);
 	}
+	add_named(named, sizeof(named), "preexisting", v->before);
+	add_named(named, sizeof(named), "unread_at_end", v->unread);
+	add_named(named, sizeof(named), "foreign_reader", v->foreign);
 	fprintf(s->opts.stats,
-		"stream %s %s tap=%s%s written=%s copied=%" PRIu64 " lost=%" PRIu64 " %s%s%s%s\n",
+		"stream %s %s tap=%s%s written=%s copied=%" PRIu64 " lost=%" PRIu64 " %s%s%s%s%s\n",
 		name, file_name(st->file), tap_name(st->tap), why, written,
-		v->seen - MIN(v->seen, st->lost_bytes), st->lost_bytes, proof,
+		v->seen - MIN(v->seen, st->lost_bytes), st->lost_bytes, proof, named,
 		st->session ? " exec" : "", v->incomplete ? " incomplete" : "",
 		v->open ? " open" : "");
 	fflush(s->opts.stats);
@@ -557,24 +570,45 @@ static void stream__flush(struct stream *st)
 }
 
 /*
- * The proof: at a pipe's end what the container wrote and what the reader's tap saw must be equal.
- * More written is missing here; more seen is a write that could not be counted. A terminal has no
- * such proof: the kernel echoes and translates. Nor has a stream that hooks were skipped for: both
- * sides may have missed the same bytes.
+ * Who took what was written, if the tap did not see it; what was seen, if it was written before
+ * registration; then what is left.
  */
-static void stream__finish(struct streams *s, struct stream *st, uint64_t written, uint64_t seen)
+static void verdict__compare(struct verdict *v)
 {
-	struct verdict v = {.written = written, .seen = seen};
+	uint64_t out = v->seen + v->unread + v->foreign;
 
-	if (st->file != LINE_TTY && !s->opts.uncounted && written > seen)
-		v.missing = written - seen;
-	if (st->file != LINE_TTY && !s->opts.uncounted && seen > written)
-		v.uncounted = seen - written;
+	if (v->written > out) {
+		v->missing = v->written - out;
+		v->before = 0;
+	} else {
+		v->before = MIN(v->before, out - v->written);
+		v->uncounted = out - v->written - v->before;
+	}
+}
+
+/*
+ * The proof: at a pipe's end what the container wrote and what the reader's tap saw must be equal,
+ * but for what has a name: it lay there before, nobody read it, somebody else did. More written is
+ * missing here; more seen is a write that could not be counted. A terminal has no such proof: the
+ * kernel echoes and translates. Nor has a stream that hooks were skipped for: both sides may have
+ * missed the same bytes.
+ */
+static void stream__finish(struct streams *s, struct stream *st, const struct verdict *counts)
+{
+	struct verdict v = {.written = counts->written, .seen = counts->seen};
+
+	if (st->file != LINE_TTY && !s->opts.uncounted) {
+		v = *counts;
+		verdict__compare(&v);
+	}
 	v.incomplete = st->file != LINE_TTY && s->opts.misses &&
 		       s->opts.misses(s->opts.ctx) != st->first_misses;
 	counters__add(s->opts.counters, incomplete, v.incomplete);
 	counters__add(s->opts.counters, missing, v.missing);
 	counters__add(s->opts.counters, uncounted, v.uncounted);
+	counters__add(s->opts.counters, preexisting, v.before);
+	counters__add(s->opts.counters, unread_at_end, v.unread);
+	counters__add(s->opts.counters, foreign_reader, v.foreign);
 	if (v.missing) {
 		counters__add(s->opts.counters, gaps, 1);
 		counters__add(s->opts.counters, gap_bytes, v.missing);
@@ -593,7 +627,9 @@ static void stream__explain(struct stream *st, const struct nt_register *rec)
 
 	if (!rec->reader && rec->tap == NT_TAP_WRITE)
 		snprintf(st->why, sizeof(st->why), "no reader found");
-	else if (!rec->reader || rec->tap == NT_TAP_WRITE)
+	else if (!rec->reader && rec->hdr.kind == NT_KIND_TAP)
+		snprintf(st->why, sizeof(st->why), "its reader is gone");
+	else if (!rec->reader || (rec->tap == NT_TAP_WRITE && rec->hdr.kind != NT_KIND_TAP))
 		snprintf(st->why, sizeof(st->why), "asked for");
 	else if (proc__stat((pid_t)rec->reader, &reader) < 0)
 		snprintf(st->why, sizeof(st->why), "reader %u", rec->reader);
@@ -647,6 +683,22 @@ static bool stream__is_of(struct streams *s, struct stream **st, uint64_t cgroup
 	stream__free(s, *st);
 	*st = NULL;
 	return true;
+}
+
+/* Its bytes go on where they were. */
+static void on_tap(void *ctx, uint64_t pos, const struct nt_register *rec)
+{
+	struct streams *s = ctx;
+	struct stream *st = stream__find(s, &rec->key);
+
+	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
+		return;
+	if (!st) {
+		on_registered(ctx, pos, rec);
+		return;
+	}
+	st->tap = rec->tap;
+	stream__explain(st, rec);
 }
 
 static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
@@ -714,7 +766,12 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	if (rec->cause == NT_END_EOF && rec->seen == rec->written)
 		attribute__settle(st->attribute, rec->seen);
 	attribute__prove(st->attribute, rec->from, rec->pid, rec->comm);
-	stream__finish(s, st, rec->written, rec->seen);
+	stream__finish(s, st,
+		       &(struct verdict){.written = rec->written,
+					 .seen = rec->seen,
+					 .before = rec->before,
+					 .unread = rec->unread,
+					 .foreign = rec->foreign});
 	stream__free(s, st);
 	container__try_free(s, c);
 }
@@ -727,6 +784,21 @@ static void on_cgroup_new(void *ctx, uint64_t pos, const struct nt_cgroup_event 
 	if (registry__cgroup_new(s->opts.registry, rec->hdr.cgroup_id, rec->path, rec->path_len))
 		log_error("cgroup %.*s has no name: out of memory", (int)rec->path_len, rec->path);
 	container__get(s, rec->hdr.cgroup_id);
+}
+
+/* The end's own record found no room in the ring. */
+static void stream__finish_untold(struct streams *s, struct stream *st,
+				  const struct nt_stream *kernel)
+{
+	struct verdict v = {.written = kernel->written,
+			    .seen = kernel->seen,
+			    .before = kernel->before,
+			    .foreign = kernel->foreign};
+	uint64_t there = kernel->seen + kernel->foreign + kernel->unexplained;
+
+	if (!kernel->reader && kernel->tap == NT_TAP_READ && kernel->written > there)
+		v.unread = kernel->written - there;
+	stream__finish(s, st, &v);
 }
 
 /* Streams that never saw an end (a killed reader) end with their cgroup. */
@@ -745,7 +817,7 @@ static void on_cgroup_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event
 			continue;
 		if (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) == 0) {
 			stream__gap(st, &kernel.gap, rec->hdr.time_ns, UINT64_MAX);
-			stream__finish(s, st, kernel.written, kernel.seen);
+			stream__finish_untold(s, st, &kernel);
 		} else {
 			stream__flush(st);
 		}
@@ -758,6 +830,7 @@ static void on_cgroup_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event
 const struct record_ops streams_record_ops = {
 	.data = on_data,
 	.registered = on_registered,
+	.tap = on_tap,
 	.end = on_end,
 	.cgroup_new = on_cgroup_new,
 	.cgroup_gone = on_cgroup_gone,

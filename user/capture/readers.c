@@ -43,6 +43,11 @@ static bool any_wants_reader(const struct capture *c)
 	return false;
 }
 
+uint64_t capture__due_ns(const struct capture *c)
+{
+	return c->search_due_ns ? c->search_due_ns : UINT64_MAX;
+}
+
 void readers__search(struct capture *c)
 {
 	uint64_t searches = __atomic_load_n(&c->skel->bss->nt_searches, __ATOMIC_SEQ_CST);

@@ -31,6 +31,12 @@
 	  "bytes written, and never seen by the copying tap")                                \
 	X(uncounted, "notail_uncounted_bytes_total",                                         \
 	  "bytes captured that the write tap could not count")                               \
+	X(preexisting, "notail_difference_bytes_total{reason=\"preexisting\"}",              \
+	  "bytes that lay in the pipe before its stream was registered")                     \
+	X(unread_at_end, "notail_difference_bytes_total{reason=\"unread_at_end\"}",          \
+	  "bytes that nobody read: the reader was killed")                                   \
+	X(foreign_reader, "notail_difference_bytes_total{reason=\"foreign_reader\"}",        \
+	  "bytes that another process than the runtime read")                                \
 	X(incomplete, "notail_incomplete_streams_total",                                     \
 	  "streams that ended without proof: the kernel skipped hooks meanwhile")            \
 	X(corrupt, "notail_corrupt_records_total", "ring records skipped")                   \
