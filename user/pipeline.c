@@ -123,6 +123,35 @@ static void forget(void *ctx, uint64_t cgroup_id)
 		capture__forget(p->capture, cgroup_id);
 }
 
+static void ring(void *ctx, struct streams_ring *ret)
+{
+	struct pipeline *p = ctx;
+
+	capture__positions(p->capture, &ret->read, &ret->written);
+	ret->events_lost = capture__events_lost(p->capture);
+}
+
+static bool lives(void *ctx, uint64_t cgroup_id)
+{
+	struct pipeline *p = ctx;
+
+	return capture__cgroup_lives(p->capture, cgroup_id);
+}
+
+static bool reads(void *ctx, uint32_t tgid)
+{
+	struct pipeline *p = ctx;
+
+	return p->capture && capture__reads(p->capture, tgid);
+}
+
+static void orphans(void *ctx, stream_fn fn, void *arg)
+{
+	struct pipeline *p = ctx;
+
+	capture__orphans(p->capture, fn, arg);
+}
+
 static int make_outputs(struct pipeline *p)
 {
 	int err;
@@ -160,6 +189,10 @@ static int make_streams(struct pipeline *p)
 		.cgroup_path = cgroup_path,
 		.misses = misses,
 		.forget = forget,
+		.ring = ring,
+		.lives = lives,
+		.reads = reads,
+		.orphans = orphans,
 		.ctx = p,
 	};
 

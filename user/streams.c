@@ -5,6 +5,10 @@
  *
  * Labels are built when a stream's first line is sent, and again when the registry has published
  * since: a rename applies to the next line.
+ *
+ * A container is kept until its cgroup is gone and its streams have ended, in either order: a
+ * runtime under load removes the cgroup before it has read the last bytes. What the ring had no
+ * room to tell of is found by asking the kernel side from time to time (streams__reconcile).
  */
 #include "streams.h"
 
@@ -27,6 +31,7 @@
 #define PARK_MAX_NS (10 * NS_PER_SEC)
 #define MISSES_NS (100 * NS_PER_MS)
 #define WARN_NS NS_PER_SEC
+#define RECONCILE_NS (5 * NS_PER_SEC)
 #define PARK_MAX_BYTES (16u * 1024 * 1024)
 
 struct container;
@@ -49,6 +54,7 @@ struct stream {
 	uint64_t last_ns;    /* end of the stream's newest record */
 	uint64_t told;	     /* bytes that records were here for, gaps included */
 	bool registered;     /* so its first byte is the stream's first */
+	uint64_t over_pos; /* of the ring, when its end was found to be told of, or lost; 0: not */
 	UT_hash_handle hh;
 };
 
@@ -69,10 +75,12 @@ struct container {
 	struct meta *meta;
 	uint64_t looked_up; /* the registry's version at the last look-up */
 	struct labelled by_file[LINE_TTY + 1];
-	bool pending; /* an engine may still say more */
-	bool waited;  /* for as long or as much as the bounds allow: never parked again */
-	bool gone;    /* the cgroup was removed */
-	bool listed;  /* among the parked */
+	bool pending;  /* an engine may still say more */
+	bool waited;   /* for as long or as much as the bounds allow: never parked again */
+	bool gone;     /* the cgroup was removed, and everything told before that is through */
+	bool vanished; /* from the kernel side */
+	uint64_t vanished_pos; /* of the ring, when that was seen */
+	bool listed;	       /* among the parked */
 	unsigned n_streams;
 	uint64_t parked_since_ns;
 	struct parked *park_head, *park_tail;
@@ -91,6 +99,9 @@ struct streams {
 	struct stream *waiting; /* with records that wait for a name */
 	uint64_t misses, misses_read_ns;
 	uint64_t warned_ns; /* of a loss */
+	uint64_t reconcile_ns;
+	uint64_t events_lost;
+	uint64_t orphans_pos; /* of the ring, when events_lost had moved; 0: it has not since */
 };
 
 static const char *const LOST_NAMES[NT_LOST_MAX] = {
@@ -786,19 +797,42 @@ static void on_cgroup_new(void *ctx, uint64_t pos, const struct nt_cgroup_event 
 	container__get(s, rec->hdr.cgroup_id);
 }
 
-/* The end's own record found no room in the ring. */
-static void stream__finish_untold(struct streams *s, struct stream *st,
-				  const struct nt_stream *kernel)
+/* Its end's record found no room in the ring. */
+static void stream__end_untold(struct streams *s, struct stream *st)
 {
-	struct verdict v = {.written = kernel->written,
-			    .seen = kernel->seen,
-			    .before = kernel->before,
-			    .foreign = kernel->foreign};
-	uint64_t there = kernel->seen + kernel->foreign + kernel->unexplained;
+	struct verdict v = {0};
+	struct nt_stream kernel;
+	uint64_t there;
 
-	if (!kernel->reader && kernel->tap == NT_TAP_READ && kernel->written > there)
-		v.unread = kernel->written - there;
+	if (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) ||
+	    kernel.cgroup_id != st->container->cgroup_id) {
+		stream__flush(st);
+		stream__free(s, st);
+		return;
+	}
+	v.written = kernel.written;
+	v.seen = kernel.seen;
+	v.before = kernel.before;
+	v.foreign = kernel.foreign;
+	there = kernel.seen + kernel.foreign + kernel.unexplained;
+	if (!kernel.reader && kernel.tap == NT_TAP_READ && kernel.written > there)
+		v.unread = kernel.written - there;
+	stream__gap(st, &kernel.gap, st->last_ns, UINT64_MAX);
 	stream__finish(s, st, &v);
+	stream__free(s, st);
+}
+
+/* Its cgroup is gone: its reader has more to read, or its end is told of behind this record. */
+static bool stream__goes_on(struct streams *s, const struct stream *st)
+{
+	struct nt_stream kernel;
+
+	if (!s->opts.reads)
+		return false;
+	if (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) ||
+	    kernel.cgroup_id != st->container->cgroup_id)
+		return true;
+	return kernel.reader && s->opts.reads(s->opts.ctx, kernel.reader);
 }
 
 /* Streams that never saw an end (a killed reader) end with their cgroup. */
@@ -807,21 +841,13 @@ static void on_cgroup_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event
 	struct streams *s = ctx;
 	struct container *c = container__find(s, rec->hdr.cgroup_id);
 	struct stream *st, *next;
-	struct nt_stream kernel;
 
 	(void)pos;
 	if (!c)
 		return;
 	HASH_ITER (hh, s->by_key, st, next) {
-		if (st->container != c)
-			continue;
-		if (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) == 0) {
-			stream__gap(st, &kernel.gap, rec->hdr.time_ns, UINT64_MAX);
-			stream__finish_untold(s, st, &kernel);
-		} else {
-			stream__flush(st);
-		}
-		stream__free(s, st);
+		if (st->container == c && !stream__goes_on(s, st))
+			stream__end_untold(s, st);
 	}
 	c->gone = true;
 	container__try_free(s, c);
@@ -856,11 +882,76 @@ static uint64_t tick_waiting(struct streams *s, uint64_t now_ns)
 	return next_ns;
 }
 
+/* A stream whose cgroup is gone, and that nobody reads: what was told of it is read first. */
+static void reconcile_stream(struct streams *s, struct stream *st, const struct streams_ring *ring)
+{
+	struct container *c = st->container;
+	struct nt_stream kernel;
+
+	if (!c->vanished || (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) == 0 &&
+			     kernel.cgroup_id == c->cgroup_id && kernel.reader &&
+			     s->opts.reads(s->opts.ctx, kernel.reader)))
+		return;
+	if (!st->over_pos)
+		st->over_pos = ring->written;
+	else if (ring->read >= st->over_pos)
+		stream__end_untold(s, st);
+}
+
+/* No record told of it at all. */
+static void reconcile_orphan(void *arg, const struct nt_stream_key *key,
+			     const struct nt_stream *kernel)
+{
+	struct streams *s = arg;
+	struct stream *st = stream__find(s, key);
+
+	if (st)
+		return;
+	st = stream__new(s, key, kernel->cgroup_id, kernel->file, kernel->tap);
+	if (st)
+		stream__end_untold(s, st);
+}
+
+/*
+ * Cgroups and streams whose end the ring had no room for would stay for ever. What the kernel side
+ * does not know any more is over when everything is read that was in the ring when that was seen.
+ */
+static void streams__reconcile(struct streams *s, uint64_t now_ns)
+{
+	struct container *c, *c_next;
+	struct stream *st, *st_next;
+	struct streams_ring ring;
+
+	if (!s->opts.ring || now_ns < s->reconcile_ns)
+		return;
+	s->reconcile_ns = now_ns + RECONCILE_NS;
+	s->opts.ring(s->opts.ctx, &ring);
+	HASH_ITER (hh, s->by_key, st, st_next)
+		reconcile_stream(s, st, &ring);
+	if (s->orphans_pos && ring.read >= s->orphans_pos) {
+		s->orphans_pos = 0;
+		s->opts.orphans(s->opts.ctx, reconcile_orphan, s);
+	}
+	if (ring.events_lost != s->events_lost)
+		s->orphans_pos = ring.written;
+	s->events_lost = ring.events_lost;
+	HASH_ITER (hh, s->by_cgroup, c, c_next) {
+		if (c->vanished && ring.read >= c->vanished_pos)
+			c->gone = true;
+		if (!c->vanished && !s->opts.lives(s->opts.ctx, c->cgroup_id)) {
+			c->vanished = true;
+			c->vanished_pos = ring.written;
+		}
+		container__try_free(s, c);
+	}
+}
+
 uint64_t streams__tick(struct streams *s, uint64_t now_ns)
 {
 	uint64_t deadline, next_ns = tick_waiting(s, now_ns);
 	struct container *c, *next;
 
+	streams__reconcile(s, now_ns);
 	DL_FOREACH_SAFE (s->parked, c, next) {
 		container__look_up(s, c);
 		deadline = c->parked_since_ns + s->opts.park_max_ns;

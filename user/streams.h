@@ -24,6 +24,11 @@
 
 struct streams;
 
+struct streams_ring {
+	uint64_t read, written; /* positions */
+	uint64_t events_lost;
+};
+
 struct streams_opts {
 	struct registry *registry;
 	struct counters *counters;
@@ -44,6 +49,16 @@ struct streams_opts {
 	int (*cgroup_path)(void *ctx, uint64_t cgroup_id, char *ret_path, size_t size);
 	/* The last record of the cgroup is through. */
 	void (*forget)(void *ctx, uint64_t cgroup_id);
+	/*
+	 * What records that the ring had no room for would have told. `ring`: how far it was read
+	 * and written, and how many records of registrations and ends it had no room for. `lives`:
+	 * the kernel side knows the cgroup. `reads`: it knows the process as a reader. `orphans`:
+	 * calls fn for each stream whose cgroup and reader are both gone. All or none are NULL.
+	 */
+	void (*ring)(void *ctx, struct streams_ring *ret);
+	bool (*lives)(void *ctx, uint64_t cgroup_id);
+	bool (*reads)(void *ctx, uint32_t tgid);
+	void (*orphans)(void *ctx, stream_fn fn, void *arg);
 	void *ctx;
 };
 

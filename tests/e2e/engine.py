@@ -234,9 +234,12 @@ class Dockerd:
         base, self.base = self.base, None
         atexit.unregister(self.stop)
         if self.process and self.process.poll() is None:
-            names = self.docker("ps", "-aq", check=False, timeout=30).stdout.split()
-            if names:
-                self.docker("rm", "-f", *names, check=False, timeout=60)
+            try:
+                names = self.docker("ps", "-aq", check=False, timeout=30).stdout.split()
+                if names:
+                    self.docker("rm", "-f", *names, check=False, timeout=60)
+            except EngineError:
+                pass  # it hangs: whatever it has left is killed
             self.terminate()
         kill_all(base)
         remove(base)

@@ -4,10 +4,11 @@
 
     tests/e2e/soak.py [SEED]
 
-Each container runs writer.c with several threads, a sample of all ways of ways.c, or both at once; it ends by
-itself, is stopped, killed or restarted. When it has ended, its lines are compared with the record and forgotten.
-At the end no stream lost anything, each entry of notail's maps belongs to something that lives, and its memory
-is what it was when a quarter of the time had passed.
+Each container runs writer.c with several threads, a sample of all ways of ways.c and ways32.c, or both at once, some
+with sessions of docker exec beside; it is paused, ends by itself, is stopped, killed, restarted or started again. When
+it has ended, its lines are compared with the record and forgotten; of a difference both sides are kept in
+$BUILD/tests/soak. At the end no stream lost anything, each entry of notail's maps belongs to something that lives, and
+its memory is what it was when a quarter of the time had passed.
 """
 
 import concurrent.futures
@@ -28,12 +29,17 @@ import engine as engine_module  # noqa: E402
 import harness  # noqa: E402
 
 OPTIONS = ("--security-opt", "seccomp=unconfined", "--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE")
+# Kinds of containers; a way may need what another kind does not have (it is then "impossible", and that is recorded).
+KINDS = ((), (), (), ("--init",), ("--read-only", "--tmpfs", "/tmp"), ("--user", "65534:65534"), ("--cgroupns=host",),
+         ("--pid=host",), ("-i",))
 # What the runtime never got is not in the record, and notail says so: another process of the container read it,
 # or the kernel dropped the rest of a packet that did not fit into a read.
 NEVER_READ = ("foreign_reader", "pipe_packets")
 GAP = re.compile(rb"notail: \d+ bytes lost here: missing")
 MAPS = ("nt_streams", "nt_cgroups", "nt_readers", "nt_entries")
 GROWTH_KB = 8192
+ENDS = ("itself", "itself", "itself", "stop", "kill", "restart", "restart", "start")
+KEPT = os.path.join(harness.BUILD, "tests/soak")
 
 
 def anonymous_kb(pid):
@@ -111,15 +117,42 @@ class Lines:
                 self.times.pop((name, stream), None)
 
 
+class Deck:
+    """Draws each of the things once before any of them again."""
+
+    def __init__(self, things, rng):
+        self.things, self.rng, self.left, self.lock = things, rng, [], threading.Lock()
+        self.drawn = set()
+
+    def draw(self, number):
+        """So many of them, all different."""
+        found = []
+        with self.lock:
+            while len(found) < min(number, len(self.things)):
+                if not self.left:
+                    self.left = self.rng.sample(self.things, len(self.things))
+                one = self.left.pop()
+                if one not in found:
+                    found.append(one)
+            self.drawn.update(found)
+        return found
+
+
 class Soak:
     def __init__(self, seconds, containers, seed):
         self.seconds, self.containers = seconds, containers
         self.random = random.Random(seed)
         self.base = f"e2e-{harness.RUN_ID}-soak{harness.attempt()}"
         self.engine = harness.shared.engine()
-        out = subprocess.run([harness.program("ways"), "--list"], stdout=subprocess.PIPE, check=True, text=True)
-        self.ways = [line.split() for line in out.stdout.splitlines()]
-        self.differences, self.number, self.lines_compared, self.memory = [], 0, 0, []
+        flags = {"pipe": [], "tty": []}
+        for program in ("ways", "ways32"):
+            out = subprocess.run([harness.program(program), "--list"], stdout=subprocess.PIPE, check=True, text=True)
+            for name, flag in map(str.split, out.stdout.splitlines()):
+                flags["tty" if flag == "tty" else "pipe"].append((program, name))
+        self.decks = {kind: Deck(things, self.random) for kind, things in flags.items()}
+        self.differences, self.number, self.samples = [], 0, []
+        self.lines_compared = self.bytes_compared = self.sessions = 0
+        self.actions = {}
 
     def writer(self, rng):
         """One writer: paced, or as fast as it goes."""
@@ -130,15 +163,61 @@ class Soak:
         words += [word for word in ("--random", "--half") if rng.random() < 0.4]
         return " ".join(map(str, words))
 
+    def some_ways(self, rng, kind):
+        """One process, or a few at once, that go through ways of both programs."""
+        by_program = {}
+        for program, name in self.decks[kind].draw(rng.randint(3, 12)):
+            by_program.setdefault(program, []).append(name)
+        return [" ".join((program, *names)) for program, names in by_program.items()]
+
     def program(self, rng):
         """(shell command, docker's options)."""
-        tty = rng.random() < 0.1
-        flags = ("tty",) if tty else ("counted", "moved", "taken")
-        names = [name for name, flag in self.ways if flag in flags]
-        ways = "ways " + " ".join(rng.sample(names, rng.randint(3, 10)))
-        parts = [ways] if tty else rng.choice(([ways], [self.writer(rng)], [ways, self.writer(rng), self.writer(rng)]))
-        options = [*OPTIONS, *(["-t"] if tty else []), *(["--init"] if rng.random() < 0.2 else [])]
-        return " & ".join(parts) + (" & wait" if len(parts) > 1 else ""), options
+        tty = rng.random() < 0.12
+        kind = rng.choice(KINDS)
+        ways = self.some_ways(rng, "tty" if tty else "pipe")
+        if "--pid=host" in kind:
+            ways = [text for text in ways if "proc_1_fd_1" not in text.split()]  # that is the host's there
+        parts = rng.choice((ways, [self.writer(rng)], [*ways, self.writer(rng)], [*ways, self.writer(rng), self.writer(rng)]))
+        if tty and rng.random() < 0.5:
+            parts = ways
+        parts = parts or [self.writer(rng)]
+        return " & ".join(parts) + (" & wait" if len(parts) > 1 else ""), [*OPTIONS, *(["-t"] if tty else []), *kind]
+
+    def count(self, action):
+        self.actions[action] = self.actions.get(action, 0) + 1
+
+    def session(self, rng, name):
+        """docker exec: its own output is not in the record, what it writes into the container's is. Not beside a
+        pause: a pause while docker starts a session is a deadlock of docker's own."""
+        into = rng.choice(("", "", " >/proc/1/fd/1", " 2>/proc/1/fd/2"))
+        text = rng.choice((self.writer(rng), "ways write writev sendfile dup", "echo a session; printf 'half'"))
+        options = ["-t"] if rng.random() < 0.3 else []
+        self.engine.docker("exec", *options, name, "sh", "-c", text + into, check=False, timeout=240)
+        self.count("exec")
+
+    def disturb(self, rng, name, session):
+        """What happens to it while it runs."""
+        for _ in range(0 if session else rng.choice((0, 0, 1, 2))):
+            time.sleep(rng.random() * 3)
+            self.engine.docker("pause", name, check=False)
+            time.sleep(rng.random())
+            self.engine.docker("unpause", name, check=False)
+            self.count("pause")
+        end = rng.choice(ENDS)
+        self.count(end)
+        if end == "itself":
+            return end
+        for _ in range(rng.randint(1, 3) if end == "restart" else 1):
+            time.sleep(rng.random() * 5)
+            verb = "kill" if end == "start" else end
+            words = [] if verb == "kill" else ["-t", rng.choice(("0", "1"))]
+            self.engine.docker(verb, *words, name, check=False)
+        if end == "start":
+            self.engine.wait(name)
+            self.engine.docker("start", name)
+            time.sleep(rng.random() * 5)
+            self.engine.docker("kill", name, check=False)
+        return end
 
     def one(self, number, seed):
         """A container from its start to the comparison."""
@@ -146,11 +225,14 @@ class Soak:
         name = f"{self.base}-{number}"
         command, options = self.program(rng)
         self.engine.start("busybox", "sh", "-c", command, name=name, options=options)
-        end = rng.choice(("itself", "itself", "itself", "stop", "kill", "restart"))
-        if end != "itself":
-            time.sleep(rng.random() * 5)
-            self.engine.docker(end, *([] if end == "kill" else ["-t", "1"]), name, check=False)
+        session = None
+        if rng.random() < 0.25 and "--pid=host" not in options:
+            session = threading.Thread(target=self.session, args=(random.Random(seed + 1), name))
+            session.start()
+        end = self.disturb(rng, name, session)
         self.engine.wait(name)
+        if session:
+            session.join()
         self.compare(name, f"{end}, {' '.join(options)}: {command}", any(way in command.split() for way in NEVER_READ))
         self.engine.remove(name)
         self.lines.forget(name)
@@ -171,13 +253,34 @@ class Soak:
             difference = harness.first_difference(got(), expected)
             if difference:
                 self.differences.append(f"{name} {stream} ({what}): {difference}")
+                self.keep(name, stream, what, got(), expected)
             self.lines_compared += len(expected)
+            self.bytes_compared += sum(map(len, expected)) + len(expected)
+
+    def keep(self, name, stream, what, got, expected):
+        """Both sides of a difference, and docker's raw record, to look at."""
+        directory = os.path.join(KEPT, f"{name}-{stream}")
+        os.makedirs(directory, exist_ok=True)
+        for file_name, lines in (("what", [what.encode()]), ("captured", got), ("recorded", expected)):
+            with open(os.path.join(directory, file_name), "wb") as file:
+                file.write(b"\n".join(lines) + b"\n")
+        logs = os.path.join(self.engine.base, "data/containers", self.engine.inspect(name)["Id"], "local-logs")
+        shutil.copytree(logs, os.path.join(directory, "local-logs"), dirs_exist_ok=True)
+
+    def sample(self, began):
+        """(seconds, anonymous memory in kB, entries by map)."""
+        entries = {name: len(bpftool("map", "dump", "id", one)) for name, one in self.maps.items()}
+        self.samples.append((time.monotonic() - began, anonymous_kb(self.notail.pid), entries))
 
     def run(self):
+        shutil.rmtree(KEPT, ignore_errors=True)
         self.lines = Lines()
         words = ("--stdout=json", "--stats", "--docker", self.engine.host, "--container", f"{self.base}-*")
         self.notail = harness.Notail(*words, stdout=self.lines.file)
-        deadline = time.monotonic() + self.seconds
+        self.maps = maps_of(self.notail.pid)
+        began = time.monotonic()
+        deadline = began + self.seconds
+        self.sample(began)
         pending = set()
         with concurrent.futures.ThreadPoolExecutor(self.containers) as pool:
             while pending or time.monotonic() < deadline:
@@ -185,9 +288,8 @@ class Soak:
                     self.number += 1
                     pending.add(pool.submit(self.one, self.number, self.random.random()))
                 done, pending = concurrent.futures.wait(pending, 5, concurrent.futures.FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                self.memory.append((time.monotonic(), anonymous_kb(self.notail.pid)))
+                self.differences += [f"{error}" for error in map(concurrent.futures.Future.exception, done) if error]
+                self.sample(began)
         return self
 
     def leftovers(self):
@@ -207,16 +309,35 @@ class Soak:
 
     def growth_kb(self):
         """From the time when a quarter had passed to the end: the least of the samples' last tenth counts."""
-        tenth = max(1, len(self.memory) // 10)
-        quarter = len(self.memory) // 4
-        before = max(kb for _, kb in self.memory[quarter : quarter + tenth])
-        return min(kb for _, kb in self.memory[-tenth:]) - before
+        tenth = max(1, len(self.samples) // 10)
+        quarter = len(self.samples) // 4
+        before = max(kb for _, kb, _ in self.samples[quarter : quarter + tenth])
+        return min(kb for _, kb, _ in self.samples[-tenth:]) - before
+
+    def report(self):
+        """The figures of the run."""
+        print(f"{self.number} containers, {self.lines_compared} lines, {self.bytes_compared} bytes, "
+              f"{len(self.differences)} differences", flush=True)
+        print("actions: " + ", ".join(f"{name} {count}" for name, count in sorted(self.actions.items())))
+        for kind, deck in self.decks.items():
+            print(f"ways with a {kind}: {len(deck.drawn)} of {len(deck.things)}")
+        print("minutes  memory kB  " + "  ".join(MAPS))
+        for at in sorted({0, len(self.samples) // 4, len(self.samples) // 2, 3 * len(self.samples) // 4, len(self.samples) - 1}):
+            seconds, kb, entries = self.samples[at]
+            print(f"{seconds / 60:7.1f}  {kb:9}  " + "  ".join(f"{entries.get(name, -1):{len(name)}}" for name in MAPS))
+        print(f"memory has grown by {self.growth_kb()} kB since the first quarter", flush=True)
+
+    def counts(self):
+        """What the taps counted of our streams, after notail's end; what is wrong with it."""
+        ours = [c for c in self.notail.streams() if c["container"].startswith(self.base)]
+        sums = {key: sum(c[key] for c in ours if isinstance(c[key], int))
+                for key in ("written", "copied", "lost", "missing", "uncounted")}
+        print(f"{len(ours)} streams: " + ", ".join(f"{key} {value}" for key, value in sums.items()), flush=True)
+        return [str(c) for c in ours if c["lost"] or c["open"]]
 
     def problems(self):
         """What is wrong, a text each; ends notail."""
-        growth = self.growth_kb()
-        print(f"{self.number} containers, {self.lines_compared} lines, memory {self.memory[0][1]} kB at the start, "
-              f"{self.memory[-1][1]} kB at the end, grown by {growth} kB since the first quarter", flush=True)
+        self.report()
         found = list(self.differences)
         found += [f"{key}: the time {ts} does not increase" for key, ts in self.lines.disorder[:5]]
         try:
@@ -226,13 +347,12 @@ class Soak:
         print(f"map entries without an owner: {self.leftovers()}", flush=True)
         if set(self.leftovers()) != set(MAPS):
             found.append(f"not all of {MAPS} could be looked at")
-        if growth > GROWTH_KB:
-            found.append(f"memory grew by {growth} kB")
+        if self.growth_kb() > GROWTH_KB:
+            found.append(f"memory grew by {self.growth_kb()} kB")
         status = self.notail.stop()
         if status:
             found.append(f"notail ended with {status}")
-        found += [str(c) for c in self.notail.streams() if c["container"].startswith(self.base) and c["lost"]]
-        return found
+        return found + self.counts()
 
 
 def why_not():

@@ -33,6 +33,9 @@ struct fixture {
 	bool has_path; /* of the cgroup, for who asks */
 	uint64_t misses;
 	uint64_t forgotten;
+	struct streams_ring ring;
+	bool cgroup_lives, reader_lives;
+	bool orphaned; /* the stream `stdout` is told as one */
 	char *stats_text;
 	size_t stats_len;
 	FILE *stats;
@@ -85,10 +88,40 @@ static uint64_t misses(void *ctx)
 	return ((struct fixture *)ctx)->misses;
 }
 
+static void ring(void *ctx, struct streams_ring *ret)
+{
+	*ret = ((struct fixture *)ctx)->ring;
+}
+
+static bool lives(void *ctx, uint64_t cgroup_id)
+{
+	(void)cgroup_id;
+	return ((struct fixture *)ctx)->cgroup_lives;
+}
+
+static bool reads(void *ctx, uint32_t tgid)
+{
+	(void)tgid;
+	return ((struct fixture *)ctx)->reader_lives;
+}
+
+static void orphans(void *ctx, stream_fn fn, void *arg)
+{
+	struct fixture *f = ctx;
+
+	if (f->orphaned)
+		fn(arg, &(struct nt_stream_key){.ino = 100 + NT_FILE_STDOUT, .dev = 14},
+		   &f->kernel);
+}
+
 static int set_up_with(void **state, bool uncounted)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct streams_opts opts = {
+		.ring = ring,
+		.lives = lives,
+		.reads = reads,
+		.orphans = orphans,
 		.uncounted = uncounted,
 		.misses = misses,
 		.host = "node1",
@@ -100,6 +133,8 @@ static int set_up_with(void **state, bool uncounted)
 		.ctx = f,
 	};
 
+	f->cgroup_lives = true;
+	f->ring = (struct streams_ring){.read = 1000, .written = 1000};
 	assert_int_equal(registry__new(&f->registry), 0);
 	f->stats = open_memstream(&f->stats_text, &f->stats_len);
 	assert_int_equal(selection__new(&f->selection), 0);
@@ -392,12 +427,126 @@ static void killed_reader_ends_with_the_cgroup(void **state)
 
 	start_web(f);
 	data(f, NT_FILE_STDOUT, 10, "half");
-	f->kernel = (struct nt_stream){.written = 9, .seen = 4, .tap = NT_TAP_READ};
+	f->kernel = (struct nt_stream){
+		.cgroup_id = CGROUP, .written = 9, .seen = 4, .tap = NT_TAP_READ};
 	f->has_kernel = true;
 	cgroup_gone(f);
 	expect(f, "web stdout half|");
 	assert_int_equal(counters__get(&f->counters, missing), 0);
 	assert_int_equal(counters__get(&f->counters, unread_at_end), 5);
+	assert_int_equal(f->forgotten, CGROUP);
+}
+
+/* The runtime removes the cgroup, then reads the rest. */
+static void reader_outlives_the_cgroup(void **state)
+{
+	struct fixture *f = *state;
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "half");
+	f->kernel = (struct nt_stream){.cgroup_id = CGROUP, .reader = 7, .written = 9, .seen = 4};
+	f->has_kernel = f->reader_lives = true;
+	cgroup_gone(f);
+	expect(f, "");
+	assert_int_equal(f->forgotten, 0);
+	data(f, NT_FILE_STDOUT, 9001, " line");
+	f->has_kernel = f->reader_lives = false;
+	end(f, NT_FILE_STDOUT, 9, 9);
+	expect(f, "web stdout half line|");
+	assert_int_equal(f->forgotten, CGROUP);
+}
+
+/* The cgroup's record is read when the rest and the end are in the ring already. */
+static void end_behind_the_cgroups_own(void **state)
+{
+	struct fixture *f = *state;
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "half");
+	cgroup_gone(f);
+	assert_int_equal(f->forgotten, 0);
+	data(f, NT_FILE_STDOUT, 9001, " line");
+	end(f, NT_FILE_STDOUT, 9, 9);
+	expect(f, "web stdout half line|");
+	assert_int_equal(f->forgotten, CGROUP);
+}
+
+static void tick_seconds(struct fixture *f, unsigned seconds)
+{
+	streams__tick(f->streams, clock__boot_ns() + seconds * NS_PER_SEC);
+}
+
+/* Neither the stream's end nor the cgroup's found room in the ring. */
+static void untold_ends_are_found(void **state)
+{
+	struct fixture *f = *state;
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "half");
+	tick_seconds(f, 0);
+	f->cgroup_lives = false;
+	f->ring = (struct streams_ring){.read = 2000, .written = 3000, .events_lost = 2};
+	tick_seconds(f, 10);
+	f->ring.read = 2999;
+	tick_seconds(f, 20);
+	tick_seconds(f, 30);
+	expect(f, "");
+	assert_int_equal(f->forgotten, 0);
+	f->ring.read = 3000;
+	tick_seconds(f, 40);
+	expect(f, "web stdout half|");
+	assert_int_equal(f->forgotten, CGROUP);
+}
+
+static void untold_end_keeps_the_counts(void **state)
+{
+	struct fixture *f = *state;
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "half");
+	f->kernel = (struct nt_stream){.cgroup_id = CGROUP, .reader = 7, .written = 9, .seen = 4};
+	f->has_kernel = true;
+	f->cgroup_lives = false;
+	for (unsigned at = 0; at < 4; at++)
+		tick_seconds(f, 10 * at);
+	assert_non_null(strstr(f->out.data, "gap=missing|"));
+	assert_int_equal(counters__get(&f->counters, missing), 5);
+	assert_int_equal(f->forgotten, CGROUP);
+}
+
+/* A reader that lives reads on, however long it takes. */
+static void living_reader_is_waited_for(void **state)
+{
+	struct fixture *f = *state;
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "half");
+	f->kernel = (struct nt_stream){.cgroup_id = CGROUP, .reader = 7, .written = 4, .seen = 4};
+	f->has_kernel = f->reader_lives = true;
+	f->cgroup_lives = false;
+	for (unsigned at = 0; at < 4; at++)
+		tick_seconds(f, 10 * at);
+	expect(f, "");
+	assert_int_equal(f->forgotten, 0);
+}
+
+/* Nothing of it was told: no registration, no data, no end. */
+static void untold_stream_is_counted(void **state)
+{
+	struct fixture *f = *state;
+
+	f->kernel = (struct nt_stream){.cgroup_id = CGROUP, .written = 9, .seen = 9};
+	f->kernel.gap = (struct nt_gap){.bytes = 9, .calls = 1, .reason = NT_LOST_RING_FULL};
+	f->kernel.file = NT_FILE_STDOUT;
+	f->kernel.tap = NT_TAP_READ;
+	f->has_kernel = f->orphaned = true;
+	f->cgroup_lives = false;
+	tick_seconds(f, 0);
+	assert_int_equal(counters__get(&f->counters, streams), 0);
+	f->ring.events_lost = 3;
+	for (unsigned at = 1; at < 5; at++)
+		tick_seconds(f, 10 * at);
+	assert_int_equal(counters__get(&f->counters, lost_ring_full), 9);
 	assert_int_equal(f->forgotten, CGROUP);
 }
 
@@ -755,6 +904,12 @@ int main(void)
 		TEST(terminal_has_no_proof),
 		TEST(lost_bytes_are_a_gap_in_place),
 		TEST(killed_reader_ends_with_the_cgroup),
+		TEST(reader_outlives_the_cgroup),
+		TEST(end_behind_the_cgroups_own),
+		TEST(untold_ends_are_found),
+		TEST(untold_end_keeps_the_counts),
+		TEST(living_reader_is_waited_for),
+		TEST(untold_stream_is_counted),
 		TEST(key_used_again),
 		TEST(cgroup_without_record),
 		TEST(data_without_registration),

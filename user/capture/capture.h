@@ -116,6 +116,20 @@ void capture__forget(struct capture *c, uint64_t cgroup_id);
  */
 int capture__cgroup_path(struct capture *c, uint64_t cgroup_id, char *ret_path, size_t size);
 
+/* The kernel side knows the cgroup as a container's; true where no containers are captured. */
+bool capture__cgroup_lives(struct capture *c, uint64_t cgroup_id);
+/* The process is known as a reader, and has not ended. */
+bool capture__reads(struct capture *c, uint32_t tgid);
+/* How far the ring was read, and written. */
+void capture__positions(const struct capture *c, uint64_t *ret_read, uint64_t *ret_written);
+/* Records of registrations, ends and cgroups that the ring had no room for. */
+uint64_t capture__events_lost(struct capture *c);
+/*
+ * Calls fn for each stream whose cgroup and reader are both gone: none is left but those whose end
+ * the ring had no room for. fn may forget it. It may be told of one twice.
+ */
+void capture__orphans(struct capture *c, stream_fn fn, void *arg);
+
 /* The stream as the kernel counts it now. -ENOENT. */
 int capture__stream(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret);
 void capture__counters(struct capture *c, struct capture_counters *ret);

@@ -21,6 +21,9 @@ struct record_ops {
 	void (*note)(void *ctx, uint64_t pos, const struct nt_note *rec);
 };
 
+/* A stream as the kernel side has it. */
+typedef void (*stream_fn)(void *arg, const struct nt_stream_key *key, const struct nt_stream *s);
+
 /*
  * `size`: what the ring says the record has. 0, or -EBADMSG with *ret_why (static text): the record
  * is to be counted and skipped.

@@ -164,9 +164,7 @@ int capture__add_pid(struct capture *c, pid_t pid, uint64_t *ret_cgroup_id, char
 
 /* Calls fn for each stream; fn may delete it. -EAGAIN: the map changed too much to come to an end.
  */
-static int walk(struct capture *c,
-		void (*fn)(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s),
-		void *ctx)
+static int walk(struct capture *c, stream_fn fn, void *ctx)
 {
 	size_t steps = 4 * (size_t)bpf_map__max_entries(c->skel->maps.nt_streams);
 	struct nt_stream_key key, next;
@@ -228,6 +226,49 @@ void capture__forget(struct capture *c, uint64_t cgroup_id)
 	bpf_map_delete_elem(c->cgroups_fd, &cgroup_id);
 }
 
+bool capture__cgroup_lives(struct capture *c, uint64_t cgroup_id)
+{
+	struct nt_cgroup cgroup;
+
+	return !c->opts.containers ||
+	       bpf_map_lookup_elem(c->cgroups_fd, &cgroup_id, &cgroup) == 0 || errno != ENOENT;
+}
+
+bool capture__reads(struct capture *c, uint32_t tgid)
+{
+	uint32_t one;
+
+	return bpf_map_lookup_elem(c->readers_fd, &tgid, &one) == 0;
+}
+
+void capture__positions(const struct capture *c, uint64_t *ret_read, uint64_t *ret_written)
+{
+	*ret_read = ring__position(c->ring);
+	*ret_written = ring__producer(c->ring);
+}
+
+struct orphans {
+	struct capture *c;
+	stream_fn fn;
+	void *arg;
+};
+
+static void tell_orphan(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s)
+{
+	const struct orphans *o = ctx;
+
+	if (s->denied || s->origin == NT_ORIGIN_USER || !s->tap ||
+	    capture__cgroup_lives(o->c, s->cgroup_id) ||
+	    (s->reader && capture__reads(o->c, s->reader)))
+		return;
+	o->fn(o->arg, key, s);
+}
+
+void capture__orphans(struct capture *c, stream_fn fn, void *arg)
+{
+	walk(c, tell_orphan, &(struct orphans){c, fn, arg});
+}
+
 int capture__cgroup_path(struct capture *c, uint64_t cgroup_id, char *ret_path, size_t size)
 {
 	int r;
@@ -277,6 +318,14 @@ void capture__counters(struct capture *c, struct capture_counters *ret)
 	sum.ring_used_bytes = ring__used(c->ring);
 	sum.ring_bytes = c->ring_bytes;
 	*ret = sum;
+}
+
+uint64_t capture__events_lost(struct capture *c)
+{
+	struct capture_counters sum = {};
+
+	add_stats(c, &sum);
+	return sum.events_lost;
 }
 
 uint64_t capture__misses(struct capture *c)
