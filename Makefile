@@ -198,12 +198,13 @@ $(BUILD)/bench/%: tests/bench/capture/%.c $(BUILD)/bench/libnotail.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -MT $@ -Wl,--as-needed -o $@ $< $(BUILD)/bench/libnotail.a $(LDLIBS)
 
-# Writers for the end-to-end tests run in containers without a C library: static. A name that ends in 32 is built -m32.
+# Writers for the end-to-end tests run in containers without a C library: static. A name that ends in 32 is built -m32,
+# one in _musl by musl-gcc, which finds the kernel's headers where glibc's are.
+MUSL_CC := musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch)
 $(BUILD)/tests/%: tests/e2e/%.c
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -static -pthread \
+	$(Q)$(if $(filter %_musl,$*),$(MUSL_CC),$(CC)) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -static -pthread \
 		-MMD -MP -MF $@.d -MT $@ -o $@ $<
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -22,7 +22,8 @@
 #define NT_FMODE_WRITE 2
 #define NT_DEV_MAJOR(dev) ((dev) >> 20)
 #define NT_DEV_PTMX ((5u << 20) | 2)
-#define NT_MAJOR_PTS 136 /* to 143: the slaves of Unix98 ptys */
+#define NT_DEV_TTY ((5u << 20) | 0) /* /dev/tty: the process' own terminal */
+#define NT_MAJOR_PTS 136	    /* to 143: the slaves of Unix98 ptys */
 
 #define NT_READER_FDS 1024 /* looked at for the reader's end */
 #define NT_ID_DIGITS 64	   /* hexadecimal, in the name of a container's cgroup */
@@ -85,8 +86,9 @@ static __always_inline bool nt_target(struct file *file, enum nt_side side, stru
 	if (mode != NT_S_IFCHR)
 		return false;
 	rdev = nt_get(inode, i_rdev);
-	if (side == NT_SIDE_READER ? rdev != NT_DEV_PTMX
-				   : (NT_DEV_MAJOR(rdev) & ~7u) != NT_MAJOR_PTS)
+	if (side == NT_SIDE_READER
+		    ? rdev != NT_DEV_PTMX
+		    : (NT_DEV_MAJOR(rdev) & ~7u) != NT_MAJOR_PTS && rdev != NT_DEV_TTY)
 		return false;
 	private = (void *)nt_get_number(file, private_data);
 	t->key.ino = nt_get_number(private, tty);

@@ -17,6 +17,7 @@
 #include "ways_content.h"
 #include "ways_files.h"
 #include "ways_processes.h"
+#include "ways_sockets.h"
 #include "ways_splice.h"
 #include "ways_tty.h"
 
@@ -27,6 +28,7 @@ enum {
 	MOVED = 1 << 1,	  /* by calls that it does not count: captured is more than written */
 	TTY = 1 << 2,	  /* wants a terminal */
 	TAKEN = 1 << 3,	  /* written is more than the runtime gets, for a reason with a name */
+	SOCKET = 1 << 4,  /* wants stream sockets */
 };
 
 static const struct way {
@@ -58,6 +60,7 @@ static const struct way {
 	WAY(write_both_closed, COUNTED),
 	WAY(write_rodata, COUNTED),
 	WAY(write_file_map, COUNTED),
+	WAY(write_cold_file_map, COUNTED),
 	WAY(write_file_map_past_end, COUNTED),
 	WAY(write_untouched_memory, COUNTED),
 	WAY(write_shared_memory, COUNTED),
@@ -85,6 +88,7 @@ static const struct way {
 	WAY(sendfile, COUNTED),
 	WAY(sendfile_large, COUNTED),
 	WAY(sendfile_offset, COUNTED),
+	WAY(sendfile_cold, COUNTED),
 	WAY(sendfile_memfd, COUNTED),
 	WAY(splice_file, COUNTED),
 	WAY(splice_file_large, COUNTED),
@@ -160,6 +164,7 @@ static const struct way {
 	WAY(threads_large, COUNTED),
 	WAY(processes, COUNTED),
 	WAY(short_lived, COUNTED),
+	WAY(line_of_many_processes, COUNTED),
 	WAY(orphan, COUNTED),
 	WAY(setsid, COUNTED),
 	WAY(chroot, COUNTED),
@@ -167,10 +172,14 @@ static const struct way {
 	WAY(user_namespace, COUNTED),
 	WAY(mount_namespace, COUNTED),
 	WAY(pid_namespace, COUNTED),
+	WAY(pid_namespaces_nested, COUNTED),
 	WAY(cgroup_namespace, COUNTED),
 	WAY(renamed, COUNTED),
 	WAY(not_dumpable, COUNTED),
 	WAY(seccomp_strict, COUNTED),
+	WAY(seccomp_filter, COUNTED),
+	WAY(seccomp_notified, COUNTED),
+	WAY(seccomp_answered, TAKEN),
 	WAY(traced, COUNTED),
 	WAY(abort, COUNTED),
 	WAY(unread_at_exit, COUNTED),
@@ -180,6 +189,7 @@ static const struct way {
 	WAY(exec_then_exec, COUNTED),
 	WAY(shell_pipeline, COUNTED),
 	WAY(shell_redirections, COUNTED),
+	WAY(shell_exec_to_file, COUNTED),
 	WAY(shell_background, COUNTED),
 	WAY(shell_tee, COUNTED),
 	WAY(dd, COUNTED),
@@ -223,10 +233,25 @@ static const struct way {
 	WAY(tty_nonblock, TTY),
 	WAY(tty_threads, TTY),
 	WAY(tty_sendfile, TTY),
+	WAY(tty_uring, TTY),
+	WAY(tty_splice, TTY),
+	WAY(tty_stty, TTY),
+	WAY(tty_job_control, TTY),
 	WAY(tty_of_our_own, TTY),
+
+	/* ways_sockets.h */
+	WAY(socket_write, SOCKET),
+	WAY(socket_send, SOCKET),
+	WAY(socket_sendto, SOCKET),
+	WAY(socket_sendmsg, SOCKET),
+	WAY(socket_sendmmsg, SOCKET),
+	WAY(socket_large, SOCKET),
+	WAY(socket_nonblock, SOCKET),
+	WAY(socket_uring, SOCKET),
+	WAY(socket_children, SOCKET),
 };
 
-static const char *const flag_names[] = {"counted", "moved", "tty", "taken"};
+static const char *const flag_names[] = {"counted", "moved", "tty", "taken", "socket"};
 
 static const char *flag_name(unsigned int flags)
 {

@@ -236,6 +236,19 @@ static void way_write_file_map(void)
 	write_all(1, data, 100000);
 }
 
+/* Its pages are not in memory: they come from the file during the write. */
+static void way_write_cold_file_map(void)
+{
+	int fd = file_of(300000);
+	char *data;
+
+	fsync(fd);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	data = mmap(NULL, 300000, PROT_READ, MAP_PRIVATE, fd, 0);
+	must(data != MAP_FAILED, "mmap");
+	write_all(1, data, 300000);
+}
+
 /* A page of a mapping past the file's end: SIGBUS for a program, a short write here. */
 static void way_write_file_map_past_end(void)
 {
@@ -426,6 +439,13 @@ static void way_writev_nonblock(void)
 			poll(&pfd, 1, -1);
 	}
 }
+
+#ifndef __GLIBC__
+static ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t at, int flags)
+{
+	return syscall(SYS_pwritev2, fd, iov, n, (long)at, (long)(at >> 31 >> 1), flags);
+}
+#endif
 
 static void way_pwritev2(void)
 {

@@ -6,6 +6,9 @@
 #include <linux/seccomp.h>
 #include <sys/ptrace.h>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+
 #include "ways.h"
 
 static void way_child(void)
@@ -172,6 +175,34 @@ static void way_user_namespace(void)
 	in_namespace(CLONE_NEWUSER, "user");
 }
 
+/* A pid namespace in a pid namespace. */
+static void way_pid_namespaces_nested(void)
+{
+	if (unshare(CLONE_NEWPID) < 0)
+		impossible("pid");
+	if (fork() == 0)
+		in_namespace(CLONE_NEWPID, "nested pid");
+	wait_children();
+}
+
+/* One process begins a line, others go on with it, the last one ends it. */
+static void way_line_of_many_processes(void)
+{
+	for (int i = 0; i < 20; i++) {
+		for (int part = 0; part < 5; part++) {
+			if (fork() == 0) {
+				char text[32];
+				int n = snprintf(text, sizeof(text), "part %d of %d%s", part, i,
+						 part == 4 ? "\n" : ", ");
+
+				write_all(i % 2 ? 2 : 1, text, (size_t)n);
+				_exit(0);
+			}
+			wait_children();
+		}
+	}
+}
+
 static void way_mount_namespace(void)
 {
 	in_namespace(CLONE_NEWNS, "mount");
@@ -215,6 +246,90 @@ static void way_seccomp_strict(void)
 	}
 	wait_children();
 	line(1, "after");
+}
+
+static void filter_with(struct sock_filter *filter, unsigned short len)
+{
+	struct sock_fprog program = {.len = len, .filter = filter};
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		impossible("seccomp");
+}
+
+/* A filter that looks at every call. */
+static void way_seccomp_filter(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+
+	filter_with(filter, ARRAY_SIZE(filter));
+	for (int i = 0; i < 20; i++)
+		line(1 + i % 2, "filtered %d", i);
+}
+
+static int listener = -1;
+
+/* Its writes are another thread's to allow. */
+static void *notified(void *arg)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = ARRAY_SIZE(filter), .filter = filter};
+	int fd;
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+			  &program);
+	__atomic_store_n(&listener, fd < 0 ? -2 : fd, __ATOMIC_SEQ_CST);
+	for (int i = 0; fd >= 0 && i < 20; i++)
+		line(1, "notified %d", i);
+	return arg;
+}
+
+/* `answer`: the write is made in its stead. Otherwise it goes on. */
+static void supervise(bool answer)
+{
+	pthread_t other = thread(notified, NULL);
+	struct pollfd pfd = {.events = POLLIN};
+
+	while ((pfd.fd = __atomic_load_n(&listener, __ATOMIC_SEQ_CST)) == -1)
+		pause_ms(1);
+	if (pfd.fd < 0)
+		impossible("a seccomp listener");
+	while (poll(&pfd, 1, -1) > 0 && pfd.revents & POLLIN) {
+		struct seccomp_notif call = {0};
+		struct seccomp_notif_resp resp = {0};
+
+		if (ioctl(pfd.fd, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
+			continue;
+		resp.id = call.id;
+		resp.flags = answer ? 0 : SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+		if (answer)
+			resp.val =
+				write((int)call.data.args[0], (void *)(uintptr_t)call.data.args[1],
+				      (size_t)call.data.args[2]);
+		must(ioctl(pfd.fd, SECCOMP_IOCTL_NOTIF_SEND, &resp) == 0, "NOTIF_SEND");
+	}
+	pthread_join(other, NULL);
+}
+
+static void way_seccomp_notified(void)
+{
+	supervise(false);
+}
+
+static void way_seccomp_answered(void)
+{
+	supervise(true);
 }
 
 static void way_traced(void)
@@ -302,6 +417,14 @@ static void way_shell_redirections(void)
 	shell("echo both >&2; { echo out; echo err >&2; } 2>&1; exec 5>&1; echo five >&5; exec "
 	      "5>&-; "
 	      "(exec >/tmp/ways.out; echo never); rm -f /tmp/ways.out; echo last");
+}
+
+/* From there on it is a file's: no log. */
+static void way_shell_exec_to_file(void)
+{
+	shell("echo before; exec 3>&1 >/tmp/ways.file; echo never; sh -c 'echo nor this'; exec "
+	      ">&3; "
+	      "rm -f /tmp/ways.file; echo after");
 }
 
 static void way_shell_background(void)

@@ -187,6 +187,18 @@ static void way_vmsplice_changed(void)
 	line(1, "\nafter");
 }
 
+/* The file's pages are read from the disk during the call. */
+static void way_sendfile_cold(void)
+{
+	int fd = file_of(300000);
+	off_t at = 0;
+
+	fsync(fd);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	while (at < 300000)
+		must(sendfile(1, fd, &at, (size_t)(300000 - at)) > 0, "sendfile");
+}
+
 static void way_copy_file_range(void)
 {
 	must(syscall(SYS_copy_file_range, file_of(100), NULL, 1, NULL, 100, 0) < 0, "an error");

@@ -4,6 +4,8 @@
 #define WAYS_TTY_H
 
 #include "ways.h"
+#include "ways_async.h"
+#include "ways_processes.h"
 
 static void way_tty_write(void)
 {
@@ -128,6 +130,43 @@ static void way_tty_sendfile(void)
 
 	if (sendfile(1, fd, NULL, 3000) < 0)
 		impossible("sendfile to a terminal");
+}
+
+static void way_tty_uring(void)
+{
+	struct uring u = uring_new(0);
+
+	for (int i = 0; i < 5; i++)
+		uring_write_all(&u, i % 2 ? IOSQE_ASYNC : 0, 2000);
+}
+
+static void way_tty_splice(void)
+{
+	int fd = pipe_of(5000);
+
+	for (size_t left = 5000; left > 0;) {
+		ssize_t n = splice(fd, NULL, 1, NULL, left, 0);
+
+		if (n < 0)
+			impossible("splice to a terminal");
+		left -= (size_t)n;
+	}
+}
+
+static void way_tty_stty(void)
+{
+	shell("exec <&1; stty -a | head -n 1; stty -onlcr; echo no return; stty onlcr cols 40 rows "
+	      "10; stty size; stty raw; echo raw; stty -raw; stty sane; echo sane");
+}
+
+static void way_tty_job_control(void)
+{
+	shell("exec <&1; set -m; (echo in the background) & wait; sh -c 'kill -STOP $$; echo goes "
+	      "on' & "
+	      "until jobs >/tmp/ways.jobs; grep -q Stopped /tmp/ways.jobs; do sleep 0.05; done; "
+	      "fg; "
+	      "stty tostop; (trap '' TTOU; echo in spite of tostop) & wait; stty -tostop; echo "
+	      "end");
 }
 
 /* What goes through it is not the container's output. */
