@@ -179,6 +179,8 @@ static int wait(struct attribute *a, const struct chunk *chunk, uint64_t offset)
 				  .len = chunk->len};
 	int err;
 
+	if (!chunk->len)
+		return 0;
 	compact(a);
 	err = buf__reserve(&a->records, sizeof(w));
 	if (!err)

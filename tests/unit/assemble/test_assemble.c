@@ -72,7 +72,7 @@ static void feed_at(struct world *w, const char *bytes, size_t len, uint64_t tim
 {
 	/* Of its own size, so that ASAN sees a read beyond it. */
 	char *copy = malloc(len ? len : 1);
-	struct chunk chunk = {copy, len, time_ns, pos, 71, "nginx"};
+	struct chunk chunk = {copy, len, time_ns, pos, 71, "nginx", 0, NULL};
 
 	memcpy(copy, bytes, len);
 	assert_int_equal(assembler__feed(w->a, &chunk), 0);
@@ -142,7 +142,7 @@ static void test_any_bytes(void **state _unused_)
 static void test_whole_lines_are_borrowed(void **state _unused_)
 {
 	static const char bytes[] = "whole\nhalf";
-	struct chunk chunk = {bytes, sizeof(bytes) - 1, 1000, 1, 0, NULL};
+	struct chunk chunk = {bytes, sizeof(bytes) - 1, 1000, 1, 0, NULL, 0, NULL};
 	struct world w;
 
 	setup(&w, 0);
@@ -512,7 +512,8 @@ static void test_flush(void **state _unused_)
 
 static void test_long_comm_is_cut(void **state _unused_)
 {
-	struct chunk chunk = {"a\n", 2, 1, 1, 1, "a name of more than sixteen bytes"};
+	struct chunk chunk = {
+		.bytes = "a\n", .len = 2, .pid = 1, .comm = "a name of more than sixteen bytes"};
 	struct world w;
 
 	setup(&w, 0);
@@ -525,7 +526,7 @@ static void test_long_comm_is_cut(void **state _unused_)
 static void test_no_memory(void **state _unused_)
 {
 	static char bytes[700000];
-	struct chunk chunk = {bytes, sizeof(bytes), 1000000, 10, 0, NULL};
+	struct chunk chunk = {bytes, sizeof(bytes), 1000000, 10, 0, NULL, 0, NULL};
 	void *probe = malloc(2 << 20);
 	struct world w;
 

@@ -226,6 +226,11 @@ static void test_marks(void **state _unused_)
 	line.session = true;
 	line.truncated = true;
 	add(&w, set, line);
+	line = make_line("y");
+	line.tid = 72;
+	memset(line.trace.trace_id, 0xab, sizeof(line.trace.trace_id));
+	line.trace.span_id[7] = 1;
+	add(&w, set, line);
 	batcher__seal(w.b);
 	request = unpack(w.sealed[0]);
 	assert_int_equal(request->streams[0]->entries[0]->n_structured_metadata, 0);
@@ -237,6 +242,11 @@ static void test_marks(void **state _unused_)
 	assert_int_equal(request->streams[0]->entries[2]->n_structured_metadata, 1);
 	assert_pair(request->streams[0]->entries[2], 0, "notail_gap", "ring_full");
 	assert_pair(request->streams[0]->entries[3], 0, "comm", "?\xc3\xa4");
+	assert_int_equal(request->streams[0]->entries[5]->n_structured_metadata, 5);
+	assert_pair(request->streams[0]->entries[5], 2, "tid", "72");
+	assert_pair(request->streams[0]->entries[5], 3, "trace_id",
+		    "abababababababababababababababab");
+	assert_pair(request->streams[0]->entries[5], 4, "span_id", "0000000000000001");
 	logproto__push_request__free_unpacked(request, NULL);
 	teardown(&w);
 }
@@ -266,6 +276,8 @@ static void test_metadata_limits(void **state _unused_)
 	line.truncated = true;
 	line.gap = "ring_full";
 	line.session = true;
+	line.tid = UINT32_MAX;
+	memset(&line.trace, 0xff, sizeof(line.trace));
 	setup(&w, BATCH_LOKI);
 	add(&w, many, line);
 	add(&w, large, line);

@@ -125,15 +125,26 @@ static void test_json_writers_change(void **state _unused_)
 	static const struct {
 		uint32_t pid;
 		const char *comm, *shown;
+		uint32_t tid;
+		struct line_trace trace;
 	} writers[] = {
-		{71, "nginx", "\"pid\":\"71\",\"comm\":\"nginx\""},
-		{71, "nginx", "\"pid\":\"71\",\"comm\":\"nginx\""},
-		{72, "nginx", "\"pid\":\"72\",\"comm\":\"nginx\""},
-		{72, "sh", "\"pid\":\"72\",\"comm\":\"sh\""},
-		{0, "", ""},
-		{0, "sh", "\"comm\":\"sh\""},
-		{72, "", "\"pid\":\"72\""},
-		{71, "nginx", "\"pid\":\"71\",\"comm\":\"nginx\""},
+		{71, "nginx", "\"pid\":\"71\",\"comm\":\"nginx\"", 0, {{0}, {0}}},
+		{71, "nginx", "\"pid\":\"71\",\"comm\":\"nginx\"", 0, {{0}, {0}}},
+		{72, "nginx", "\"pid\":\"72\",\"comm\":\"nginx\"", 0, {{0}, {0}}},
+		{72, "sh", "\"pid\":\"72\",\"comm\":\"sh\"", 0, {{0}, {0}}},
+		{0, "", "", 0, {{0}, {0}}},
+		{0, "sh", "\"comm\":\"sh\"", 0, {{0}, {0}}},
+		{72, "", "\"pid\":\"72\"", 0, {{0}, {0}}},
+		{71, "nginx", "\"pid\":\"71\",\"comm\":\"nginx\"", 0, {{0}, {0}}},
+		{71,
+		 "nginx",
+		 "\"pid\":\"71\",\"comm\":\"nginx\",\"tid\":\"73\","
+		 "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\","
+		 "\"span_id\":\"b7ad6b7169203331\"",
+		 73,
+		 {"\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c",
+		  "\xb7\xad\x6b\x71\x69\x20\x33\x31"}},
+		{71, "nginx", "\"pid\":\"71\",\"comm\":\"nginx\",\"tid\":\"73\"", 73, {{0}, {0}}},
 	};
 	_label_set_ struct label_set *set = label_set__new();
 	_buf_ struct buf expected = {0};
@@ -145,6 +156,8 @@ static void test_json_writers_change(void **state _unused_)
 		struct line line = make_line("x");
 
 		line.pid = writers[i].pid;
+		line.tid = writers[i].tid;
+		line.trace = writers[i].trace;
 		memset(line.comm, 0, sizeof(line.comm));
 		memcpy(line.comm, writers[i].comm, strlen(writers[i].comm));
 		add(&w, set, line);

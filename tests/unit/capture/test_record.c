@@ -52,12 +52,18 @@ static void on_cgroup_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event
 	note(ctx, NT_KIND_CGROUP_GONE, pos, rec);
 }
 
+static void on_note(void *ctx, uint64_t pos, const struct nt_note *rec)
+{
+	note(ctx, NT_KIND_NOTE, pos, rec);
+}
+
 static const struct record_ops ops = {
 	.data = on_data,
 	.registered = on_registered,
 	.end = on_end,
 	.cgroup_new = on_cgroup_new,
 	.cgroup_gone = on_cgroup_gone,
+	.note = on_note,
 };
 
 /* On the heap and of exactly that size, so that a read behind it is found. */
@@ -246,12 +252,38 @@ static void test_cgroup(void **state)
 	bad(&rec, sizeof(rec));
 }
 
+static void test_note(void **state)
+{
+	const struct nt_note rec = {
+		.hdr = {.kind = NT_KIND_NOTE, .size = sizeof(rec)},
+		.count = 5,
+		.file = NT_FILE_STDOUT,
+		.tap = NT_TAP_READ,
+	};
+	struct nt_note other = rec;
+
+	(void)state;
+	good(&rec, sizeof(rec), NT_KIND_NOTE);
+	no_shorter(&rec, sizeof(rec));
+	other.count = 0;
+	bad(&other, sizeof(other));
+	other.count = 1;
+	other.at = UINT64_MAX; /* it would end before it begins */
+	bad(&other, sizeof(other));
+	other = rec;
+	other.file = 0;
+	bad(&other, sizeof(other));
+	other = rec;
+	memset(other.comm, 'x', sizeof(other.comm));
+	bad(&other, sizeof(other));
+}
+
 static void test_unknown_kind(void **state)
 {
 	(void)state;
 	d.rec.hdr.kind = 0;
 	bad(&d, sizeof(d));
-	d.rec.hdr.kind = NT_KIND_CGROUP_GONE + 1;
+	d.rec.hdr.kind = NT_KIND_NOTE + 1;
 	bad(&d, sizeof(d));
 }
 
@@ -265,6 +297,7 @@ int main(void)
 		cmocka_unit_test(test_register),
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_note),
 		cmocka_unit_test_setup(test_unknown_kind, make_data),
 	};
 

@@ -267,7 +267,7 @@ static const struct {
 	{"--stdout --tap x", "--tap=x: unknown mode, expected auto, read or write"},
 	{"--stdout --hooks x", "--hooks=x: unknown set, expected auto, fexit, multi or syscall"},
 	{"--stdout --json", "--json is for probe; lines as JSON: --stdout=json"},
-	{"--stdout --attribution x", "--attribution=x: unknown mode, expected stream or off"},
+	{"--stdout --attribution x", "--attribution=x: unknown mode, expected stream, line or off"},
 	{"--stdout --rate-limit 1MiB", "--rate-limit=1MiB: expected a size per second like"},
 	{"--stdout --rate-limit /s", "--rate-limit=: no size"},
 	{"--stdout --rate-limit 1023/s", "--rate-limit=1023: out of range, expected 1KiB/s to"},
