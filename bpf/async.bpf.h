@@ -40,10 +40,10 @@ static const __u8 nt_ops[NT_OPS] = {
 	[5] = NT_OP_WRITE,					    /* WRITE_FIXED */
 	[9] = NT_OP_SENDMSG,  [22] = NT_OP_READ,  [23] = NT_OP_WRITE, [26] = NT_OP_SEND,
 	[30] = NT_OP_SPLICE,  [33] = NT_OP_TEE,	  [47] = NT_OP_SEND, /* SEND_ZC */
-	[49] = NT_OP_READ, /* READ_MULTISHOT: its last completion */
-	[48] = NT_OP_SENDMSG,					     /* SENDMSG_ZC */
-	[60] = NT_OP_READV,					     /* READV_FIXED */
-	[61] = NT_OP_WRITEV,					     /* WRITEV_FIXED */
+	[49] = NT_OP_READ,    /* READ_MULTISHOT: its last completion */
+	[48] = NT_OP_SENDMSG, /* SENDMSG_ZC */
+	[60] = NT_OP_READV,   /* READV_FIXED */
+	[61] = NT_OP_WRITEV,  /* WRITEV_FIXED */
 };
 
 /* NT_OP_NONE too where the tracepoint has no request to show (before 5.19, and further completions

@@ -48,6 +48,18 @@ static __always_inline bool fault_drops(void)
 	return ++fault_calls % 1000 == 0;
 }
 
+/* The current process wrote to a stream. False: counting is not all that there is to do. */
+static __always_inline bool count_write(struct nt_stream *s, __u64 bytes)
+{
+	if (!s->tap)
+		return true;
+	if (nt_notes || s->tap == NT_TAP_WRITE)
+		return false;
+	if (!nt_no_writers && (!NT_DROPS_COUNT || !fault_drops()))
+		nt_wrote(s, bytes);
+	return true;
+}
+
 /* The current process wrote c->total bytes to the stream; `readable`: c says from where. */
 static __always_inline void tap_write(struct nt_copy *c, bool readable)
 {
@@ -108,11 +120,13 @@ static __always_inline void tap_read(struct nt_copy *c, bool readable)
 	nt_copy_all(c);
 }
 
+/* May the current process be the reader of a stream? */
 static __always_inline bool is_reader(void)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 
-	return nt_is_searching() || bpf_map_lookup_elem(&nt_readers, &tgid);
+	return nt_is_searching() ||
+	       ((volatile __u32 *)nt_filter_readers)[nt_filter_reader_slot(tgid)];
 }
 
 /* The file's stream, for the current process' side of it. */
@@ -638,16 +652,22 @@ static __always_inline void on_iter_read(struct file *file, struct iov_iter *ite
 
 static __always_inline void on_iter_write(struct file *file, struct iov_iter *iter, __s64 ret)
 {
+	struct nt_target t = {};
+	struct nt_stream *s;
 	struct nt_copy c;
 
 	if (ret <= 0)
 		return;
-	nt_copy_begin(&c, ret);
-	if (!find_stream(&c, file, NT_SIDE_WRITER))
+	s = nt_find(file, NT_SIDE_WRITER, &t);
+	if (!s || count_write(s, ret))
 		return;
+	nt_copy_begin(&c, ret);
+	c.s = s;
+	c.key = t.key;
+	c.pipe = t.pipe;
 	if (nt_notes && !nt_get(iter, count))
 		c.how = NT_COPY_WHOLE;
-	tap_write(&c, (nt_notes || c.s->tap == NT_TAP_WRITE) && copy_iter(&c, iter));
+	tap_write(&c, copy_iter(&c, iter));
 }
 
 /* Terminals and sockets are left to their own functions, which splicing to them calls too. */
@@ -686,13 +706,12 @@ FEXIT_ITER(pipe_write, on_iter_write)
 FEXIT_ITER(anon_pipe_write, on_iter_write)
 FEXIT_ITER(tty_write, on_iter_write)
 
-#define FEXIT_SEND(function)                                                               \
-	SEC("fexit/" #function)                                                            \
-	int BPF_PROG(nt_##function, struct socket *sock, struct msghdr *msg, size_t len,   \
-		     int ret)                                                              \
-	{                                                                                  \
-		on_iter_write(nt_get(sock, file), message_iter(msg), ret);                 \
-		return 0;                                                                  \
+#define FEXIT_SEND(function)                                                                      \
+	SEC("fexit/" #function)                                                                   \
+	int BPF_PROG(nt_##function, struct socket *sock, struct msghdr *msg, size_t len, int ret) \
+	{                                                                                         \
+		on_iter_write(nt_get(sock, file), message_iter(msg), ret);                        \
+		return 0;                                                                         \
 	}
 
 FEXIT_SEND(unix_stream_sendmsg)

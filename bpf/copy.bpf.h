@@ -22,7 +22,8 @@ enum nt_iovec {
 	NT_IOVEC_KERNEL = 2, /* in kernel memory */
 };
 
-#define NT_COPY_WHOLE 1u /* all that the call was to write was written, or the iovecs' sum tells */
+#define NT_COPY_WHOLE 1u /* all that the call was to write was written, or the iovecs' sum tells \
+			  */
 #define NT_COPY_ASYNC 2u /* not by the thread that called */
 
 /* What is left of a call. Set by nt_copy_begin. */

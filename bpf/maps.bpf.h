@@ -20,6 +20,10 @@ const volatile __u64 nt_limit_burst_ns;
 /* A stream was registered whose bytes the write tap copies. */
 volatile __u64 nt_write_taps;
 
+/* See include/event.h. */
+__u32 nt_filter_files[NT_FILTER_FILES];
+__u32 nt_filter_readers[NT_FILTER_READERS];
+
 /*
  * Always 0, which the verifier does not know: before 6.8 it looked at the callback of a loop once
  * only, and took what the callback changes for constant.

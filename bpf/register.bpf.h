@@ -61,55 +61,77 @@ static __always_inline __u64 nt_fd_file_address(struct task_struct *task, __u32 
 	return nt_get_word(nt_get_number(fdt, fd) + (__u64)fd * 8);
 }
 
+/* False for nearly every file of the host. */
+static __always_inline bool nt_may_be_stream(__u64 ino)
+{
+	return ((volatile __u32 *)nt_filter_files)[nt_filter_file_slot(ino)];
+}
+
+/* See nt_target. `registered`: for files only that may be a stream by now. */
+static __always_inline bool nt_key_of(struct file *any_file, enum nt_side side,
+				      struct nt_stream_key *key, __u64 *pipe, bool registered)
+{
+	struct file *file = nt_typed(struct file, any_file);
+	struct inode *inode = nt_walk(file, f_inode);
+	__u32 mode = nt_walk(inode, i_mode) & NT_S_IFMT;
+	struct tty_file_private *private;
+	__u32 rdev;
+
+	*pipe = 0;
+	if (mode == NT_S_IFIFO || mode == NT_S_IFSOCK) {
+		struct super_block *sb;
+
+		key->ino = nt_walk(inode, i_ino);
+		if (registered && !nt_may_be_stream(key->ino))
+			return false;
+		sb = nt_walk(inode, i_sb);
+		key->dev = nt_walk(sb, s_dev);
+		key->type = NT_KEY_INODE;
+		if (mode == NT_S_IFIFO)
+			*pipe = nt_get_number(inode, i_pipe);
+		return true;
+	}
+	if (mode != NT_S_IFCHR)
+		return false;
+	rdev = nt_walk(inode, i_rdev);
+	if (side == NT_SIDE_READER
+		    ? rdev != NT_DEV_PTMX
+		    : (NT_DEV_MAJOR(rdev) & ~7u) != NT_MAJOR_PTS && rdev != NT_DEV_TTY)
+		return false;
+	private = (void *)nt_get_number(file, private_data);
+	key->ino = nt_get_number(private, tty);
+	if (side == NT_SIDE_READER)
+		key->ino = nt_get_number((struct tty_struct *)key->ino, link);
+	key->dev = 0;
+	key->type = NT_KEY_TTY;
+	return registered ? nt_may_be_stream(key->ino) : key->ino != 0;
+}
+
 /*
  * The key under which a file is a stream, if it may be one: a pipe, a socket, or the end of a pty
  * on the given side. Both ends of a pty have the slave's key.
  */
 static __always_inline bool nt_target(struct file *file, enum nt_side side, struct nt_target *t)
 {
-	struct inode *inode = nt_get(file, f_inode);
-	__u32 mode = nt_get(inode, i_mode) & NT_S_IFMT;
-	struct tty_file_private *private;
-	__u32 rdev;
-
-	t->pipe = 0;
-	if (mode == NT_S_IFIFO || mode == NT_S_IFSOCK) {
-		struct super_block *sb = nt_get(inode, i_sb);
-
-		t->key.ino = nt_get(inode, i_ino);
-		t->key.dev = nt_get(sb, s_dev);
-		t->key.type = NT_KEY_INODE;
-		if (mode == NT_S_IFIFO)
-			t->pipe = nt_get_number(inode, i_pipe);
-		return true;
-	}
-	if (mode != NT_S_IFCHR)
-		return false;
-	rdev = nt_get(inode, i_rdev);
-	if (side == NT_SIDE_READER
-		    ? rdev != NT_DEV_PTMX
-		    : (NT_DEV_MAJOR(rdev) & ~7u) != NT_MAJOR_PTS && rdev != NT_DEV_TTY)
-		return false;
-	private = (void *)nt_get_number(file, private_data);
-	t->key.ino = nt_get_number(private, tty);
-	if (side == NT_SIDE_READER)
-		t->key.ino = nt_get_number((struct tty_struct *)t->key.ino, link);
-	t->key.dev = 0;
-	t->key.type = NT_KEY_TTY;
-	return t->key.ino != 0;
+	return nt_key_of(file, side, &t->key, &t->pipe, false);
 }
 
 /* The stream of a file, unless it is none or no tap may touch it. */
 static __always_inline struct nt_stream *nt_find(struct file *file, enum nt_side side,
 						 struct nt_target *t)
 {
+	/* The helper may look at all of what it gets: apart, so that unused fields are not read. */
+	struct nt_stream_key key;
 	struct nt_stream *s;
+	__u64 pipe;
 
-	if (!nt_target(file, side, t))
+	if (!nt_key_of(file, side, &key, &pipe, true))
 		return NULL;
-	s = bpf_map_lookup_elem(&nt_streams, &t->key);
+	s = bpf_map_lookup_elem(&nt_streams, &key);
 	if (!s || s->denied)
 		return NULL;
+	t->key = key;
+	t->pipe = pipe;
 	return s;
 }
 
@@ -154,8 +176,10 @@ static __always_inline void nt_end_stream(struct nt_stream_key *key, struct nt_s
 					  enum nt_end_cause cause)
 {
 	/* Untold, it stays: user space finds its counts when the cgroup ends, or at its own end. */
-	if (nt_tell_end(key, s, cause) == 0 || cause == NT_END_REPLACED)
-		bpf_map_delete_elem(&nt_streams, key);
+	if (nt_tell_end(key, s, cause) && cause != NT_END_REPLACED)
+		return;
+	if (bpf_map_delete_elem(&nt_streams, key) == 0)
+		nt_add(&nt_filter_files[nt_filter_file_slot(key->ino)], -1);
 }
 
 static __noinline int nt_tell_register(struct nt_stream_key *key, struct nt_stream *s,
@@ -248,7 +272,8 @@ static __always_inline void nt_set_reader(struct nt_stream *s, __u32 tgid)
 
 	s->reader = tgid;
 	nt_set_tap(s, nt_tap_mode == NT_TAP_WRITE ? NT_TAP_WRITE : NT_TAP_READ);
-	bpf_map_update_elem(&nt_readers, &tgid, &how, BPF_ANY);
+	nt_know_reader(tgid, NT_READER);
+	bpf_map_update_elem(&nt_readers, &tgid, &how, BPF_EXIST);
 }
 
 /*
@@ -311,8 +336,10 @@ __noinline int nt_register_file(__u64 init_address, __u64 file_address, __u64 cg
 	} else if ((t.pipe || t.key.type == NT_KEY_TTY) && nt_reads(parent, &t.key)) {
 		reader = nt_get(parent, tgid);
 	}
+	nt_add(&nt_filter_files[nt_filter_file_slot(t.key.ino)], 1);
 	err = bpf_map_update_elem(&nt_streams, &t.key, &nt_new_stream, BPF_NOEXIST);
 	if (err) {
+		nt_add(&nt_filter_files[nt_filter_file_slot(t.key.ino)], -1);
 		if (err == -7) /* E2BIG */
 			nt_count(streams_full);
 		return 0;
@@ -425,7 +452,8 @@ static __always_inline void nt_forget_process(struct task_struct *task)
 		return;
 	if (*how == NT_READER)
 		nt_end_orphans(0, tgid);
-	bpf_map_delete_elem(&nt_readers, &tgid);
+	if (bpf_map_delete_elem(&nt_readers, &tgid) == 0)
+		nt_add(&nt_filter_readers[nt_filter_reader_slot(tgid)], -1);
 }
 
 /* One file of one task, as nt_scan orders. */

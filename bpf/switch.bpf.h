@@ -48,7 +48,9 @@ static __always_inline void nt_know_reader(__u32 tgid, enum nt_reader reader)
 {
 	__u32 how = reader;
 
-	bpf_map_update_elem(&nt_readers, &tgid, &how, BPF_NOEXIST);
+	nt_add(&nt_filter_readers[nt_filter_reader_slot(tgid)], 1);
+	if (bpf_map_update_elem(&nt_readers, &tgid, &how, BPF_NOEXIST))
+		nt_add(&nt_filter_readers[nt_filter_reader_slot(tgid)], -1);
 }
 
 /* A stream begins; its pipe may be used already. */
@@ -143,8 +145,7 @@ __noinline int nt_other_reader(__u64 ino, __u64 dev_type, __u64 pipe, __s64 byte
 /* Does the read tap copy what the current process writes? If not, its bytes are the write tap's. */
 static __always_inline bool nt_has_switched(struct nt_stream *s, __u64 bytes)
 {
-	return nt_tap_mode != NT_TAP_WRITE &&
-	       (nt_fetch_add(&s->at_write, bytes) & NT_SWITCHED);
+	return nt_tap_mode != NT_TAP_WRITE && (nt_fetch_add(&s->at_write, bytes) & NT_SWITCHED);
 }
 
 /*

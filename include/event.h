@@ -243,6 +243,24 @@ enum nt_reader {
 	NT_READER_FOREIGN = 2, /* opened a stream that another process reads */
 };
 
+/*
+ * How many streams and how many readers have numbers that end alike: a call on another file, or of
+ * another process, is known by one look, without the maps. Counted before an entry is put into
+ * nt_streams or nt_readers, and down again after it went; notail's own denied files are left out.
+ */
+#define NT_FILTER_FILES 16384
+#define NT_FILTER_READERS 4096
+
+static inline __u32 nt_filter_file_slot(__u64 ino)
+{
+	return (ino ^ ino >> 14) & (NT_FILTER_FILES - 1);
+}
+
+static inline __u32 nt_filter_reader_slot(__u32 tgid)
+{
+	return tgid & (NT_FILTER_READERS - 1);
+}
+
 /* Value of the map nt_cgroups, by cgroup id. */
 struct nt_cgroup {
 	__u32 init_pid; /* of the living init; 0: none seen */

@@ -34,8 +34,10 @@ struct capture {
 
 /* Puts a pipe or socket into the kernel's map; -EEXIST when it is there. */
 int stream__insert(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s);
+void stream__delete(struct capture *c, const struct nt_stream_key *key);
 /* Makes the read tap look at what this process reads. */
 int reader__insert(struct capture *c, pid_t reader);
+void reader__delete(struct capture *c, pid_t reader);
 /* Looks for the readers of streams that have none, when it is time to. */
 void readers__search(struct capture *c);
 

@@ -182,7 +182,7 @@ static int test_tap(struct capture *c, struct self_test *t, enum nt_tap tap, cha
 		r = judge(c, t, tap, ret_why, size);
 	}
 	/* Before the ends close: no end record is made for it. */
-	bpf_map_delete_elem(c->streams_fd, &t->key);
+	stream__delete(c, &t->key);
 	close(fds[0]);
 	close(fds[1]);
 	return r;
@@ -195,7 +195,6 @@ int capture__self_test(struct capture *c, char *ret_why, size_t size)
 	enum nt_tap last = c->opts.attribution == ATTRIBUTION_OFF && c->opts.tap != TAP_WRITE
 				   ? NT_TAP_READ
 				   : NT_TAP_WRITE;
-	uint32_t tgid = (uint32_t)getpid();
 	int known, r = 0;
 
 	for (size_t i = 0; i < sizeof(t.sent); i++)
@@ -213,6 +212,6 @@ int capture__self_test(struct capture *c, char *ret_why, size_t size)
 	c->ops = t.ops;
 	c->ctx = t.ctx;
 	if (known == 0)
-		bpf_map_delete_elem(c->readers_fd, &tgid);
+		reader__delete(c, getpid());
 	return r;
 }

@@ -23,16 +23,48 @@
 
 #define MEM_MAJOR 1 /* /dev/null and its like */
 
+/* `count`: the kernel's filter, which must never be behind the map. */
+static int insert(int map, const void *key, const void *value, uint32_t *count)
+{
+	int r;
+
+	__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST);
+	r = bpf_map_update_elem(map, key, value, BPF_NOEXIST) < 0 ? -errno : 0;
+	if (r < 0)
+		__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
+	return r;
+}
+
 int stream__insert(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s)
 {
-	return bpf_map_update_elem(c->streams_fd, key, s, BPF_NOEXIST) < 0 ? -errno : 0;
+	uint32_t *count = &c->skel->bss->nt_filter_files[nt_filter_file_slot(key->ino)];
+
+	return insert(c->streams_fd, key, s, count);
+}
+
+void stream__delete(struct capture *c, const struct nt_stream_key *key)
+{
+	uint32_t *count = &c->skel->bss->nt_filter_files[nt_filter_file_slot(key->ino)];
+
+	if (bpf_map_delete_elem(c->streams_fd, key) == 0)
+		__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
 }
 
 int reader__insert(struct capture *c, pid_t reader)
 {
 	uint32_t tgid = (uint32_t)reader, one = 1;
+	uint32_t *count = &c->skel->bss->nt_filter_readers[nt_filter_reader_slot(tgid)];
 
-	return bpf_map_update_elem(c->readers_fd, &tgid, &one, BPF_NOEXIST) < 0 ? -errno : 0;
+	return insert(c->readers_fd, &tgid, &one, count);
+}
+
+void reader__delete(struct capture *c, pid_t reader)
+{
+	uint32_t tgid = (uint32_t)reader;
+	uint32_t *count = &c->skel->bss->nt_filter_readers[nt_filter_reader_slot(tgid)];
+
+	if (bpf_map_delete_elem(c->readers_fd, &tgid) == 0)
+		__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
 }
 
 static void announce(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s)
@@ -215,7 +247,7 @@ static void delete_stream(void *ctx, const struct nt_stream_key *key, const stru
 	const struct of_cgroup *of = ctx;
 
 	if (s->cgroup_id == of->cgroup_id)
-		bpf_map_delete_elem(of->c->streams_fd, key);
+		stream__delete(of->c, key);
 }
 
 void capture__forget(struct capture *c, uint64_t cgroup_id)
