@@ -11,6 +11,7 @@
  * fexit of the functions that read and write; or entry and return probes of the same functions.
  */
 #include "compat.bpf.h"
+#include "cgroup_names.h"
 #include "event.h"
 #include "maps.bpf.h"
 #include "account.bpf.h"
@@ -1014,8 +1015,11 @@ static __always_inline void on_cgroup_mkdir(struct cgroup *cgrp, const char *pat
 
 	if (!nt_containers || nt_get(root, hierarchy_id) != 0)
 		return;
-	if (!nt_read_path(&w, path))
-		return;
+	if (!nt_read_path(&w, path)) {
+		if (!nt_path_is_asked_for(&w))
+			return;
+		cg.flags = NT_CGROUP_ASKED;
+	}
 	id = nt_get(kn, id);
 	err = bpf_map_update_elem(&nt_cgroups, &id, &cg, BPF_NOEXIST);
 	if (err == -7) /* E2BIG */

@@ -16,6 +16,9 @@ const volatile bool nt_notes;	   /* attribution by line: each write adds a note 
  */
 const volatile __u64 nt_limit_ns_per_kib;
 const volatile __u64 nt_limit_burst_ns;
+/* Cgroups that are asked for, besides those of containers: patterns, as in cgroup_names.h. */
+const volatile __u32 nt_n_asked;
+const volatile char nt_asked[NT_ASKED_MAX][NT_ASKED_LEN];
 
 /* A stream was registered whose bytes the write tap copies. */
 volatile __u64 nt_write_taps;

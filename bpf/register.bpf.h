@@ -7,12 +7,16 @@
  * another mount namespace than its parent: the runtime's own stages re-exec themselves inside the
  * cgroup before they enter the container's namespaces, and `docker exec` comes when init lives: a
  * session, whose stdio is registered on demand.
+ *
+ * A cgroup that is asked for (--cgroup) may be a unit of systemd, which has no namespace and no one
+ * init: there, everything that was started from outside of the cgroup is registered.
  */
 #ifndef NT_REGISTER_BPF_H
 #define NT_REGISTER_BPF_H
 
 #include "account.bpf.h"
 #include "switch.bpf.h"
+#include "cgroup_names.h"
 
 #define NT_S_IFMT 0170000
 #define NT_S_IFIFO 0010000
@@ -26,7 +30,8 @@
 #define NT_MAJOR_PTS 136	    /* to 143: the slaves of Unix98 ptys */
 
 #define NT_READER_FDS 1024 /* looked at for the reader's end */
-#define NT_ID_DIGITS 64	   /* hexadecimal, in the name of a container's cgroup */
+#define NT_AF_UNIX 1
+#define NT_SOCK_STREAM 1
 
 enum nt_side { NT_SIDE_WRITER, NT_SIDE_READER };
 
@@ -172,14 +177,19 @@ static __noinline int nt_tell_end(struct nt_stream_key *key, struct nt_stream *s
 	return 0;
 }
 
+static __always_inline void nt_delete_stream(struct nt_stream_key *key)
+{
+	if (bpf_map_delete_elem(&nt_streams, key) == 0)
+		nt_add(&nt_filter_files[nt_filter_file_slot(key->ino)], -1);
+}
+
 static __always_inline void nt_end_stream(struct nt_stream_key *key, struct nt_stream *s,
 					  enum nt_end_cause cause)
 {
 	/* Untold, it stays: user space finds its counts when the cgroup ends, or at its own end. */
 	if (nt_tell_end(key, s, cause) && cause != NT_END_REPLACED)
 		return;
-	if (bpf_map_delete_elem(&nt_streams, key) == 0)
-		nt_add(&nt_filter_files[nt_filter_file_slot(key->ino)], -1);
+	nt_delete_stream(key);
 }
 
 static __noinline int nt_tell_register(struct nt_stream_key *key, struct nt_stream *s,
@@ -363,6 +373,88 @@ __noinline int nt_register_file(__u64 init_address, __u64 file_address, __u64 cg
 	return 1;
 }
 
+/*
+ * What carries a unit's log is a stream between processes of this host. A connection that a socket
+ * unit accepted for it is fd 0, too, and no log.
+ */
+static __always_inline bool nt_is_log_socket(struct task_struct *task, struct file *file)
+{
+	struct socket *sock = (void *)nt_get_number(file, private_data);
+	struct sock *sk = nt_get(sock, sk);
+	struct file *in = nt_fd_file(task, 0);
+
+	return nt_get(sock, type) == NT_SOCK_STREAM &&
+	       nt_get(sk, __sk_common.skc_family) == NT_AF_UNIX &&
+	       nt_get_number(in, f_inode) != nt_get_number(file, f_inode);
+}
+
+/* How a process came to exec in a cgroup that is asked for, from outside of it. */
+struct nt_start {
+	struct task_struct *task, *parent;
+	struct nt_cgroup *cg;
+	__u64 cgroup_id;
+	bool contained; /* in another mount namespace than its parent */
+	bool forked;	/* by its parent, that is: it is no orphan of the cgroup's own */
+};
+
+/*
+ * Its stdio comes from outside, unless it made a pipe itself before a later exec, or is a session
+ * in a container. A terminal is a log where somebody reads it for that, not where somebody sits.
+ */
+static __always_inline bool nt_is_asked_file(struct nt_start *a, struct file *file,
+					     struct nt_target *t)
+{
+	__u32 tgid = nt_get(a->task, tgid), init = a->cg->init_pid;
+
+	if (t->key.type == NT_KEY_INODE && !t->pipe)
+		return nt_is_log_socket(a->task, file);
+	if (init == tgid)
+		return false;
+	if (a->contained)
+		return !init;
+	return a->forked && (t->pipe || nt_reads(a->parent, &t->key));
+}
+
+static __always_inline void nt_register_asked_file(struct nt_start *a, __u32 which)
+{
+	struct file *file = nt_fd_file(a->task, which);
+	__u32 tgid = nt_get(a->task, tgid);
+	struct nt_target t = {};
+	struct nt_stream *s;
+
+	if (!nt_target(file, NT_SIDE_WRITER, &t) || !nt_is_asked_file(a, file, &t))
+		return;
+	s = bpf_map_lookup_elem(&nt_streams, &t.key);
+	if (s) {
+		__u64 owner = s->cgroup_id;
+
+		/* Of a stage of the runtime that wrote nothing, the program itself takes over. */
+		if (s->denied || s->written || s->seen || s->init_pid == tgid ||
+		    (owner != a->cgroup_id && bpf_map_lookup_elem(&nt_cgroups, &owner)))
+			return;
+		nt_delete_stream(&t.key);
+	}
+	if (nt_register_file(nt_get_number(a->task, group_leader),
+			     nt_fd_file_address(a->task, which), a->cgroup_id,
+			     which | NT_ORIGIN_EXEC << 8))
+		a->cg->init_pid = tgid;
+}
+
+static __always_inline void nt_register_asked(struct task_struct *task, struct nt_cgroup *cg,
+					      __u64 cgroup_id)
+{
+	struct task_struct *parent = nt_get(task, real_parent);
+	struct nsproxy *mine = nt_get(task, nsproxy), *parents = nt_get(parent, nsproxy);
+	struct nt_start a = {.task = task, .parent = parent, .cg = cg, .cgroup_id = cgroup_id};
+
+	if (nt_task_cgroup(parent) == cgroup_id)
+		return;
+	a.contained = nt_get_number(mine, mnt_ns) != nt_get_number(parents, mnt_ns);
+	a.forked = nt_get(task, parent_exec_id) == nt_get(parent, self_exec_id);
+	nt_register_asked_file(&a, NT_FILE_STDOUT);
+	nt_register_asked_file(&a, NT_FILE_STDERR);
+}
+
 /* The current task execs, or failed to. */
 static __always_inline void nt_register_exec(struct task_struct *task, enum nt_origin origin)
 {
@@ -377,6 +469,11 @@ static __always_inline void nt_register_exec(struct task_struct *task, enum nt_o
 	cg = bpf_map_lookup_elem(&nt_cgroups, &cgroup_id);
 	if (!cg || (cg->flags & NT_CGROUP_DENIED))
 		return;
+	if (cg->flags & NT_CGROUP_ASKED) {
+		if (nt_n_asked && origin == NT_ORIGIN_EXEC)
+			nt_register_asked(task, cg, cgroup_id);
+		return;
+	}
 	if (cg->init_pid) {
 		if (!nt_sessions || origin != NT_ORIGIN_EXEC ||
 		    cg->init_pid == (__u32)nt_get(task, tgid))
@@ -456,6 +553,17 @@ static __always_inline void nt_forget_process(struct task_struct *task)
 		nt_add(&nt_filter_readers[nt_filter_reader_slot(tgid)], -1);
 }
 
+/* Of a cgroup that is asked for, what runs already: that was started from outside, and its log. */
+static __always_inline bool nt_scan_asked(struct task_struct *task, struct file *file,
+					  __u64 cgroup_id)
+{
+	struct inode *inode = nt_get(file, f_inode);
+
+	if (nt_task_cgroup(nt_get(task, real_parent)) == cgroup_id)
+		return false;
+	return (nt_get(inode, i_mode) & NT_S_IFMT) != NT_S_IFSOCK || nt_is_log_socket(task, file);
+}
+
 /* One file of one task, as nt_scan orders. */
 static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struct *task, __u32 fd,
 					 struct file *file)
@@ -464,6 +572,7 @@ static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struc
 	__u64 cgroup_id = nt_task_cgroup(task);
 	struct nt_target t = {};
 	struct nt_stream *s;
+	bool asked = false;
 
 	if (tgid != (__u32)nt_get(task, pid))
 		return;
@@ -505,8 +614,10 @@ static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struc
 	} else {
 		struct nt_cgroup *cg = bpf_map_lookup_elem(&nt_cgroups, &cgroup_id);
 
-		if (!cg || cg->init_pid != tgid || (cg->flags & NT_CGROUP_DENIED) ||
-		    !(cg->flags & NT_CGROUP_SCANNED))
+		if (!cg || (cg->flags & NT_CGROUP_DENIED) || !(cg->flags & NT_CGROUP_SCANNED))
+			return;
+		asked = nt_n_asked && (cg->flags & NT_CGROUP_ASKED);
+		if (asked ? !nt_scan_asked(task, file, cgroup_id) : cg->init_pid != tgid)
 			return;
 	}
 	if (scan->step == NT_SCAN_FILES) {
@@ -517,6 +628,11 @@ static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struc
 		s = nt_find(file, NT_SIDE_WRITER, &t);
 		if (!s || s->tap)
 			return;
+		/* Nobody outside reads it. */
+		if (asked && (t.pipe || t.key.type == NT_KEY_TTY)) {
+			nt_delete_stream(&t.key);
+			return;
+		}
 		nt_set_tap(s, nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE);
 		if (t.pipe || t.key.type == NT_KEY_TTY)
 			nt_search_reader();
@@ -530,8 +646,8 @@ struct nt_path_walk {
 	struct nt_path *path;
 	__u64 address;
 	__u64 len;
-	__u64 run;  /* hexadecimal digits in a row up to here */
-	__u64 full; /* an id was in the last component so far */
+	__u64 run; /* hexadecimal digits in a row up to here */
+	__u64 end; /* behind the last row of as many as an id has; 0: none */
 };
 
 static long nt_path_read(__u32 i, struct nt_path_walk *w)
@@ -555,19 +671,101 @@ static long nt_path_judge(__u32 i, struct nt_path_walk *w)
 	if (at >= NT_PATH_MAX)
 		return 1;
 	c = ((__u8 *)w->path->words)[at];
-	if (!c) {
-		w->len = at;
-		return 1;
-	}
-	if (c == '/')
-		w->full = 0;
-	if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))
+	if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')) {
 		w->run++;
-	else
-		w->run = 0;
-	if (w->run >= NT_ID_DIGITS)
-		w->full = 1;
-	return 0;
+		return 0;
+	}
+	if (w->run == NT_ID_DIGITS)
+		w->end = at;
+	w->run = nt_zero;
+	if (c)
+		return 0;
+	w->len = at;
+	return 1;
+}
+
+/* Eight bytes of the path, anywhere in it. */
+static __always_inline __u64 nt_path_word(struct nt_path_walk *w, __u64 at)
+{
+	barrier_var(at);
+	if (at > NT_PATH_MAX)
+		return 0;
+	return *(__u64 *)((__u8 *)w->path->words + at);
+}
+
+/* The eight that end `back` bytes before the digits, with zeros for those before the path. */
+static __always_inline __u64 nt_path_word_before(struct nt_path_walk *w, __u64 digits, __u64 back)
+{
+	if (digits >= back + 8)
+		return nt_path_word(w, digits - back - 8);
+	if (digits <= back)
+		return 0;
+	return nt_path_word(w, 0) << (64 - 8 * (digits - back));
+}
+
+static __always_inline bool nt_path_names_container(struct nt_path_walk *w)
+{
+	__u64 digits = w->end - NT_ID_DIGITS;
+	struct nt_around a;
+
+	if (!w->end || digits > NT_PATH_MAX)
+		return false;
+	a.before[0] = nt_path_word_before(w, digits, 0);
+	a.before[1] = nt_path_word_before(w, digits, 8);
+	a.before[2] = nt_path_word_before(w, digits, 16);
+	a.after[0] = nt_path_word(w, w->end);
+	a.after[1] = nt_path_word(w, w->end + 8);
+	a.after[2] = nt_path_word(w, w->end + 16);
+	return nt_names_container(&a);
+}
+
+struct nt_asked_walk {
+	struct nt_path *path;
+	struct nt_match m;
+	__u64 which; /* pattern */
+	__u64 found;
+};
+
+static long nt_asked_step(__u32 i, struct nt_asked_walk *a)
+{
+	__u64 at = a->m.at, in = a->m.in, which = a->which;
+	int r;
+
+	barrier_var(at);
+	barrier_var(in);
+	barrier_var(which);
+	if (at >= NT_PATH_MAX || in >= NT_ASKED_LEN || which >= NT_ASKED_MAX)
+		return 1;
+	r = nt_match_step(&a->m, ((char *)a->path->words)[at], nt_asked[which][in]);
+	/* Or the verifier, which takes what it knows from one step to the next, tries them all. */
+	a->m.at += nt_zero;
+	a->m.in += nt_zero;
+	a->m.star_at += nt_zero;
+	a->m.star_in += nt_zero;
+	a->m.widen += nt_zero;
+	if (!r)
+		return 0;
+	a->found = r > 0;
+	if (a->found)
+		return 1;
+	a->m.at = a->m.in = a->m.star_in = a->m.widen = nt_zero;
+	a->which += 1 + nt_zero;
+	return a->which >= nt_n_asked;
+}
+
+/* More than any path takes that one comes across: a pattern is gone back in for each star only. */
+#define NT_ASKED_STEPS 16384
+
+static __always_inline bool nt_path_is_asked_for(struct nt_path_walk *w)
+{
+	struct nt_asked_walk a = {.path = w->path};
+
+	if (!nt_n_asked || !w->path)
+		return false;
+	a.m.at = a.m.in = a.m.star_at = a.m.star_in = a.m.widen = nt_zero;
+	a.which = a.found = nt_zero;
+	nt_loop(NT_ASKED_STEPS, 256, nt_asked_step, &a);
+	return a.found;
 }
 
 static __always_inline void nt_tell_cgroup(struct nt_path_walk *w, __u64 cgroup_id,
@@ -612,10 +810,10 @@ static __always_inline bool nt_read_path(struct nt_path_walk *w, const char *pat
 	w->address = (__u64)path;
 	w->len = nt_zero;
 	w->run = nt_zero;
-	w->full = nt_zero;
+	w->end = nt_zero;
 	nt_loop(NT_PATH_MAX / 8, 128, nt_path_read, w);
 	nt_loop(NT_PATH_MAX, 1024, nt_path_judge, w);
-	return w->full;
+	return nt_path_names_container(w);
 }
 
 #endif

@@ -269,6 +269,7 @@ struct nt_cgroup {
 };
 #define NT_CGROUP_DENIED 1u  /* excluded: no exec in it registers anything */
 #define NT_CGROUP_SCANNED 2u /* put there by the scan at start */
+#define NT_CGROUP_ASKED 4u   /* not a container's by its name: asked for by its path */
 
 /*
  * Value of the array nt_scan, key 0: what the next run of the iterator nt_scan_files does. A stream

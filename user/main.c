@@ -317,6 +317,8 @@ static int make_capture(struct app *a, char *why, size_t size)
 		.ring_bytes = a->opts.ring_bytes,
 		.containers = !a->opts.pid && !a->opts.command,
 		.exec_sessions = a->opts.exec_sessions,
+		.cgroups = a->opts.cgroups,
+		.n_cgroups = a->opts.n_cgroups,
 		.attribution = a->opts.attribution,
 		.rate_limit = a->opts.rate_limit,
 		.rate_burst = a->opts.rate_burst,

@@ -183,6 +183,8 @@ struct task_struct {
 	pid_t tgid;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	u64 parent_exec_id;
+	u64 self_exec_id;
 	struct signal_struct *signal;
 	char comm[16];
 	struct files_struct *files;
@@ -213,8 +215,18 @@ struct msghdr {
 	struct iov_iter msg_iter;
 };
 
+struct sock_common {
+	unsigned short skc_family;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+};
+
 struct socket {
+	short type;
 	struct file *file;
+	struct sock *sk;
 };
 
 struct io_ring_ctx {

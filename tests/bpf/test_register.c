@@ -290,7 +290,7 @@ static void name_with_more_than_the_id(void **state)
 
 	(void)state;
 	rig_ready();
-	c = make_container("docker-", ID_DIGITS);
+	c = make_container("libpod-", ID_DIGITS);
 	start(&c, OWN_MNT_NS, "echo scope");
 	read_out(&c);
 	finish(&c);

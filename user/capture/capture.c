@@ -31,6 +31,7 @@
 #include "base/util.h"
 #include "capture/host.h"
 #include "capture/internal.h"
+#include "capture/names.h"
 #include "capture/probe.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
@@ -143,7 +144,8 @@ static void deny_cgroup(struct capture *c)
 	if (c->cgroup_root < 0 || cgroup2__path(getpid(), path, sizeof(path)) < 0 ||
 	    cgroup2__id(c->cgroup_root, path, &id) < 0)
 		return;
-	if (cgroup2__names_container(path) || (strcmp(path, "/") == 0 && id != CGROUP_ROOT_ID))
+	if (names__container(path) || names__asked(path, c->opts.cgroups, c->opts.n_cgroups) ||
+	    (strcmp(path, "/") == 0 && id != CGROUP_ROOT_ID))
 		bpf_map_update_elem(c->cgroups_fd, &id, &denied, BPF_ANY);
 }
 
@@ -334,7 +336,8 @@ int capture__scan(struct capture *c)
 {
 	if (c->cgroup_root < 0)
 		return -ENOENT;
-	return scan__containers(c->skel, c->cgroup_root, ring__position(c->ring), &c->ops, c->ctx);
+	return scan__containers(c->skel, &c->opts, c->cgroup_root, ring__position(c->ring), &c->ops,
+				c->ctx);
 }
 
 enum hook_set capture__hooks(const struct capture *c)

@@ -37,8 +37,11 @@ struct capture_opts {
 	uint64_t rate_limit; /* bytes/s of each container, CAPTURE_RATE_MIN to ..._MAX; 0: none */
 	uint64_t rate_burst; /* bytes, at most CAPTURE_RATE_MAX; 0: a second's worth */
 	enum second_copy second_copy;
+	const char *const *cgroups; /* asked for, besides containers' (names.h); borrowed */
+	size_t n_cgroups;	    /* at most CAPTURE_CGROUPS_MAX */
 };
 
+#define CAPTURE_CGROUPS_MAX 32
 #define CAPTURE_RATE_MIN 1024ull
 #define CAPTURE_RATE_MAX (1ull << 30)
 

@@ -8,7 +8,6 @@
  */
 #include "capture/proc.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,8 +19,6 @@
 #include <unistd.h>
 
 #include "base/util.h"
-
-#define CGROUP_ID_HEX 64
 
 ssize_t file__read_text(int dir_fd, const char *path, char *buf, size_t size)
 {
@@ -243,19 +240,6 @@ int cgroup2__path_of(int root_fd, uint64_t id, char *path, size_t size)
 	memcpy(path, full + root_len, (size_t)len);
 	path[len] = '\0';
 	return 0;
-}
-
-bool cgroup2__names_container(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	size_t hex = 0;
-
-	for (const char *p = slash ? slash + 1 : path; *p; p++) {
-		hex = isxdigit((unsigned char)*p) ? hex + 1 : 0;
-		if (hex == CGROUP_ID_HEX)
-			return true;
-	}
-	return false;
 }
 
 bool text__marked_word(const char *text, char *word, size_t size)

@@ -37,8 +37,6 @@ int cgroup2__path(pid_t pid, char *path, size_t size);
 int cgroup2__id(int root_fd, const char *path, uint64_t *ret);
 /* The other way round. -ESTALE: it is gone. */
 int cgroup2__path_of(int root_fd, uint64_t id, char *path, size_t size);
-/* The last component holds 64 hex digits in a row: engines name containers so. */
-bool cgroup2__names_container(const char *path);
 
 /* The root of a new instance of a file system that is in no mount table. */
 int mount__detached(const char *type, int *ret_fd);

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "cgroup_names.h"
 #include "capture/proc.h"
 #include "capture/traces.h"
 
@@ -144,6 +145,9 @@ static int configure(struct capture_bpf *skel, const struct capture_opts *opts,
 	skel->rodata->nt_sessions = opts->exec_sessions;
 	skel->rodata->nt_no_writers = opts->attribution == ATTRIBUTION_OFF;
 	skel->bss->nt_write_taps = opts->tap == TAP_WRITE;
+	for (size_t i = 0; i < opts->n_cgroups && i < NT_ASKED_MAX; i++)
+		snprintf((char *)skel->rodata->nt_asked[i], NT_ASKED_LEN, "%s", opts->cgroups[i]);
+	skel->rodata->nt_n_asked = (uint32_t)MIN(opts->n_cgroups, (size_t)NT_ASKED_MAX);
 	if (opts->rate_limit) {
 		skel->rodata->nt_limit_ns_per_kib = NS_PER_SEC * 1024 / opts->rate_limit;
 		skel->rodata->nt_limit_burst_ns =

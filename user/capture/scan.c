@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "capture/names.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
 
@@ -29,6 +30,7 @@
 
 struct scan {
 	struct capture_bpf *skel;
+	const struct capture_opts *opts;
 	uint64_t pos;
 	const struct record_ops *ops;
 	void *ctx;
@@ -120,17 +122,19 @@ static void look_again(const struct scan *s, int dir, uint64_t id)
 		bpf_map_update_elem(map, &id, &value, BPF_EXIST);
 }
 
-static void insert(struct scan *s, int dir, uint64_t id)
+/* One that is asked for and no container's has no init: of all its processes the iterator takes
+ * those that were started from outside. */
+static void insert(struct scan *s, int dir, uint64_t id, bool container)
 {
-	struct nt_cgroup value = {.flags = NT_CGROUP_SCANNED};
+	struct nt_cgroup value = {.flags = NT_CGROUP_SCANNED | (container ? 0 : NT_CGROUP_ASKED)};
 	int map = bpf_map__fd(s->skel->maps.nt_cgroups);
 	struct stat st;
 
-	value.init_pid = (uint32_t)find_init(dir);
+	if (container)
+		value.init_pid = (uint32_t)find_init(dir);
 	if (bpf_map_update_elem(map, &id, &value, BPF_NOEXIST) < 0) {
 		if (errno != EEXIST)
-			log_warn("the container in %s is not captured: %s", s->path,
-				 strerror(errno));
+			log_warn("%s is not captured: %s", s->path, strerror(errno));
 		return;
 	}
 	/* Removed before the insertion: no event will take the entry away. */
@@ -138,7 +142,7 @@ static void insert(struct scan *s, int dir, uint64_t id)
 		bpf_map_delete_elem(map, &id);
 		return;
 	}
-	if (!value.init_pid)
+	if (container && !value.init_pid)
 		look_again(s, dir, id);
 	s->cgroups++;
 	announce(s, id);
@@ -157,6 +161,7 @@ static void walk(struct scan *s, int fd, int depth)
 	}
 	while (depth < MAX_DEPTH && (e = readdir(dir))) {
 		struct stat st;
+		bool container;
 		int sub;
 
 		if (e->d_type != DT_DIR || e->d_name[0] == '.' ||
@@ -166,8 +171,10 @@ static void walk(struct scan *s, int fd, int depth)
 		if (sub < 0)
 			continue;
 		snprintf(s->path + len, sizeof(s->path) - len, "/%s", e->d_name);
-		if (cgroup2__names_container(s->path) && fstat(sub, &st) == 0)
-			insert(s, sub, st.st_ino);
+		container = names__container(s->path);
+		if ((container || names__asked(s->path, s->opts->cgroups, s->opts->n_cgroups)) &&
+		    fstat(sub, &st) == 0)
+			insert(s, sub, st.st_ino, container);
 		walk(s, sub, depth + 1);
 		s->path[len] = '\0';
 	}
@@ -213,10 +220,10 @@ int scan__holders(struct capture_bpf *skel, uint32_t *ret_found)
 	return run_step(skel, &scan, NT_SCAN_HOLDERS, ret_found);
 }
 
-int scan__containers(struct capture_bpf *skel, int cgroup_root, uint64_t pos,
-		     const struct record_ops *ops, void *ctx)
+int scan__containers(struct capture_bpf *skel, const struct capture_opts *opts, int cgroup_root,
+		     uint64_t pos, const struct record_ops *ops, void *ctx)
 {
-	struct scan s = {.skel = skel, .pos = pos, .ops = ops, .ctx = ctx};
+	struct scan s = {.skel = skel, .opts = opts, .pos = pos, .ops = ops, .ctx = ctx};
 	struct nt_scan scan = {};
 	uint32_t found = 0;
 	int fd, r;

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "capture/internal.h"
+#include "capture/names.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
 #include "capture/scan.h"
@@ -310,7 +311,10 @@ int capture__cgroup_path(struct capture *c, uint64_t cgroup_id, char *ret_path, 
 	r = cgroup2__path_of(c->cgroup_root, cgroup_id, ret_path, size);
 	if (r)
 		return r;
-	return cgroup2__names_container(ret_path) ? 0 : -ENOENT;
+	return names__container(ret_path) ||
+			       names__asked(ret_path, c->opts.cgroups, c->opts.n_cgroups)
+		       ? 0
+		       : -ENOENT;
 }
 
 int capture__stream(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret)

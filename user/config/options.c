@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "capture/names.h"
 #include "io/http.h"
 
 #define KIB 1024ull
@@ -28,6 +29,7 @@ enum {
 	KEY_LOKI,
 	KEY_TENANT,
 	KEY_CONTAINER,
+	KEY_CGROUP,
 	KEY_LABEL,
 	KEY_STREAM,
 	KEY_PID,
@@ -65,6 +67,10 @@ static const struct argp_option OPTIONS[] = {
 	 2},
 	{"label", KEY_LABEL, "K=V", 0, "Only with this label; repeated: with all of them", 2},
 	{"stream", KEY_STREAM, "NAME", 0, "Only stdout or only stderr", 2},
+	{"cgroup", KEY_CGROUP, "PATH", 0,
+	 "Besides containers, what runs in this cgroup and below, e.g. "
+	 "/system.slice/foo.service; * and ? match within a component; may be repeated",
+	 2},
 	{"exec-sessions", KEY_EXEC_SESSIONS, NULL, 0,
 	 "Those of `docker exec' too, which docker logs does not show", 2},
 	{"pid", KEY_PID, "PID", 0, "The output of a process that runs already", 2},
@@ -382,12 +388,20 @@ static error_t add(const char ***list, size_t *n, const char *text)
 static error_t add_selector(struct parse *p, int key, const char *text)
 {
 	struct options *o = &p->o;
+	const char *expected;
 
 	switch (key) {
 	case KEY_CONTAINER:
 		if (!*text)
 			return refuse(p, "--container: expected a name, a pattern or an id");
 		return add(&o->containers, &o->n_containers, text);
+	case KEY_CGROUP:
+		if ((expected = names__check(text)))
+			return refuse(p, "--cgroup=%s: expected %s", text, expected);
+		if (o->n_cgroups == CAPTURE_CGROUPS_MAX)
+			return refuse(p, "--cgroup=%s: one too many, at most %d", text,
+				      CAPTURE_CGROUPS_MAX);
+		return add(&o->cgroups, &o->n_cgroups, text);
 	case KEY_LABEL:
 		if (!strchr(text, '=') || *text == '=')
 			return refuse(p, "--label=%s: expected NAME=VALUE", text);
@@ -490,6 +504,7 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case KEY_HOST:
 		return set_name(p, "host", arg, &o->host);
 	case KEY_CONTAINER:
+	case KEY_CGROUP:
 	case KEY_LABEL:
 	case KEY_STREAM:
 		return add_selector(p, key, arg);
@@ -556,6 +571,9 @@ static error_t check(struct parse *p)
 	if ((o->rate_limit || o->exec_sessions) && (o->command || o->pid))
 		return refuse(p, "--%s is for containers: leave it out with --pid or -- CMD",
 			      o->rate_limit ? "rate-limit" : "exec-sessions");
+	if (o->n_cgroups && (o->command || o->pid))
+		return refuse(p, "--cgroup is for what runs besides: leave it out with --pid or -- "
+				 "CMD");
 	if (o->docker_host && o->no_docker)
 		return refuse(p,
 			      "--docker and --no-docker exclude each other: leave one of them out");
@@ -595,6 +613,7 @@ void options__free(struct options *o)
 	if (!o)
 		return;
 	free(o->containers);
+	free(o->cgroups);
 	free(o->labels);
 	free(o->streams);
 	*o = (struct options){0};

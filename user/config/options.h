@@ -30,6 +30,8 @@ struct options {
 
 	const char **containers; /* --container, in order; n_containers of them */
 	size_t n_containers;
+	const char **cgroups; /* --cgroup */
+	size_t n_cgroups;
 	const char **labels; /* --label K=V */
 	size_t n_labels;
 	const char **streams; /* --stream */

@@ -4,40 +4,33 @@
  * 64 hex digits, so that what systemd or an application makes below a container (init.scope) is
  * none. The components above it say the pod, the engine where the leaf does not, and the container
  * around this one. A relative or cut path is the same walk with less to see.
+ *
+ * What is captured because it was asked for has no such id: the machine and the unit that it is in
+ * are looked for among its components.
  */
 #include "containers/cgroup.h"
 
 #include <string.h>
 
 #include "base/util.h"
+#include "cgroup_names.h"
 
 struct part {
 	const char *data;
 	size_t len;
 };
 
-/* A component is before + 64 hex digits + after. NULL engine: the parent's name decides. */
+#define PAYLOAD "/container"
+
+/* The kernel side's table. An engine of "": the parent's name decides. */
 static const struct leaf {
 	const char *before;
 	const char *after;
 	const char *engine;
 } leaves[] = {
-	{"", "", NULL},
-	{"docker-", ".scope", "docker"},
-	{"cri-containerd-", ".scope", "containerd"},
-	{"nerdctl-", ".scope", "containerd"},
-	{"crio-", ".scope", "cri-o"},
-	{"crio-", "", "cri-o"},
-	{"libpod-", ".scope", "podman"},
-	{"libpod-", "", "podman"},
-};
-
-/* systemd's notation slice:prefix:id, taken literally by a runtime on the cgroupfs driver. */
-static const struct leaf literal_leaves[] = {
-	{".slice:docker:", "", "docker"},
-	{".slice:cri-containerd:", "", "containerd"},
-	{".slice:crio:", "", "cri-o"},
-	{".slice:libpod:", "", "podman"},
+#define ROW(before, after, engine) {before, after, engine},
+	NT_CONTAINER_NAMES(ROW)
+#undef ROW
 };
 
 /* Parents of a bare id. An engine of NULL: the id is not a container's but a podman pod's. Any
@@ -64,6 +57,11 @@ static bool part__ends(struct part p, const char *s)
 	size_t len = strlen(s);
 
 	return p.len >= len && memcmp(p.data + p.len - len, s, len) == 0;
+}
+
+static bool ends(const char *s, const char *suffix)
+{
+	return part__ends((struct part){s, strlen(s)}, suffix);
 }
 
 static bool part__has(struct part p, const char *s)
@@ -102,31 +100,34 @@ static bool pop(struct part *path, struct part *ret)
 	return true;
 }
 
+/* The row's digits in a component, whose payload is one level down or not. NULL: no match. */
+static const char *leaf__digits(const struct leaf *l, struct part p, bool payload)
+{
+	bool whole = l->before[0] == '/', down = ends(l->after, PAYLOAD);
+	const char *before = l->before + whole;
+	size_t after = strlen(l->after) - (down ? strlen(PAYLOAD) : 0);
+	struct part head = p;
+
+	if (payload != down || p.len < CONTAINER_ID_LEN + after ||
+	    memcmp(p.data + p.len - after, l->after, after) != 0)
+		return NULL;
+	head.len -= CONTAINER_ID_LEN + after;
+	if (!(whole ? part__is(head, before) : part__ends(head, before)) ||
+	    !all_hex(head.data + head.len, CONTAINER_ID_LEN))
+		return NULL;
+	return head.data + head.len;
+}
+
 /* Where the 64 digits of a component are, and whose they are. NULL: it is no container's. */
-static const char *leaf__match(struct part p, const struct leaf **ret_leaf)
+static const char *leaf__match(struct part p, bool payload, const struct leaf **ret_leaf)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(leaves); i++) {
-		const struct leaf *l = &leaves[i];
-		size_t before = strlen(l->before);
+		const char *digits = leaf__digits(&leaves[i], p, payload);
 
-		if (p.len != before + CONTAINER_ID_LEN + strlen(l->after) ||
-		    memcmp(p.data, l->before, before) != 0 || !part__ends(p, l->after) ||
-		    !all_hex(p.data + before, CONTAINER_ID_LEN))
+		if (!digits)
 			continue;
-		*ret_leaf = l;
-		return p.data + before;
-	}
-	if (p.len <= CONTAINER_ID_LEN)
-		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(literal_leaves); i++) {
-		const struct leaf *l = &literal_leaves[i];
-		struct part head = {p.data, p.len - CONTAINER_ID_LEN};
-
-		if (!part__ends(head, l->before) ||
-		    !all_hex(head.data + head.len, CONTAINER_ID_LEN))
-			continue;
-		*ret_leaf = l;
-		return head.data + head.len;
+		*ret_leaf = &leaves[i];
+		return digits;
 	}
 	return NULL;
 }
@@ -217,15 +218,16 @@ static struct part peek(struct part path)
 }
 
 /* A component as a container: its id and engine. False: none. `path` is what is above it. */
-static bool container__match(struct part p, struct part path, char *ret_id, const char **ret_engine)
+static bool container__match(struct part p, bool payload, struct part path, char *ret_id,
+			     const char **ret_engine)
 {
 	const struct leaf *leaf;
-	const char *digits = leaf__match(p, &leaf);
+	const char *digits = leaf__match(p, payload, &leaf);
 	const char *engine;
 
 	if (!digits)
 		return false;
-	engine = leaf->engine ? leaf->engine : parent__engine(peek(path));
+	engine = *leaf->engine ? leaf->engine : parent__engine(peek(path));
 	if (!engine)
 		return false;
 	memcpy(ret_id, digits, CONTAINER_ID_LEN);
@@ -244,21 +246,146 @@ bool cgroup__identify(const char *path, size_t len, struct cgroup_identity *ret)
 
 	if (!pop(&rest, &p))
 		return false;
-	/* crun puts podman's and CRI-O's payload one level down, beside what systemd manages. */
-	payload = part__is(p, "container");
+	payload = part__is(p, PAYLOAD + 1);
 	if (payload && !pop(&rest, &p))
 		return false;
-	if (!container__match(p, rest, id.container_id, &id.engine))
-		return false;
-	if (payload && strcmp(id.engine, "podman") != 0 && strcmp(id.engine, "cri-o") != 0)
+	if (!container__match(p, payload, rest, id.container_id, &id.engine))
 		return false;
 	pod__slice(p, &id);
 	while (pop(&rest, &p)) {
 		if (!id.pod_uid[0] && !pod__slice(p, &id))
 			pod__directory(p, peek(rest), &id);
 		if (!id.outer_id[0])
-			container__match(p, rest, id.outer_id, &outer_engine);
+			container__match(p, false, rest, id.outer_id, &outer_engine);
 	}
 	*ret = id;
+	return true;
+}
+
+/* A component that is before + name + after is a machine's, with everything below it. */
+static const struct machine {
+	const char *before;
+	const char *after;
+	const char *engine;
+} machines[] = {
+	{"lxc.payload.", "", "lxc"},
+	{"systemd-nspawn@", ".service", "systemd-nspawn"},
+	{"machine-", ".scope", "systemd-nspawn"}, /* registered with machined */
+};
+
+static const char *const unit_suffixes[] = {".service", ".scope", ".socket",
+					    ".mount",	".swap",  ".slice"};
+
+static bool part__begins(struct part p, const char *s)
+{
+	return p.len >= strlen(s) && memcmp(p.data, s, strlen(s)) == 0;
+}
+
+/* Appends; what does not fit is cut. */
+static void name__add(struct cgroup_description *d, const char *s, size_t len)
+{
+	size_t at = strlen(d->name), n = MIN(len, sizeof(d->name) - 1 - at);
+
+	memcpy(d->name + at, s, n);
+	d->name[at + n] = '\0';
+}
+
+static int hex_value(char c)
+{
+	return c <= '9' ? c - '0' : c - 'a' + 10;
+}
+
+/* systemd writes what may not be in a unit's name as \xHH, and / as -. */
+static void name__add_unescaped(struct cgroup_description *d, struct part p)
+{
+	for (size_t i = 0; i < p.len; i++) {
+		char c = p.data[i];
+
+		if (c == '\\' && p.len - i >= 4 && p.data[i + 1] == 'x' &&
+		    all_hex(p.data + i + 2, 2)) {
+			c = (char)(hex_value(p.data[i + 2]) << 4 | hex_value(p.data[i + 3]));
+			i += 3;
+		}
+		/* A NUL or a newline in a label helps nobody. */
+		name__add(d, (unsigned char)c < ' ' ? "?" : &c, 1);
+	}
+}
+
+static bool machine__match(struct part p, struct part path, struct cgroup_description *d)
+{
+	struct part name = p;
+
+	for (size_t i = 0; i < ARRAY_SIZE(machines); i++) {
+		const struct machine *m = &machines[i];
+		size_t before = strlen(m->before), after = strlen(m->after);
+
+		if (p.len <= before + after || !part__begins(p, m->before) ||
+		    !part__ends(p, m->after))
+			continue;
+		name = (struct part){p.data + before, p.len - before - after};
+		d->engine = m->engine;
+		name__add_unescaped(d, name);
+		return true;
+	}
+	/* LXC before 4.0. */
+	if (!part__is(peek(path), "lxc"))
+		return false;
+	d->engine = "lxc";
+	name__add(d, name.data, name.len);
+	return true;
+}
+
+static bool is_unit(struct part p)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(unit_suffixes); i++) {
+		if (part__ends(p, unit_suffixes[i]) && p.len > strlen(unit_suffixes[i]))
+			return true;
+	}
+	return false;
+}
+
+/* The two components of a path that has no more: ctr's /namespace/name. */
+static bool containerd__match(struct part rest, struct cgroup_description *d)
+{
+	struct part name, namespace;
+
+	if (!pop(&rest, &name) || !pop(&rest, &namespace) || peek(rest).len || rest.len != 1 ||
+	    namespace.data[0] == '.' || is_unit(name) || is_unit(namespace))
+		return false;
+	d->engine = "containerd";
+	if (!part__is(namespace, "default")) {
+		name__add(d, namespace.data, namespace.len);
+		name__add(d, "/", 1);
+	}
+	name__add(d, name.data, name.len);
+	d->id_at = strlen(d->name) - MIN(strlen(d->name), name.len);
+	return true;
+}
+
+bool cgroup__describe(const char *path, size_t len, struct cgroup_description *ret)
+{
+	struct part rest = {path, len}, unit = {"", 0}, p;
+	struct cgroup_description d = {0};
+
+	while (pop(&rest, &p)) {
+		if (machine__match(p, rest, &d)) {
+			if (unit.len) {
+				name__add(&d, "/", 1);
+				name__add(&d, unit.data, unit.len);
+			}
+			*ret = d;
+			return true;
+		}
+		/* A manager's own scope, in its unit or machine, says less than that. */
+		if (is_unit(p) && (!unit.len || part__is(unit, "init.scope")))
+			unit = p;
+	}
+	if (unit.len) {
+		d.engine = "systemd";
+		name__add(&d, unit.data, unit.len);
+	} else if (!containerd__match((struct part){path, len}, &d)) {
+		return false;
+	}
+	*ret = d;
 	return true;
 }

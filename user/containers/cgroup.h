@@ -27,4 +27,19 @@ struct cgroup_identity {
  */
 bool cgroup__identify(const char *path, size_t len, struct cgroup_identity *ret);
 
+#define CGROUP_NAME_LEN 255
+
+struct cgroup_description {
+	const char *engine; /* "systemd", "systemd-nspawn", "lxc", "containerd"; static storage */
+	char name[CGROUP_NAME_LEN + 1]; /* unit; machine, or machine/unit; namespace/name, without
+					   the namespace where it is the default one */
+	size_t id_at;			/* containerd: where the container's id begins in it */
+};
+
+/*
+ * A cgroup that is no container's by its path, and captured since it was asked for: what to call
+ * it. False: nobody known names them so. *ret is written only when true is returned.
+ */
+bool cgroup__describe(const char *path, size_t len, struct cgroup_description *ret);
+
 #endif

@@ -36,6 +36,7 @@ void meta__unref(struct meta *m)
 	free(m->image);
 	free(m->cgroup_path);
 	free(m->pod_uid);
+	free(m->outer_id);
 	for (size_t i = 0; i < m->n_labels; i++) {
 		free(m->labels[i].name);
 		free(m->labels[i].value);

@@ -23,6 +23,7 @@ struct meta {
 	char *image;		   /* as the engine prints it; NULL: not known */
 	char *cgroup_path;	   /* NULL: not known */
 	char *pod_uid;		   /* NULL: none */
+	char *outer_id;		   /* of the container around it; NULL: none */
 	struct meta_label *labels; /* the engine's */
 	size_t n_labels;
 };

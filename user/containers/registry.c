@@ -241,6 +241,8 @@ static int merge(struct registry *r, const struct meta *path, const struct meta 
 		err = copy_string(&m->cgroup_path, path->cgroup_path);
 	if (!err)
 		err = copy_string(&m->pod_uid, path->pod_uid);
+	if (!err)
+		err = copy_string(&m->outer_id, path->outer_id);
 	for (size_t i = 0; i < published->n_labels && !err; i++)
 		err = meta__add_label(m, published->labels[i].name, published->labels[i].value);
 	if (err)
@@ -336,6 +338,7 @@ static int cgroup__set(struct registry *r, uint64_t id, struct meta **path_meta,
 static int path__meta(const char *path, size_t len, const struct cgroup_identity *identity,
 		      struct meta **ret)
 {
+	struct cgroup_description description;
 	_meta_ struct meta *m = meta__new();
 	int err = m ? 0 : -ENOMEM;
 
@@ -350,6 +353,14 @@ static int path__meta(const char *path, size_t len, const struct cgroup_identity
 			err = copy_string(&m->id, identity->container_id);
 		if (!err && identity->pod_uid[0])
 			err = copy_string(&m->pod_uid, identity->pod_uid);
+		if (!err && identity->outer_id[0])
+			err = copy_string(&m->outer_id, identity->outer_id);
+	} else if (cgroup__describe(path, len, &description)) {
+		err = copy_string(&m->engine, description.engine);
+		if (!err)
+			err = copy_string(&m->name, description.name);
+		if (!err && strcmp(description.engine, "containerd") == 0)
+			err = copy_string(&m->id, description.name + description.id_at);
 	}
 	if (!err)
 		*ret = TAKE_PTR(m);
@@ -371,6 +382,7 @@ int registry__cgroup_new(struct registry *r, uint64_t cgroup_id, const char *pat
 	g = cgroup__find(r, cgroup_id);
 	if (g && g->named) {
 		/* The name was given first; it stays. */
+		free(TAKE_PTR(m->name));
 		err = copy_string(&m->name, g->path_meta->name);
 		if (!err)
 			err = cgroup__set(r, cgroup_id, &m, &g);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A container that no engine named is called by the first digits of its id, as docker ps shows
- * them; what is no container and has no name either by its cgroup. It then has its cgroup's path in
- * the metadata, so that somebody can find out.
+ * them; what is no container and has no name either by its cgroup. What lacks a name or an id has
+ * its cgroup's path in the metadata, so that somebody can find out.
  */
 #include "process/preset.h"
 
@@ -76,8 +76,9 @@ int preset__docker(const struct meta *m, enum line_stream stream, const char *ho
 		{"image", m->image},
 		{"engine", m->engine},
 		{"pod_uid", m->pod_uid},
+		{"outer_container_id", m->outer_id},
 		{"tty", stream == LINE_TTY ? "true" : NULL},
-		{"cgroup_path", m->name ? NULL : m->cgroup_path},
+		{"cgroup_path", m->name && m->id ? NULL : m->cgroup_path},
 	};
 	int err;
 

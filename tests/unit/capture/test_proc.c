@@ -17,24 +17,6 @@
 #include "capture/capture.h"
 #include "capture/proc.h"
 
-#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-
-static void test_names_container(void **state)
-{
-	(void)state;
-	assert_true(cgroup2__names_container("/docker/" ID));
-	assert_true(cgroup2__names_container("/system.slice/docker-" ID ".scope"));
-	assert_true(cgroup2__names_container("/machine.slice/libpod-" ID ".scope"));
-	assert_true(cgroup2__names_container(ID));
-	assert_false(cgroup2__names_container("/docker/" ID "/init.scope"));
-	assert_false(cgroup2__names_container("/docker/0123456789abcdef"));
-	assert_false(
-		cgroup2__names_container("/docker/0123456789abcdef0123456789abcdef-0123456789abcdef"
-					 "0123456789abcdef"));
-	assert_false(cgroup2__names_container("/"));
-	assert_false(cgroup2__names_container(""));
-}
-
 static void test_path_of_id(void **state)
 {
 	char path[256], again[256];
@@ -139,13 +121,9 @@ static void test_names_of_settings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names_container),
-		cmocka_unit_test(test_path_of_id),
-		cmocka_unit_test(test_marked_word),
-		cmocka_unit_test(test_kernel_dev),
-		cmocka_unit_test(test_stat),
-		cmocka_unit_test(test_read_text),
-		cmocka_unit_test(test_names_of_settings),
+		cmocka_unit_test(test_path_of_id), cmocka_unit_test(test_marked_word),
+		cmocka_unit_test(test_kernel_dev), cmocka_unit_test(test_stat),
+		cmocka_unit_test(test_read_text),  cmocka_unit_test(test_names_of_settings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

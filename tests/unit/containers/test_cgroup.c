@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/util.h"
+#include "capture/names.h"
 #include "containers/cgroup.h"
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -53,6 +54,10 @@ static void check(const struct known *rows, size_t n)
 		if (!identify(rows[i].path, &id))
 			fail_msg("%s: not known", rows[i].path);
 		assert_string_equal(id.container_id, ID);
+		/* The kernel side registers what starts there. */
+		if (rows[i].path[strlen(rows[i].path) - 1] != '/' &&
+		    !names__container(rows[i].path))
+			fail_msg("%s: not registered", rows[i].path);
 		assert_string_equal(id.engine, rows[i].engine);
 		assert_string_equal(id.outer_id, rows[i].outer_id ? rows[i].outer_id : "");
 		assert_string_equal(id.pod_uid, rows[i].pod_uid ? rows[i].pod_uid : "");
@@ -259,6 +264,83 @@ static void no_containers(void **state _unused_)
 	}
 }
 
+/* What is captured because it was asked for. */
+static void described(void **state _unused_)
+{
+	static const struct {
+		const char *path, *engine, *name;
+	} rows[] = {
+		{"/system.slice/foo.service", "systemd", "foo.service"},
+		{"/system.slice/foo.service/sub/x", "systemd", "foo.service"},
+		{"/system.slice/system-foo.slice/foo@a.service", "systemd", "foo@a.service"},
+		{"/system.slice/a\\x2db.service", "systemd", "a\\x2db.service"},
+		{"/user.slice/user-1000.slice/user@1000.service/app.slice/foo.service", "systemd",
+		 "foo.service"},
+		{"/user.slice/user-1000.slice/user@1000.service/init.scope", "systemd",
+		 "user@1000.service"},
+		{"/user.slice/user-0.slice/session-1.scope", "systemd", "session-1.scope"},
+		{"/system.slice", "systemd", "system.slice"},
+		{"/init.scope", "systemd", "init.scope"},
+		{"/lxc.payload.web", "lxc", "web"},
+		{"/lxc.payload.web/init.scope", "lxc", "web/init.scope"},
+		{"/lxc.payload.web/system.slice/foo.service", "lxc", "web/foo.service"},
+		{"/user.slice/lxc.payload.a.b", "lxc", "a.b"},
+		{"/lxc/web", "lxc", "web"},
+		{"/lxc/web/system.slice/foo.service", "lxc", "web/foo.service"},
+		{"/machine.slice/machine-deb.scope", "systemd-nspawn", "deb"},
+		{"/machine.slice/machine-deb.scope/payload", "systemd-nspawn", "deb"},
+		{"/machine.slice/machine-my\\x2dbox.scope/payload", "systemd-nspawn", "my-box"},
+		{"/machine.slice/machine-a\\x0ab\\x2.scope", "systemd-nspawn", "a?b\\x2"},
+		{"/machine.slice/machine-deb.scope/payload/system.slice/foo.service",
+		 "systemd-nspawn", "deb/foo.service"},
+		{"/machine.slice/systemd-nspawn@deb.service/payload", "systemd-nspawn", "deb"},
+		{"/default/web", "containerd", "web"},
+		{"/other/web", "containerd", "other/web"},
+		{"/other/web/", "containerd", "other/web"},
+	};
+	struct cgroup_description d;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!cgroup__describe(rows[i].path, strlen(rows[i].path), &d))
+			fail_msg("%s: not known", rows[i].path);
+		assert_string_equal(d.name, rows[i].name);
+		assert_string_equal(d.engine, rows[i].engine);
+		if (strcmp(d.engine, "containerd") == 0)
+			assert_string_equal(d.name + d.id_at, "web");
+	}
+}
+
+static void not_described(void **state _unused_)
+{
+	static const char *const paths[] = {
+		"",	   "/",		"//",  "/web",	"/a/b/c",
+		"/.scope", "/lxc./x/y", "a/b", "/../a", "/lxc.payload."};
+	struct cgroup_description d, before;
+
+	memset(&before, 0x5a, sizeof(before));
+	d = before;
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		if (cgroup__describe(paths[i], strlen(paths[i]), &d))
+			fail_msg("%s: taken for %s of %s", paths[i], d.name, d.engine);
+		assert_memory_equal(&d, &before, sizeof(d));
+	}
+}
+
+static void long_names_are_cut(void **state _unused_)
+{
+	struct cgroup_description d;
+	char path[600];
+
+	memset(path, 'x', sizeof(path));
+	memcpy(path, "/lxc.payload.", 13);
+	assert_true(cgroup__describe(path, sizeof(path), &d));
+	assert_int_equal(strlen(d.name), CGROUP_NAME_LEN);
+	memcpy(path, "/namespaces/xy", 14);
+	assert_true(cgroup__describe(path, sizeof(path), &d));
+	assert_int_equal(strlen(d.name), CGROUP_NAME_LEN);
+	assert_in_range(d.id_at, 0, CGROUP_NAME_LEN);
+}
+
 static void no_pods(void **state _unused_)
 {
 	static const char *const paths[] = {
@@ -301,6 +383,9 @@ int main(void)
 		cmocka_unit_test(nested),
 		cmocka_unit_test(nearest_of_several_around_it),
 		cmocka_unit_test(no_containers),
+		cmocka_unit_test(described),
+		cmocka_unit_test(not_described),
+		cmocka_unit_test(long_names_are_cut),
 		cmocka_unit_test(no_pods),
 		cmocka_unit_test(nul_in_the_path),
 	};

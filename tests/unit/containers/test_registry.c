@@ -115,16 +115,50 @@ static void without_an_engine(void **state)
 	assert_false(wanted(*state, ID));
 }
 
+/* Captured since it was asked for: its path names it, and no engine is asked. */
+static void unit_and_ctr(void **state)
+{
+	_meta_ struct meta *unit = NULL, *ctr = NULL;
+
+	registry__engine(*state, "docker", true);
+	cgroup_new(*state, 1, "/system.slice/foo.service");
+	cgroup_new(*state, 2, "/other/web");
+	assert_int_equal(registry__lookup(*state, 1, &unit), REGISTRY_NEVER);
+	assert_string_equal(unit->name, "foo.service");
+	assert_string_equal(unit->engine, "systemd");
+	assert_null(unit->id);
+	assert_int_equal(registry__lookup(*state, 2, &ctr), REGISTRY_NEVER);
+	assert_string_equal(ctr->name, "other/web");
+	assert_string_equal(ctr->engine, "containerd");
+	assert_string_equal(ctr->id, "web");
+	assert_false(readable(*state));
+}
+
+static void container_in_a_container(void **state)
+{
+	_meta_ struct meta *before = NULL, *after = NULL;
+
+	registry__engine(*state, "docker", true);
+	cgroup_new(*state, 1, "/docker/" OTHER "/docker/" ID);
+	assert_int_equal(registry__lookup(*state, 1, &before), REGISTRY_PENDING);
+	assert_string_equal(before->outer_id, OTHER);
+	publish(*state, ID, "inner");
+	assert_int_equal(registry__lookup(*state, 1, &after), REGISTRY_KNOWN);
+	assert_string_equal(after->id, ID);
+	assert_string_equal(after->outer_id, OTHER);
+}
+
 static void path_that_no_table_knows(void **state)
 {
 	_meta_ struct meta *m = NULL;
 
 	registry__engine(*state, "docker", true);
-	cgroup_new(*state, 1, "/user.slice");
+	cgroup_new(*state, 1, "/web");
 	assert_int_equal(registry__lookup(*state, 1, &m), REGISTRY_NEVER);
 	assert_null(m->id);
 	assert_null(m->engine);
-	assert_string_equal(m->cgroup_path, "/user.slice");
+	assert_null(m->name);
+	assert_string_equal(m->cgroup_path, "/web");
 	assert_false(wanted(*state, ID));
 }
 
@@ -526,6 +560,8 @@ int main(void)
 		TEST(nobody_told),
 		TEST(without_an_engine),
 		TEST(path_that_no_table_knows),
+		TEST(unit_and_ctr),
+		TEST(container_in_a_container),
 		TEST(wanted_once),
 		TEST(too_small_a_buffer_takes_nothing),
 		TEST(published_after_the_cgroup),
