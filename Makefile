@@ -53,7 +53,7 @@ UNIT_TESTS := $(or $(TESTS),$(notdir $(basename $(UNIT_SOURCES))))
 UNIT_BINS := $(addprefix $(SAN)/,$(UNIT_TESTS))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
 BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/capture/*.c))
-PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c))
+PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak
 
 .DEFAULT_GOAL := all
 .PHONY: all run test check test-engines soak bench bench-capture fuzz vmtest install deps test-deps test-programs format clean help
@@ -206,5 +206,10 @@ $(BUILD)/tests/%: tests/e2e/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(if $(filter %_musl,$*),$(MUSL_CC),$(CC)) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -static -pthread \
 		-MMD -MP -MF $@.d -MT $@ -o $@ $<
+
+$(BUILD)/tests/vm_soak: tests/vm/soak.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -static -pthread -MMD -MP -MF $@.d -MT $@ -o $@ $<
 
 -include $(shell find $(BUILD) -path $(BUILD)/vm -prune -o -name '*.d' -print 2>/dev/null)
