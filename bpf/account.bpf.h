@@ -60,9 +60,7 @@ static __always_inline __u64 nt_take_time(struct nt_stream *s, __u64 len)
 /* Process names are their main thread's: a thread may have another. */
 static __always_inline struct task_struct *nt_leader(void)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-
-	return nt_walk(task, group_leader);
+	return nt_walk(nt_current(), group_leader);
 }
 
 /* The current process wrote `bytes`. */

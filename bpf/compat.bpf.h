@@ -85,6 +85,16 @@ enum special_kfunc_type___nt {
 		_f;                                                 \
 	})
 
+/* The current task; nt_walk takes it. The kernels of legacy.bpf.c know the plain helper only. */
+static __always_inline struct task_struct *nt_current(void)
+{
+#ifdef NT_LEGACY
+	return (void *)bpf_get_current_task();
+#else
+	return bpf_get_current_task_btf();
+#endif
+}
+
 /* Eight bytes of kernel memory. */
 static __always_inline __u64 nt_get_word(__u64 address)
 {
