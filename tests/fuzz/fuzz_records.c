@@ -53,12 +53,23 @@ static void on_cgroup(void *ctx, uint64_t pos, const struct nt_cgroup_event *rec
 		abort();
 }
 
+static void on_note(void *ctx, uint64_t pos, const struct nt_note *rec)
+{
+	(void)ctx;
+	(void)pos;
+	touch(rec, sizeof(*rec));
+	sink += strlen(rec->comm);
+	if (!rec->count || rec->at + rec->count < rec->at)
+		abort();
+}
+
 static const struct record_ops ops = {
 	.data = on_data,
 	.registered = on_registered,
 	.end = on_end,
 	.cgroup_new = on_cgroup,
 	.cgroup_gone = on_cgroup,
+	.note = on_note,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -75,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* Once more with a header that agrees with the room, or hardly anything gets past it. */
 	if (size >= sizeof(*hdr)) {
 		hdr->size = (uint32_t)size;
-		hdr->kind = (uint16_t)(NT_KIND_DATA + hdr->kind % NT_KIND_CGROUP_GONE);
+		hdr->kind = (uint16_t)(NT_KIND_DATA + hdr->kind % NT_KIND_NOTE);
 		record__dispatch(copy, size, 0, &ops, NULL, &why);
 	}
 	free(copy);

@@ -25,7 +25,7 @@
  * - With one writer in the window there is nothing to find out, whatever calls it wrote by.
  *
  * It rests on the hash being that of the bytes: a buffer that another thread changes while it is
- * written may not be. Then no row fits as a rule, and the window has no names.
+ * written may have another one. Then that note finds no place, and nobody in the window has a name.
  *
  * A note that was lost leaves a hole for good, and bytes that nobody counted keep the stream from
  * being settled: what waits goes on without a name after ATTRIBUTE_WAIT_NS, and the next window
@@ -464,7 +464,7 @@ static int feed_read(struct attribute *a, const struct chunk *chunk,
 	int err;
 
 	while (first(a) && (waiting_bytes(a) + chunk->len > ATTRIBUTE_MAX_BYTES ||
-			    waiting_end(a) != note->offset))
+			    waiting_end(a) != note->offset || a->base == NEVER))
 		give_window_up(a);
 	if (!first(a) && a->base < note->offset)
 		unsettle(a);

@@ -29,7 +29,8 @@ struct class
 	uint64_t count;
 	uint64_t hash;
 	uint8_t last; /* byte: it spares most hashes where writes are lines */
-	size_t next;  /* of the first with its count and last byte: the first without */
+	size_t notes;
+	size_t next; /* of the first with its count and last byte: the first without */
 	struct match_writer writer;
 };
 
@@ -108,13 +109,16 @@ static void classify(struct layout *l, const struct match_note *notes, size_t n)
 		l->classes[i] = (struct class){.count = notes[i].count,
 					       .hash = notes[i].hash,
 					       .last = notes[i].last,
+					       .notes = 1,
 					       .writer = notes[i].writer};
 	qsort(l->classes, n, sizeof(*l->classes), compare_classes);
 	for (size_t i = 1; i < n; i++) {
-		if (compare_classes(&l->classes[last], &l->classes[i]) == 0)
-			narrow(&l->classes[last].writer, &l->classes[i].writer);
-		else
+		if (compare_classes(&l->classes[last], &l->classes[i])) {
 			l->classes[++last] = l->classes[i];
+			continue;
+		}
+		narrow(&l->classes[last].writer, &l->classes[i].writer);
+		l->classes[last].notes++;
 	}
 	l->n_classes = last + 1;
 	for (size_t i = 0, first = 0; i < l->n_classes; i++) {
@@ -188,6 +192,21 @@ static bool lay(struct layout *l)
 	return true;
 }
 
+/* Each note has its bytes somewhere. If not, its hash is not that of its bytes, and nothing is
+ * certain. */
+static bool all_notes_have_a_place(struct layout *l)
+{
+	for (size_t i = 0; i < l->n_pieces; i++) {
+		struct class *class = &l->classes[l->pieces[i].class];
+
+		class->notes -= class->notes > 0;
+	}
+	for (size_t i = 0; i < l->n_classes; i++)
+		if (l->classes[i].notes)
+			return false;
+	return true;
+}
+
 static void tell(const struct layout *l, const struct match_writer *whole, match_range_fn fn,
 		 void *ctx)
 {
@@ -223,7 +242,7 @@ static bool match(const char *bytes, size_t len, const struct match_note *notes,
 	if (!classes || !reached || !pieces)
 		return false;
 	classify(&l, notes, n);
-	if (!lay(&l))
+	if (!lay(&l) || !all_notes_have_a_place(&l))
 		return false;
 	tell(&l, whole, fn, ctx);
 	return true;
