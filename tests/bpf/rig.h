@@ -46,6 +46,8 @@ struct rig_stream {
 	size_t records;
 	uint64_t next_offset, next_ns;
 	struct nt_data last; /* without its bytes */
+	size_t notes;
+	struct nt_note note; /* the last */
 	size_t ends, registers;
 	struct nt_end end;
 	struct nt_register reg;
@@ -151,6 +153,16 @@ static inline void rig_on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	s->ends++;
 }
 
+static inline void rig_on_note(void *ctx, uint64_t pos, const struct nt_note *rec)
+{
+	struct rig_stream *s = rig_stream(&rec->key);
+
+	(void)ctx;
+	(void)pos;
+	s->notes++;
+	s->note = *rec;
+}
+
 static inline void rig_on_cgroup(void *ctx, uint64_t pos, const struct nt_cgroup_event *rec)
 {
 	(void)ctx;
@@ -187,7 +199,8 @@ static inline int rig_load_with(struct capture_opts opts)
 				       .tap = rig_on_tap,
 				       .end = rig_on_end,
 				       .cgroup_new = rig_on_cgroup,
-				       .cgroup_gone = rig_on_cgroup};
+				       .cgroup_gone = rig_on_cgroup,
+				       .note = rig_on_note};
 	const char *hooks = getenv("NT_HOOKS");
 
 	opts.ring_bytes = RIG_RING_BYTES;
