@@ -56,7 +56,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check test-engines soak bench bench-capture fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: all run test check test-engines soak soak-vm bench bench-capture fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -92,6 +92,11 @@ test-engines: all test-programs ## 1,000 containers with docker, 200 each with p
 
 soak: all test-programs ## random writers against docker's record for SOAK_MINUTES (30) (root)
 	$(Q)BUILD=$(BUILD) SOAK_MINUTES=$(or $(SOAK_MINUTES),30) tests/e2e/soak.py
+
+soak-vm: ## load on preemptible kernels in qemu for SOAK_MINUTES (5) each; SOAKS="7:preempt=full,--hooks,fexit" chooses
+	$(Q)tests/deps build vm
+	$(Q)$(MAKE) --no-print-directory all test-programs
+	$(Q)BUILD=$(BUILD) SOAK_MINUTES=$(or $(SOAK_MINUTES),5) tests/vm/soak-kernels $(SOAKS)
 
 test-programs: $(BPF_TESTS) $(PROGRAMS) ## build the programs that the BPF and end-to-end tests use
 
