@@ -130,6 +130,15 @@ static __always_inline bool is_reader(void)
 	       ((volatile __u32 *)nt_filter_readers)[nt_filter_reader_slot(tgid)];
 }
 
+/* Not a stranger: what one took is counted by the first copy alone, which leaves no mark of it. */
+static __always_inline bool is_known_reader(void)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u32 *how = bpf_map_lookup_elem(&nt_readers, &tgid);
+
+	return how && *how == NT_READER;
+}
+
 /* The file's stream, for the current process' side of it. */
 static __always_inline bool find_stream(struct nt_copy *c, struct file *file, enum nt_side side)
 {
@@ -526,7 +535,7 @@ int BPF_PROG(nt_sys_exit_again, struct pt_regs *regs, long ret)
 		return 0;
 	if (call.class != NT_CALL_READ && call.class != NT_CALL_READV)
 		return 0;
-	if ((call.ret >= 0 || call.ret == -NT_EIO) && is_reader() && !nt_is_taken())
+	if ((call.ret >= 0 || call.ret == -NT_EIO) && is_known_reader() && !nt_is_taken())
 		on_read(&call);
 	return 0;
 }

@@ -534,7 +534,7 @@ static void stream__follow(struct stream *st, const struct nt_data *rec, uint64_
 struct verdict {
 	uint64_t written, seen, missing, uncounted;
 	uint64_t before, unread, foreign; /* differences with a name */
-	bool incomplete; /* hooks were skipped: no proof */
+	bool incomplete;		  /* hooks were skipped: no proof */
 	bool open;
 };
 

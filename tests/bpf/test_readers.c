@@ -94,6 +94,20 @@ static int take(int socket)
 	return fd;
 }
 
+static void wait_for_stdout(pid_t pid, const struct nt_stream_key *key)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/1", pid);
+	for (int ms = 0; ms < RIG_DEADLINE_MS; ms++) {
+		if (stat(path, &st) == 0 && st.st_ino == key->ino)
+			return;
+		poll(NULL, 0, 1);
+	}
+	fail();
+}
+
 /* A pipe whose writer waits, a stream by --pid. `before` is in the pipe already. */
 static struct parked park(void (*writer)(int fd), const char *before)
 {
@@ -114,8 +128,8 @@ static struct parked park(void (*writer)(int fd), const char *before)
 	p.writer = fork();
 	assert_true(p.writer >= 0);
 	if (p.writer == 0) {
-		dup2(p.w, STDOUT_FILENO);
 		dup2(p.w, STDERR_FILENO);
+		dup2(p.w, STDOUT_FILENO);
 		close(p.w);
 		close(p.sockets[0]);
 		close(p.sockets[1]);
@@ -125,18 +139,9 @@ static struct parked park(void (*writer)(int fd), const char *before)
 		writer(STDOUT_FILENO);
 		_exit(0);
 	}
-	/* Until it has only its own. */
-	for (int ms = 0; ms < RIG_DEADLINE_MS; ms++) {
-		char path[64];
-		struct stat st;
-
-		snprintf(path, sizeof(path), "/proc/%d/fd/1", p.writer);
-		if (stat(path, &st) == 0 && st.st_ino == p.key.ino)
-			break;
-		poll(NULL, 0, 1);
-	}
-	assert_int_equal(
-		capture__add_pid(rig.c, p.writer, &cgroup_id, rig.why, sizeof(rig.why)), 0);
+	wait_for_stdout(p.writer, &p.key);
+	assert_int_equal(capture__add_pid(rig.c, p.writer, &cgroup_id, rig.why, sizeof(rig.why)),
+			 0);
 	return p;
 }
 
@@ -724,6 +729,95 @@ static void own_reading_is_foreign(void **state)
 	finish(&p);
 }
 
+/* ---- sockets ---- */
+
+static void writes_packets(int fd)
+{
+	struct iovec iov[] = {{"ve", 2}, {"ctor\n", 5}};
+	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+	struct mmsghdr msgs[] = {{.msg_hdr = msg}, {.msg_hdr = msg}};
+
+	say(fd, "write\n");
+	if (send(fd, "send\n", 5, 0) != 5 || writev(fd, iov, 2) != 7 || sendmsg(fd, &msg, 0) != 7 ||
+	    sendmmsg(fd, msgs, 2, 0) != 2 || sendto(fd, "to\n", 3, 0, NULL, 0) != 3)
+		_exit(3);
+}
+
+#define PACKETS "write\nsend\nvector\nvector\nvector\nvector\nto\n"
+
+/* A process whose stdio is a socket: read by another, in ways that the write tap need not know. */
+static void check_socket(int type)
+{
+	struct nt_stream_key key;
+	char buf[64], c;
+	struct iovec iov = {buf, sizeof(buf)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct rig_stream *s;
+	uint64_t cgroup_id;
+	size_t len = 0;
+	int packets[2], go[2];
+	pid_t pid;
+
+	rig_ready();
+	assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, packets), 0);
+	assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+	key = rig_key(packets[0]);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		close(go[1]);
+		dup2(packets[0], STDERR_FILENO);
+		dup2(packets[0], STDOUT_FILENO);
+		if (read(go[0], &c, 1) != 1 || read(go[0], &c, 1) != 0)
+			_exit(2);
+		writes_packets(STDOUT_FILENO);
+		_exit(0);
+	}
+	assert_int_equal(write(go[1], "", 1), 1);
+	wait_for_stdout(pid, &key);
+	assert_int_equal(capture__add_pid(rig.c, pid, &cgroup_id, rig.why, sizeof(rig.why)), 0);
+	close(go[1]);
+	assert_int_equal(wait_child(pid), 0);
+	rig_drain();
+	s = rig_seen(&key);
+	assert_non_null(s);
+	assert_int_equal(s->reg.tap, NT_TAP_WRITE);
+	assert_int_equal(s->reg.pipe, 0);
+	for (int i = 0; len < strlen(PACKETS); i++) {
+		ssize_t n = i % 4 == 0	 ? read(packets[1], buf, 7)
+			    : i % 4 == 1 ? recv(packets[1], buf, 7, 0)
+			    : i % 4 == 2 ? recvmsg(packets[1], &msg, 0)
+					 : readv(packets[1], &iov, 1);
+
+		assert_true(n > 0);
+		len += (size_t)n;
+	}
+	expect_text(&key, PACKETS, strlen(PACKETS));
+	expect_proof(&key);
+	assert_int_equal(kernel_stream(&key).tap, NT_TAP_WRITE);
+	close(go[0]);
+	close(packets[0]);
+	close(packets[1]);
+}
+
+static void stream_socket(void **state)
+{
+	(void)state;
+	check_socket(SOCK_STREAM);
+}
+
+static void datagram_socket(void **state)
+{
+	(void)state;
+	check_socket(SOCK_DGRAM);
+}
+
+static void seqpacket_socket(void **state)
+{
+	(void)state;
+	check_socket(SOCK_SEQPACKET);
+}
+
 int main(void)
 {
 	const struct CMUnitTest auto_tap[] = {
@@ -741,6 +835,9 @@ int main(void)
 		cmocka_unit_test(found_reader_that_splices),
 		cmocka_unit_test(foreign_reader_is_counted),
 		cmocka_unit_test(own_reading_is_foreign),
+		cmocka_unit_test(stream_socket),
+		cmocka_unit_test(datagram_socket),
+		cmocka_unit_test(seqpacket_socket),
 	};
 	const struct CMUnitTest off[] = {
 		cmocka_unit_test(off_first_read_finds_the_reader),

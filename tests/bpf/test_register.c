@@ -589,6 +589,77 @@ static void nobody_reads(void **state)
 	finish(&c);
 }
 
+/* As containerd's binary:// loggers do: not init's parent reads, but another process. */
+static void another_process_reads(void **state)
+{
+	struct rig_stream *s;
+	struct container c;
+	pid_t runtime;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	runtime = fork();
+	assert_true(runtime >= 0);
+	if (runtime == 0) {
+		close(c.out.r);
+		close(c.err.r);
+		start(&c, OWN_MNT_NS, "echo first; echo second; exit 0");
+		_exit(waitpid(c.pid, NULL, 0) == c.pid ? 0 : 1);
+	}
+	close(c.out.w);
+	close(c.err.w);
+	c.out.w = c.err.w = -1;
+	read_out(&c);
+	assert_int_equal(wait_child(runtime), 0);
+	remove_cgroup(c.dir);
+	rig_drain();
+	expect_stream(&c.out.key, "first\nsecond\n");
+	s = rig_seen(&c.out.key);
+	assert_int_equal(s->reg.reader, 0);
+	assert_int_equal(s->reg.tap, NT_TAP_WRITE);
+	assert_int_equal(s->tap.reader, getpid());
+	assert_int_equal(rig_seen(&c.err.key)->ends, 1);
+	finish(&c);
+}
+
+/* The reader ends, another process that has the read end goes on where it was. */
+static void reader_hands_over(void **state)
+{
+	struct rig_stream *s;
+	struct container c;
+	pid_t runtime;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	runtime = fork();
+	assert_true(runtime >= 0);
+	if (runtime == 0) {
+		char buf[6];
+
+		start(&c, OWN_MNT_NS, "echo first; read line; echo second; exit 0");
+		close(c.in);
+		_exit(read(c.out.r, buf, 6) == 6 ? 0 : 1);
+	}
+	close(c.out.w);
+	close(c.err.w);
+	c.out.w = c.err.w = -1;
+	assert_int_equal(wait_child(runtime), 0);
+	rig_drain();
+	s = rig_seen(&c.out.key);
+	assert_int_equal(s->reg.reader, runtime);
+	assert_int_equal(s->tap.reader, 0);
+	assert_int_equal(write(c.in, "\n", 1), 1);
+	read_out(&c);
+	remove_cgroup(c.dir);
+	rig_drain();
+	expect_stream(&c.out.key, "first\nsecond\n");
+	assert_int_equal(s->registers, 1);
+	assert_int_equal(s->tap.reader, getpid());
+	finish(&c);
+}
+
 /* The runtime is killed with bytes unread: the end of the cgroup ends the stream. */
 static void reader_is_killed(void **state)
 {
@@ -628,6 +699,8 @@ static void reader_is_killed(void **state)
 	assert_int_equal(s->end.cause, NT_END_CGROUP);
 	assert_int_equal(s->end.seen, 5);
 	assert_int_equal(s->end.written, 12);
+	assert_int_equal(s->end.unread, 7);
+	assert_int_equal(s->tap.reader, 0);
 	close(report[0]);
 	close(report[1]);
 	finish(&c);
@@ -905,6 +978,8 @@ int main(void)
 		cmocka_unit_test(excluded_cgroup_registers_nothing),
 		cmocka_unit_test(pipe_goes_to_another_container),
 		cmocka_unit_test(nobody_reads),
+		cmocka_unit_test(another_process_reads),
+		cmocka_unit_test(reader_hands_over),
 		cmocka_unit_test(reader_is_killed),
 		cmocka_unit_test(running_container_is_found),
 		cmocka_unit_test(scan_finds_a_reader_elsewhere),

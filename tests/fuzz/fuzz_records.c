@@ -66,6 +66,7 @@ static void on_note(void *ctx, uint64_t pos, const struct nt_note *rec)
 static const struct record_ops ops = {
 	.data = on_data,
 	.registered = on_registered,
+	.tap = on_registered,
 	.end = on_end,
 	.cgroup_new = on_cgroup,
 	.cgroup_gone = on_cgroup,

@@ -379,6 +379,82 @@ static void missing_is_a_gap(void **state)
 		   "uncounted=0\n");
 }
 
+/* What lay in the pipe, what stayed there and what somebody else took are no loss. */
+static void differences_have_names(void **state)
+{
+	struct nt_end e = {.hdr = header(NT_KIND_END, 8000),
+			   .key = key_of(NT_FILE_STDOUT),
+			   .file = NT_FILE_STDOUT,
+			   .tap = NT_TAP_READ,
+			   .written = 20,
+			   .seen = 12,
+			   .before = 5,
+			   .unread = 9,
+			   .foreign = 3,
+			   .cause = NT_END_CGROUP};
+	struct fixture *f = *state;
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "hello world\n");
+	streams_record_ops.end(f->streams, 0, &e);
+	expect(f, "web stdout hello world|");
+	assert_int_equal(counters__get(&f->counters, missing), 0);
+	assert_int_equal(counters__get(&f->counters, uncounted), 0);
+	assert_int_equal(counters__get(&f->counters, preexisting), 4);
+	assert_int_equal(counters__get(&f->counters, unread_at_end), 9);
+	assert_int_equal(counters__get(&f->counters, foreign_reader), 3);
+	expect_stats(f, "stream web stdout tap=read (asked for) written=20 copied=12 lost=0 "
+			"missing=0 uncounted=0 preexisting=4 unread_at_end=9 foreign_reader=3\n");
+}
+
+/* Names do not hide what they do not explain. */
+static void named_and_missing(void **state)
+{
+	struct nt_end e = {.hdr = header(NT_KIND_END, 8000),
+			   .key = key_of(NT_FILE_STDOUT),
+			   .file = NT_FILE_STDOUT,
+			   .tap = NT_TAP_READ,
+			   .written = 20,
+			   .seen = 2,
+			   .before = 5,
+			   .foreign = 3,
+			   .cause = NT_END_EOF};
+	struct fixture *f = *state;
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	streams_record_ops.end(f->streams, 0, &e);
+	assert_non_null(strstr(f->out.data, "gap=missing|"));
+	assert_int_equal(counters__get(&f->counters, missing), 15);
+	assert_int_equal(counters__get(&f->counters, preexisting), 0);
+}
+
+/* The stream goes on in the middle of a line. */
+static void tap_changes(void **state)
+{
+	struct nt_register r = {.hdr = header(NT_KIND_TAP, 20),
+				.key = key_of(NT_FILE_STDOUT),
+				.file = NT_FILE_STDOUT,
+				.tap = NT_TAP_WRITE,
+				.reader = UINT32_MAX,
+				.pipe = 1};
+	struct fixture *f = *state;
+
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "a lin");
+	streams_record_ops.tap(f->streams, 0, &r);
+	r.tap = NT_TAP_READ;
+	streams_record_ops.tap(f->streams, 0, &r);
+	r.reader = 0;
+	streams_record_ops.tap(f->streams, 0, &r);
+	data(f, NT_FILE_STDOUT, 30, "e\n");
+	end(f, NT_FILE_STDOUT, 7, 7);
+	expect(f, "web stdout a line|");
+	assert_int_equal(counters__get(&f->counters, streams), 1);
+	expect_stats(f, "stream web stdout tap=read (its reader is gone) written=7 copied=7 lost=0 "
+			"missing=0 uncounted=0\n");
+}
+
 static void uncounted_is_no_loss(void **state)
 {
 	struct fixture *f = *state;
@@ -900,6 +976,9 @@ int main(void)
 		TEST(rename_applies_to_the_next_line),
 		TEST(half_line_at_the_end),
 		TEST(missing_is_a_gap),
+		TEST(differences_have_names),
+		TEST(named_and_missing),
+		TEST(tap_changes),
 		TEST(uncounted_is_no_loss),
 		TEST(terminal_has_no_proof),
 		TEST(lost_bytes_are_a_gap_in_place),

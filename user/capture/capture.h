@@ -85,7 +85,8 @@ const char *capture__why(const struct capture *c);
  * *ret_position to where reading goes on, whatever was handed on lies before it.
  */
 size_t capture__read(struct capture *c, size_t max_bytes, uint64_t *ret_position);
-/* CLOCK_BOOTTIME ns at which capture__read has something to do besides reading; UINT64_MAX: never. */
+/* CLOCK_BOOTTIME ns at which capture__read has something to do besides reading; UINT64_MAX: never.
+ */
 uint64_t capture__due_ns(const struct capture *c);
 /* Frees the ring up to pos. */
 void capture__commit(struct capture *c, uint64_t pos);

@@ -17,16 +17,16 @@ struct capture {
 	size_t ring_bytes;
 	int streams_fd, cgroups_fd, readers_fd; /* of maps; the skeleton's */
 
-	int wake_fd;	       /* epoll: the ring's map and pending_fd */
-	int pending_fd;	       /* eventfd */
-	bool pending;	       /* it is readable: a record is about to be submitted */
-	bool wake_at_next;     /* asked for, and nothing was read since */
-	bool writers_detached; /* until a stream is registered that needs them */
+	int wake_fd;		/* epoll: the ring's map and pending_fd */
+	int pending_fd;		/* eventfd */
+	bool pending;		/* it is readable: a record is about to be submitted */
+	bool wake_at_next;	/* asked for, and nothing was read since */
+	bool writers_detached;	/* until a stream is registered that needs them */
 	uint64_t searched;	/* nt_searches, as far as it was looked for them */
 	uint64_t search_ns;	/* of the last look for readers */
 	uint64_t search_due_ns; /* of the next; 0: all have one, or it was looked often enough */
 	unsigned searches;	/* since a stream was without a reader */
-	int cgroup_root;       /* directory of the unified hierarchy; -1: none */
+	int cgroup_root;	/* directory of the unified hierarchy; -1: none */
 	enum hook_set hooks;
 	char why[256];
 	struct capture_counters counters; /* what user space counts */

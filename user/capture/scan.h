@@ -16,7 +16,8 @@ int scan__containers(struct capture_bpf *skel, const struct capture_opts *opts, 
 		     uint64_t pos, const struct record_ops *ops, void *ctx);
 /* fd 1 and 2 of one process. *ret_found: how many streams were registered. */
 int scan__process(struct capture_bpf *skel, pid_t pid, uint64_t cgroup_id, uint32_t *ret_found);
-/* Processes that have a stream without a reader open to read: their reads are looked at from now on.
+/* Processes that have a stream without a reader open to read: their reads are looked at from now
+ * on.
  */
 int scan__holders(struct capture_bpf *skel, uint32_t *ret_found);
 

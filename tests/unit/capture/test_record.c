@@ -37,6 +37,11 @@ static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec
 	note(ctx, NT_KIND_REGISTER, pos, rec);
 }
 
+static void on_tap(void *ctx, uint64_t pos, const struct nt_register *rec)
+{
+	note(ctx, NT_KIND_TAP, pos, rec);
+}
+
 static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 {
 	note(ctx, NT_KIND_END, pos, rec);
@@ -60,6 +65,7 @@ static void on_note(void *ctx, uint64_t pos, const struct nt_note *rec)
 static const struct record_ops ops = {
 	.data = on_data,
 	.registered = on_registered,
+	.tap = on_tap,
 	.end = on_end,
 	.cgroup_new = on_cgroup_new,
 	.cgroup_gone = on_cgroup_gone,
@@ -209,6 +215,9 @@ static void test_register(void **state)
 	(void)state;
 	good(&rec, sizeof(rec), NT_KIND_REGISTER);
 	no_shorter(&rec, sizeof(rec));
+	rec.hdr.kind = NT_KIND_TAP;
+	good(&rec, sizeof(rec), NT_KIND_TAP);
+	no_shorter(&rec, sizeof(rec));
 	rec.file = 0;
 	bad(&rec, sizeof(rec));
 	rec.file = NT_FILE_TTY;
@@ -283,7 +292,7 @@ static void test_unknown_kind(void **state)
 	(void)state;
 	d.rec.hdr.kind = 0;
 	bad(&d, sizeof(d));
-	d.rec.hdr.kind = NT_KIND_NOTE + 1;
+	d.rec.hdr.kind = NT_KIND_TAP + 1;
 	bad(&d, sizeof(d));
 }
 
