@@ -98,7 +98,7 @@ soak-vm: ## load on preemptible kernels in qemu for SOAK_MINUTES (5) each; SOAKS
 	$(Q)$(MAKE) --no-print-directory all test-programs
 	$(Q)BUILD=$(BUILD) SOAK_MINUTES=$(or $(SOAK_MINUTES),5) tests/vm/soak-kernels $(SOAKS)
 
-test-programs: $(BPF_TESTS) $(PROGRAMS) ## build the programs that the BPF and end-to-end tests use
+test-programs: $(BPF_TESTS) $(PROGRAMS) $(BUILD)/tests/notail-slow-scan ## build the programs that the BPF and end-to-end tests use
 
 install: all ## install below DESTDIR and PREFIX
 	$(Q)install -D -m 0755 $(BUILD)/notail $(DESTDIR)$(PREFIX)/bin/notail
@@ -192,6 +192,16 @@ $(BUILD)/tests/test_%: tests/bpf/test_%.c $(LIB_OBJECTS) | $(SKELS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(filter-out -Wmissing-prototypes,$(CFLAGS)) -MMD -MP -MF $@.d -o $@ $< $(LIB_OBJECTS) $(LDLIBS) -lcmocka
+
+# With delays in the gaps of the scan at start: a test's.
+$(BUILD)/slow/scan.o: user/capture/scan.c $(SETTINGS) | $(SKELS)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) -DFAULT_SLOW_SCAN $(CFLAGS) $(SANITIZE_FLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/notail-slow-scan: $(BUILD)/slow/scan.o $(filter-out $(BUILD)/user/capture/scan.o,$(OBJECTS))
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(SANITIZE_FLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # From an archive, --as-needed: what runs in a small guest brings only the libraries that it uses.
 $(BUILD)/bench/libnotail.a: $(filter-out $(BUILD)/user/main.o,$(OBJECTS))

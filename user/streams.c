@@ -31,7 +31,7 @@
 #define PARK_MAX_NS (10 * NS_PER_SEC)
 #define MISSES_NS (100 * NS_PER_MS)
 #define WARN_NS NS_PER_SEC
-#define RECONCILE_NS (5 * NS_PER_SEC)
+#define RECONCILE_NS (2 * NS_PER_SEC)
 #define PARK_MAX_BYTES (16u * 1024 * 1024)
 
 struct container;

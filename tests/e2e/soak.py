@@ -65,6 +65,22 @@ def maps_of(pid):
     return {name: found[name] for name in MAPS if name in found}
 
 
+def leftovers(pid):
+    """Entries of notail's maps that belong to nothing that lives, by map; those of other containers here may live."""
+    living = {os.stat(path).st_ino for path, _, _ in os.walk("/sys/fs/cgroup")}
+    left = {}
+    for name, one in maps_of(pid).items():
+        entries = [e.get("formatted", e) for e in bpftool("map", "dump", "id", one)]
+        if name == "nt_cgroups":
+            entries = [e for e in entries if e["key"] not in living]
+        elif name == "nt_streams":
+            entries = [e for e in entries if not e["value"]["denied"] and e["value"]["cgroup_id"] not in living]
+        elif name == "nt_readers":
+            entries = [e for e in entries if not os.path.exists(f"/proc/{e['key']}")]
+        left[name] = len(entries)
+    return left
+
+
 class Lines:
     """Reads notail's JSON from a file, so that a slow reader holds nobody up; keeps the lines of containers that
     are still to be compared, and gives the file's blocks back."""
@@ -292,21 +308,6 @@ class Soak:
                 self.sample(began)
         return self
 
-    def leftovers(self):
-        """Map entries that belong to nothing that lives, by map; those of other containers here may live."""
-        living = {os.stat(path).st_ino for path, _, _ in os.walk("/sys/fs/cgroup")}
-        left = {}
-        for name, one in maps_of(self.notail.pid).items():
-            entries = [e.get("formatted", e) for e in bpftool("map", "dump", "id", one)]
-            if name == "nt_cgroups":
-                entries = [e for e in entries if e["key"] not in living]
-            elif name == "nt_streams":
-                entries = [e for e in entries if not e["value"]["denied"] and e["value"]["cgroup_id"] not in living]
-            elif name == "nt_readers":
-                entries = [e for e in entries if not os.path.exists(f"/proc/{e['key']}")]
-            left[name] = len(entries)
-        return left
-
     def growth_kb(self):
         """From the time when a quarter had passed to the end: the least of the samples' last tenth counts."""
         tenth = max(1, len(self.samples) // 10)
@@ -341,11 +342,11 @@ class Soak:
         found = list(self.differences)
         found += [f"{key}: the time {ts} does not increase" for key, ts in self.lines.disorder[:5]]
         try:
-            harness.wait_for(lambda: not any(self.leftovers().values()), interval=1)
+            harness.wait_for(lambda: not any(leftovers(self.notail.pid).values()), interval=1)
         except AssertionError:
-            found.append(f"map entries without an owner: {self.leftovers()}")
-        print(f"map entries without an owner: {self.leftovers()}", flush=True)
-        if set(self.leftovers()) != set(MAPS):
+            found.append(f"map entries without an owner: {leftovers(self.notail.pid)}")
+        print(f"map entries without an owner: {leftovers(self.notail.pid)}", flush=True)
+        if set(leftovers(self.notail.pid)) != set(MAPS):
             found.append(f"not all of {MAPS} could be looked at")
         if self.growth_kb() > GROWTH_KB:
             found.append(f"memory grew by {self.growth_kb()} kB")
@@ -355,11 +356,12 @@ class Soak:
         return found + self.counts()
 
 
+def why_no_bpftool():
+    return "" if shutil.which("bpftool", path=engine_module.search_path()) else "not installed: bpftool"
+
+
 def why_not():
-    gone = harness.why_no_engine()
-    if not gone and not shutil.which("bpftool", path=engine_module.search_path()):
-        gone = "not installed: bpftool"
-    return gone
+    return harness.why_no_engine() or why_no_bpftool()
 
 
 def main():

@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "capture/fault.h"
 #include "capture/names.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
@@ -116,6 +117,7 @@ static void look_again(const struct scan *s, int dir, uint64_t id)
 	int map = bpf_map__fd(s->skel->maps.nt_cgroups);
 
 	value.init_pid = (uint32_t)find_init(dir);
+	fault__gap(5);
 	/* An exec that the kernel saw in between has put its init there. */
 	if (value.init_pid && bpf_map_lookup_elem(map, &id, &now) == 0 && !now.init_pid &&
 	    !(now.flags & NT_CGROUP_DENIED))
@@ -132,11 +134,13 @@ static void insert(struct scan *s, int dir, uint64_t id, bool container)
 
 	if (container)
 		value.init_pid = (uint32_t)find_init(dir);
+	fault__gap(5);
 	if (bpf_map_update_elem(map, &id, &value, BPF_NOEXIST) < 0) {
 		if (errno != EEXIST)
 			log_warn("%s is not captured: %s", s->path, strerror(errno));
 		return;
 	}
+	fault__gap(5);
 	/* Removed before the insertion: no event will take the entry away. */
 	if (fstatat(dir, "cgroup.procs", &st, 0) < 0) {
 		bpf_map_delete_elem(map, &id);
@@ -145,6 +149,7 @@ static void insert(struct scan *s, int dir, uint64_t id, bool container)
 	if (container && !value.init_pid)
 		look_again(s, dir, id);
 	s->cgroups++;
+	fault__gap(5);
 	announce(s, id);
 }
 
@@ -203,8 +208,10 @@ static int run_steps(struct capture_bpf *skel, struct nt_scan *scan, uint32_t *r
 
 	for (uint32_t step = NT_SCAN_FILES; step <= NT_SCAN_FINISH; step++) {
 		uint32_t found = 0;
-		int step_r = run_step(skel, scan, step, &found);
+		int step_r;
 
+		fault__gap(300);
+		step_r = run_step(skel, scan, step, &found);
 		if (step_r < 0)
 			r = step_r;
 		else if (step == NT_SCAN_FILES)
@@ -231,6 +238,7 @@ int scan__containers(struct capture_bpf *skel, const struct capture_opts *opts, 
 	fd = openat(cgroup_root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
+	fault__gap(300);
 	walk(&s, fd, 0);
 	r = run_steps(skel, &scan, &found);
 	log_debug("scan: %u cgroups, %u streams", s.cgroups, found);
