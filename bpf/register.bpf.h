@@ -391,8 +391,9 @@ static __always_inline bool nt_is_log_socket(struct task_struct *task, struct fi
 /* How a process came to exec in a cgroup that is asked for, from outside of it. */
 struct nt_start {
 	struct task_struct *task, *parent;
-	struct nt_cgroup *cg;
 	__u64 cgroup_id;
+	__u32 tgid;
+	__u32 init;	/* the process before it whose stdio was registered, and that lives */
 	bool contained; /* in another mount namespace than its parent */
 	bool forked;	/* by its parent, that is: it is no orphan of the cgroup's own */
 };
@@ -404,40 +405,36 @@ struct nt_start {
 static __always_inline bool nt_is_asked_file(struct nt_start *a, struct file *file,
 					     struct nt_target *t)
 {
-	__u32 tgid = nt_get(a->task, tgid), init = a->cg->init_pid;
-
 	if (t->key.type == NT_KEY_INODE && !t->pipe)
 		return nt_is_log_socket(a->task, file);
-	if (init == tgid)
+	if (a->init == a->tgid)
 		return false;
 	if (a->contained)
-		return !init;
+		return !a->init;
 	return a->forked && (t->pipe || nt_reads(a->parent, &t->key));
 }
 
-static __always_inline void nt_register_asked_file(struct nt_start *a, __u32 which)
+static __always_inline int nt_register_asked_file(struct nt_start *a, __u32 which)
 {
 	struct file *file = nt_fd_file(a->task, which);
-	__u32 tgid = nt_get(a->task, tgid);
 	struct nt_target t = {};
 	struct nt_stream *s;
 
 	if (!nt_target(file, NT_SIDE_WRITER, &t) || !nt_is_asked_file(a, file, &t))
-		return;
+		return 0;
 	s = bpf_map_lookup_elem(&nt_streams, &t.key);
 	if (s) {
 		__u64 owner = s->cgroup_id;
 
 		/* Of a stage of the runtime that wrote nothing, the program itself takes over. */
-		if (s->denied || s->written || s->seen || s->init_pid == tgid ||
+		if (s->denied || s->written || s->seen || s->init_pid == a->tgid ||
 		    (owner != a->cgroup_id && bpf_map_lookup_elem(&nt_cgroups, &owner)))
-			return;
+			return 0;
 		nt_delete_stream(&t.key);
 	}
-	if (nt_register_file(nt_get_number(a->task, group_leader),
-			     nt_fd_file_address(a->task, which), a->cgroup_id,
-			     which | NT_ORIGIN_EXEC << 8))
-		a->cg->init_pid = tgid;
+	return nt_register_file(nt_get_number(a->task, group_leader),
+				nt_fd_file_address(a->task, which), a->cgroup_id,
+				which | NT_ORIGIN_EXEC << 8);
 }
 
 static __always_inline void nt_register_asked(struct task_struct *task, struct nt_cgroup *cg,
@@ -445,14 +442,19 @@ static __always_inline void nt_register_asked(struct task_struct *task, struct n
 {
 	struct task_struct *parent = nt_get(task, real_parent);
 	struct nsproxy *mine = nt_get(task, nsproxy), *parents = nt_get(parent, nsproxy);
-	struct nt_start a = {.task = task, .parent = parent, .cg = cg, .cgroup_id = cgroup_id};
+	struct nt_start a = {.task = task, .parent = parent, .cgroup_id = cgroup_id};
+	int registered;
 
 	if (nt_task_cgroup(parent) == cgroup_id)
 		return;
 	a.contained = nt_get_number(mine, mnt_ns) != nt_get_number(parents, mnt_ns);
 	a.forked = nt_get(task, parent_exec_id) == nt_get(parent, self_exec_id);
-	nt_register_asked_file(&a, NT_FILE_STDOUT);
-	nt_register_asked_file(&a, NT_FILE_STDERR);
+	a.tgid = nt_get(task, tgid);
+	a.init = cg->init_pid;
+	registered = nt_register_asked_file(&a, NT_FILE_STDOUT);
+	registered += nt_register_asked_file(&a, NT_FILE_STDERR);
+	if (registered)
+		cg->init_pid = a.tgid;
 }
 
 /* The current task execs, or failed to. */

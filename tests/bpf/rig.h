@@ -33,7 +33,9 @@
 #define RIG_STREAMS 512
 #define RIG_EVENTS 512
 #define RIG_CGROUP_ID 4242 /* of streams that tests insert: no real cgroup has it */
+#ifndef RIG_RING_BYTES
 #define RIG_RING_BYTES (1u << 20)
+#endif
 #define RIG_DEADLINE_MS 60000
 
 /* All records of one stream, put together. */

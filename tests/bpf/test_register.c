@@ -6,7 +6,10 @@
  */
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 
+/* Every container of this host is in it, whatever that writes. */
+#define RIG_RING_BYTES (64u << 20)
 #include "rig.h"
 
 #define ID_DIGITS 64
@@ -61,6 +64,17 @@ static int setup_sessions(void **state)
 {
 	(void)state;
 	return setup_with((struct capture_opts){.exec_sessions = true});
+}
+
+/* The test's own cgroup and everything in it, and what pattern has stars. */
+static int setup_asked(void **state)
+{
+	static char pattern[64];
+	static const char *patterns[] = {"/never/asked", pattern};
+
+	(void)state;
+	snprintf(pattern, sizeof(pattern), "/notail-*-%d/*.s?rvice", getpid());
+	return setup_with((struct capture_opts){.cgroups = patterns, .n_cgroups = 2});
 }
 
 /* The least rate there is: a test writes far more than it lets pass in any test's time. */
@@ -958,6 +972,270 @@ static void each_container_has_its_own_rate(void **state)
 	expect_stream(&quiet.out.key, "quiet\n");
 }
 
+/* ---- cgroups that are asked for ---- */
+
+/* As systemd names a unit's. */
+static struct container new_unit(void)
+{
+	struct container c = make_container("unit", 8);
+	struct stat st;
+	char dir[600];
+
+	snprintf(dir, sizeof(dir), "%s.service", c.dir);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	assert_int_equal(rmdir(c.dir), 0);
+	strcpy(c.dir, dir);
+	assert_int_equal(stat(c.dir, &st), 0);
+	c.id = st.st_ino;
+	return c;
+}
+
+/* A stream to a log, as to systemd's journal: both ends have an inode of their own. */
+static struct pipe_end open_socket(void)
+{
+	struct pipe_end p;
+	int fds[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	p.r = fds[0];
+	p.w = fds[1];
+	p.key = rig_key(p.w);
+	return p;
+}
+
+static void run_unit(struct container *c, int how, const struct pipe_end *stdio, const char *script)
+{
+	char *const argv[] = {"/bin/sh", "-c", (char *)script, NULL};
+
+	c->pid = start_in(c, how, argv, stdio);
+	assert_int_equal(wait_child(c->pid), 0);
+}
+
+/* A unit has no namespaces, and its socket nobody who reads it that could be known. */
+static void unit_writes_to_a_socket(void **state)
+{
+	struct pipe_end log;
+	struct rig_stream *s;
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_unit();
+	log = open_socket();
+	run_unit(&c, 0, &log, "echo out; /bin/echo child >&2; echo inner | sed s/inner/outer/");
+	c.pid = 0;
+	finish(&c);
+	assert_non_null(find_event(&c, NT_KIND_CGROUP_NEW));
+	assert_non_null(find_event(&c, NT_KIND_CGROUP_GONE));
+	s = rig_seen(&log.key);
+	assert_non_null(s);
+	assert_int_equal(s->registers, 1);
+	assert_int_equal(s->reg.tap, NT_TAP_WRITE);
+	assert_int_equal(s->reg.file, NT_FILE_STDOUT);
+	assert_int_equal(s->reg.hdr.cgroup_id, c.id);
+	assert_int_equal(s->len, 16);
+	assert_memory_equal(s->bytes, "out\nchild\nouter\n", 16);
+	assert_int_equal(s->ends, 1);
+	assert_int_equal(s->end.cause, NT_END_CGROUP);
+	assert_int_equal(s->end.seen, s->end.written);
+	close(log.r);
+	close(log.w);
+}
+
+static void unit_writes_to_pipes(void **state)
+{
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_unit();
+	start(&c, 0, "echo out; echo err >&2; exec /bin/echo more");
+	read_out(&c);
+	finish(&c);
+	expect_registered(&c, &c.out.key, NT_FILE_STDOUT, NT_ORIGIN_EXEC);
+	expect_registered(&c, &c.err.key, NT_FILE_STDERR, NT_ORIGIN_EXEC);
+	expect_stream(&c.out.key, "out\nmore\n");
+	expect_stream(&c.err.key, "err\n");
+}
+
+/* One after the other and beside each other, in the same cgroup. */
+static void unit_has_several_processes(void **state)
+{
+	struct pipe_end before, main, reload;
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_unit();
+	before = open_socket();
+	reload = open_socket();
+	main = open_socket();
+	run_unit(&c, 0, &before, "echo before");
+	c.pid = start_in(&c, 0, (char *const[]){"/bin/sh", "-c", "echo main; read x", NULL}, &main);
+	get(&main, 5, 5);
+	assert_int_equal(
+		wait_child(start_in(&c, 0, (char *const[]){"/bin/echo", "reload", NULL}, &reload)),
+		0);
+	finish(&c);
+	assert_int_equal(rig_seen(&before.key)->len, 7);
+	assert_int_equal(rig_seen(&main.key)->len, 5);
+	assert_int_equal(rig_seen(&reload.key)->len, 7);
+	for (int i = 0; i < 3; i++) {
+		struct pipe_end *p = i == 0 ? &before : i == 1 ? &main : &reload;
+
+		close(p->r);
+		close(p->w);
+	}
+}
+
+/* What a unit's program connects itself, and the connection it was started for. */
+static void connection_is_no_log(void **state)
+{
+	struct pipe_end socket;
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_unit();
+	socket = open_socket();
+	close(c.in_r);
+	c.in_r = fcntl(socket.w, F_DUPFD_CLOEXEC, 3);
+	run_unit(&c, 0, &socket, "echo answer");
+	c.pid = 0;
+	finish(&c);
+	assert_null(rig_seen(&socket.key));
+	close(socket.r);
+	close(socket.w);
+}
+
+/* Its pipe was made inside, and whoever forked it has ended. */
+static void orphan_of_a_unit_is_its_own(void **state)
+{
+	struct pipe_end log;
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_unit();
+	log = open_socket();
+	run_unit(&c, 0, &log,
+		 "(sh -c '(sleep 0.3; exec /bin/echo orphan) & exit' | cat) ; echo end");
+	c.pid = 0;
+	finish(&c);
+	assert_int_equal(rig_seen(&log.key)->len, 11);
+	for (size_t i = 0; i < rig.n_streams; i++)
+		assert_true(rig.streams[i].cgroup_id != c.id ||
+			    memcmp(&rig.streams[i].key, &log.key, sizeof(log.key)) == 0);
+	close(log.r);
+	close(log.w);
+}
+
+/* One that ctr names: the runtime's stage has the same pipes, in the parent's mount namespace. */
+static void container_without_an_id(void **state)
+{
+	char *const argv[] = {"/bin/sh", "-c", "exit 0", NULL};
+	char *const session[] = {"/bin/echo", "session", NULL};
+	struct pipe_end other;
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	c = new_unit();
+	assert_int_equal(wait_child(start_in(&c, 0, argv, NULL)), 0);
+	start(&c, OWN_MNT_NS, "echo init; read line; echo down");
+	get(&c.out, 5, 5);
+	other = open_pipe();
+	assert_int_equal(wait_child(start_in(&c, OWN_MNT_NS, session, &other)), 0);
+	get(&other, 8, 4096);
+	assert_int_equal(write(c.in, "\n", 1), 1);
+	read_out(&c);
+	finish(&c);
+	assert_null(rig_seen(&other.key));
+	assert_int_equal(rig_seen(&c.out.key)->reg.init_pid, c.pid);
+	assert_int_equal(rig_seen(&c.out.key)->reg.tap, NT_TAP_READ);
+	expect_stream(&c.out.key, "init\ndown\n");
+	close_pipe(&other);
+}
+
+static void below_what_is_asked_for(void **state)
+{
+	struct container c, sub;
+	struct pipe_end log;
+	char dir[600];
+	struct stat st;
+
+	(void)state;
+	rig_ready();
+	c = new_unit();
+	sub = c;
+	snprintf(dir, sizeof(dir), "%s/sub", c.dir);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	strcpy(sub.dir, dir);
+	assert_int_equal(stat(dir, &st), 0);
+	log = open_socket();
+	run_unit(&sub, 0, &log, "echo below");
+	remove_cgroup(dir);
+	c.pid = 0;
+	finish(&c);
+	assert_non_null(rig_seen(&log.key));
+	assert_int_equal(rig_seen(&log.key)->reg.hdr.cgroup_id, st.st_ino);
+	assert_int_equal(rig_seen(&log.key)->len, 6);
+	close(log.r);
+	close(log.w);
+}
+
+/* Beside containers, which stay what they are; what nobody asked for stays alone. */
+static void others_are_as_ever(void **state)
+{
+	struct container named, other;
+
+	(void)state;
+	rig_ready();
+	named = new_container();
+	start(&named, OWN_MNT_NS, "echo named");
+	read_out(&named);
+	finish(&named);
+	expect_stream(&named.out.key, "named\n");
+	other = make_container("other", 8);
+	start(&other, OWN_MNT_NS, "echo other");
+	read_out(&other);
+	finish(&other);
+	assert_null(rig_seen(&other.out.key));
+	assert_null(find_event(&other, NT_KIND_CGROUP_NEW));
+}
+
+/* Daemons whose first process has ended, too; not what reads nobody outside. */
+static void running_unit_is_found(void **state)
+{
+	struct pipe_end log;
+	struct container c;
+
+	(void)state;
+	rig_ready();
+	assert_int_equal(rig_unload(NULL), 0);
+	c = new_unit();
+	log = open_socket();
+	c.pid = start_in(
+		&c, 0,
+		(char *const[]){"/bin/sh", "-c",
+				"exec 3<&0; (echo up; read x <&3; echo down; (sleep 0.1; echo in) | cat) & "
+				"wait",
+				NULL},
+		&log);
+	get(&log, 3, 3);
+	assert_int_equal(setup_asked(NULL), 0);
+	rig_drain();
+	assert_non_null(find_event(&c, NT_KIND_CGROUP_NEW));
+	assert_non_null(rig_seen(&log.key));
+	assert_int_equal(rig_seen(&log.key)->reg.origin, NT_ORIGIN_SCAN);
+	assert_int_equal(rig_seen(&log.key)->reg.tap, NT_TAP_WRITE);
+	assert_int_equal(write(c.in, "\n", 1), 1);
+	finish(&c);
+	assert_int_equal(rig_seen(&log.key)->registers, 1);
+	close(log.r);
+	close(log.w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest registration[] = {
@@ -997,6 +1275,17 @@ int main(void)
 		cmocka_unit_test(over_the_rate_is_a_gap),
 		cmocka_unit_test(each_container_has_its_own_rate),
 	};
+	const struct CMUnitTest asked[] = {
+		cmocka_unit_test(unit_writes_to_a_socket),
+		cmocka_unit_test(unit_writes_to_pipes),
+		cmocka_unit_test(unit_has_several_processes),
+		cmocka_unit_test(connection_is_no_log),
+		cmocka_unit_test(orphan_of_a_unit_is_its_own),
+		cmocka_unit_test(container_without_an_id),
+		cmocka_unit_test(below_what_is_asked_for),
+		cmocka_unit_test(others_are_as_ever),
+		cmocka_unit_test(running_unit_is_found),
+	};
 	int failed;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -1005,5 +1294,6 @@ int main(void)
 	failed += cmocka_run_group_tests_name("write mode", write_mode, setup_write, teardown);
 	failed += cmocka_run_group_tests_name("sessions", sessions, setup_sessions, teardown);
 	failed += cmocka_run_group_tests_name("rate limit", limited, setup_limited, teardown);
+	failed += cmocka_run_group_tests_name("cgroups asked for", asked, setup_asked, teardown);
 	return failed ? 1 : 0;
 }
