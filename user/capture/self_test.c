@@ -140,6 +140,11 @@ static int judge(struct capture *c, const struct self_test *t, enum nt_tap tap, 
 	if (s.written == counted && s.seen == TEST_BYTES && t->len == TEST_BYTES && !t->wrong &&
 	    memcmp(t->got, t->sent, TEST_BYTES) == 0)
 		return 0;
+	/* A host that fills a small ring before it is read for the first time: both taps work, and
+	 * what they deliver is in the way. */
+	if (s.written == counted && s.seen == TEST_BYTES && !t->len && !t->wrong &&
+	    s.lost[NT_LOST_RING_FULL] == TEST_BYTES)
+		return 0;
 	snprintf(ret_why, size,
 		 "self-test: of %d bytes through a pipe the %s tap copied %llu and the write tap "
 		 "counted %llu; %zu arrived%s (hook set %s)",
