@@ -126,7 +126,7 @@ __noinline int nt_other_reader(__u64 ino, __u64 dev_type, __u64 pipe, __s64 byte
 	if (!s || !s->tap || (!pipe && key.type != NT_KEY_TTY))
 		return 0;
 	s->pipe = pipe;
-	free = !s->reader || (how && !s->seen && !s->taken);
+	free = s->reader ? how && !s->seen && !s->taken : how || nt_is_searching();
 	if (free && !(how && *how == NT_READER_FOREIGN) &&
 	    nt_is_outside(s, tgid, bpf_get_current_cgroup_id())) {
 		nt_know_reader(tgid, NT_READER);
