@@ -25,6 +25,7 @@
 #include "capture/host.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
+#include "capture/report.h"
 #include "probe.skel.h"
 
 #define PROBED_FUNCTION "bpf_fentry_test1"
@@ -412,6 +413,10 @@ int probe__print(FILE *out, bool json)
 		    preemption == PREEMPTION_UNKNOWN ? ": taken for preemptible" : "");
 	report_fact(&r, "lockdown", kernel__lockdown(), "");
 	err = report_choice(&r);
+	if (json)
+		json_object_set_new(r.json, "streams", report__streams_json());
+	else
+		report__streams(out);
 	if (json && (json_dumpf(r.json, out, JSON_COMPACT) < 0 || fputc('\n', out) < 0) && !err)
 		err = -EIO;
 	json_decref(r.json);

@@ -35,6 +35,7 @@ struct scan {
 	uint64_t pos;
 	const struct record_ops *ops;
 	void *ctx;
+	void (*found)(void *ctx, const char *path, pid_t init); /* instead of an insertion */
 	char path[4096]; /* of the directory being looked at, from the root */
 	uint32_t cgroups;
 };
@@ -178,8 +179,12 @@ static void walk(struct scan *s, int fd, int depth)
 		snprintf(s->path + len, sizeof(s->path) - len, "/%s", e->d_name);
 		container = names__container(s->path);
 		if ((container || names__asked(s->path, s->opts->cgroups, s->opts->n_cgroups)) &&
-		    fstat(sub, &st) == 0)
-			insert(s, sub, st.st_ino, container);
+		    fstat(sub, &st) == 0) {
+			if (s->found)
+				s->found(s->ctx, s->path, find_init(sub));
+			else
+				insert(s, sub, st.st_ino, container);
+		}
 		walk(s, sub, depth + 1);
 		s->path[len] = '\0';
 	}
@@ -243,6 +248,18 @@ int scan__containers(struct capture_bpf *skel, const struct capture_opts *opts, 
 	r = run_steps(skel, &scan, &found);
 	log_debug("scan: %u cgroups, %u streams", s.cgroups, found);
 	return r;
+}
+
+int scan__inits(int cgroup_root, void (*found)(void *ctx, const char *path, pid_t init), void *ctx)
+{
+	const struct capture_opts none = {};
+	struct scan s = {.opts = &none, .found = found, .ctx = ctx};
+	int fd = openat(cgroup_root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	walk(&s, fd, 0);
+	return 0;
 }
 
 int scan__process(struct capture_bpf *skel, pid_t pid, uint64_t cgroup_id, uint32_t *ret_found)

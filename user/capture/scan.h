@@ -20,5 +20,9 @@ int scan__process(struct capture_bpf *skel, pid_t pid, uint64_t cgroup_id, uint3
  * on.
  */
 int scan__holders(struct capture_bpf *skel, uint32_t *ret_found);
+/* What runs in containers: each one's cgroup path and init, 0 where none is found. Nothing is
+ * registered.
+ */
+int scan__inits(int cgroup_root, void (*found)(void *ctx, const char *path, pid_t init), void *ctx);
 
 #endif

@@ -124,6 +124,9 @@ class Ctr(case.EngineCase):
         self.assertEqual({stream: len(lines) for stream, lines in record.items()}, {"stdout": 2400, "stderr": 600})
         self.assert_captured(notail, name, record)
         self.assert_counted(notail, name, record, equal=True)
+        for stream in ("stdout", "stderr"):
+            counts = notail.stream(name, stream)
+            self.assertEqual(counts["tap"], "read", counts)
 
     def test_binary_logger_ways(self):
         notail, name, record = self.run_logged("ways", "write", "writev", "halves_of_both", "orphan", "exec")
