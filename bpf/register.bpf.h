@@ -310,6 +310,20 @@ static __noinline int nt_session_reader(struct task_struct *task, struct nt_stre
 	return 0;
 }
 
+/*
+ * gVisor: the program runs in the sandbox, whose process has the container's pipes above 2, among
+ * pipes to the runtime's command that starts it. That one goes; the shim, above it, reads the log.
+ */
+static __noinline int nt_donated_reader(struct task_struct *task, struct nt_stream_key *key)
+{
+	struct task_struct *command = nt_get(task, real_parent);
+	struct task_struct *shim = nt_get(command, real_parent);
+
+	if (nt_reads(command, key) || !nt_reads(shim, key))
+		return 0;
+	return nt_get(shim, tgid);
+}
+
 /* What a stream begins as: too large for the stack. Without a tap nothing touches it. */
 static const struct nt_stream nt_new_stream;
 
@@ -343,6 +357,10 @@ __noinline int nt_register_file(__u64 init_address, __u64 file_address, __u64 cg
 		reader = nt_session_reader(init, &t.key);
 		if (!reader)
 			return 0;
+	} else if (origin == NT_ORIGIN_DONATED) {
+		reader = t.pipe ? nt_donated_reader(init, &t.key) : 0;
+		if (!reader)
+			return 0;
 	} else if ((t.pipe || t.key.type == NT_KEY_TTY) && nt_reads(parent, &t.key)) {
 		reader = nt_get(parent, tgid);
 	}
@@ -371,6 +389,36 @@ __noinline int nt_register_file(__u64 init_address, __u64 file_address, __u64 cg
 	if (s->tap)
 		nt_tell_register(&t.key, s, init, NT_KIND_REGISTER);
 	return 1;
+}
+
+#define NT_DONATED_FDS 24 /* looked at for a sandbox' container's stdio */
+
+/* In the order in which they were given: stdout, stderr. */
+static __always_inline void nt_register_donated(struct task_struct *task, __u64 leader,
+						__u64 cgroup_id)
+{
+	__u32 which = NT_FILE_STDOUT;
+
+	for (__u32 fd = 3; fd < NT_DONATED_FDS && which <= NT_FILE_STDERR; fd++) {
+		__u64 file = nt_fd_file_address(task, fd);
+
+		if (file && (nt_get((struct file *)file, f_mode) &
+			     (NT_FMODE_READ | NT_FMODE_WRITE)) == NT_FMODE_WRITE)
+			which += nt_register_file(leader, file, cgroup_id,
+						  which | NT_ORIGIN_DONATED << 8);
+	}
+}
+
+/* gVisor's gofer is in the container's cgroup before its sandbox is: the program's name, as it was
+ * given, tells them apart. */
+static __always_inline bool nt_is_gofer(struct task_struct *task)
+{
+	struct mm_struct *mm = nt_get(task, mm);
+	char name[16] __attribute__((aligned(8))) = {};
+
+	bpf_probe_read_user(name, 11, (void *)nt_get_number(mm, arg_start));
+	return *(__u64 *)name == nt_constant_word("runsc-go", 0) && name[8] == 'f' &&
+	       name[9] == 'e' && name[10] == 'r';
 }
 
 /*
@@ -464,6 +512,7 @@ static __always_inline void nt_register_exec(struct task_struct *task, enum nt_o
 	struct nsproxy *mine, *parents;
 	struct nt_cgroup *cg;
 	__u64 cgroup_id, leader;
+	int found;
 
 	if (!nt_containers)
 		return;
@@ -487,13 +536,18 @@ static __always_inline void nt_register_exec(struct task_struct *task, enum nt_o
 	parents = nt_get(parent, nsproxy);
 	if (nt_get_number(mine, mnt_ns) == nt_get_number(parents, mnt_ns))
 		return;
-	if (origin != NT_ORIGIN_SESSION)
+	if (origin != NT_ORIGIN_SESSION) {
+		if (nt_is_gofer(task))
+			return;
 		cg->init_pid = nt_get(task, tgid);
+	}
 	leader = nt_get_number(task, group_leader);
-	nt_register_file(leader, nt_fd_file_address(task, 1), cgroup_id,
-			 NT_FILE_STDOUT | origin << 8);
-	nt_register_file(leader, nt_fd_file_address(task, 2), cgroup_id,
-			 NT_FILE_STDERR | origin << 8);
+	found = nt_register_file(leader, nt_fd_file_address(task, 1), cgroup_id,
+				 NT_FILE_STDOUT | origin << 8);
+	found += nt_register_file(leader, nt_fd_file_address(task, 2), cgroup_id,
+				  NT_FILE_STDERR | origin << 8);
+	if (!found && origin == NT_ORIGIN_EXEC)
+		nt_register_donated(task, leader, cgroup_id);
 }
 
 /* Streams that no reader will end: of a cgroup that went, or of a reader that did. */

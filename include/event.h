@@ -57,6 +57,7 @@ enum nt_origin {
 	NT_ORIGIN_SCAN = 3,	   /* it ran before notail did */
 	NT_ORIGIN_USER = 4,    /* --pid, -- CMD, the self-test: user space put it into the map */
 	NT_ORIGIN_SESSION = 5, /* the runtime started it in a container beside init: docker exec */
+	NT_ORIGIN_DONATED = 6, /* a sandbox has it open for its container, not as its own stdio */
 };
 
 enum nt_end_cause {

@@ -176,11 +176,16 @@ struct task_io_accounting {
 	u64 syscr;
 };
 
+struct mm_struct {
+	unsigned long arg_start;
+};
+
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
 	pid_t pid;
 	pid_t tgid;
+	struct mm_struct *mm;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	u64 parent_exec_id;

@@ -30,7 +30,9 @@
 #include "base/util.h"
 #include "capture/capture.h"
 
+#ifndef RIG_STREAMS
 #define RIG_STREAMS 512
+#endif
 #define RIG_EVENTS 512
 #define RIG_CGROUP_ID 4242 /* of streams that tests insert: no real cgroup has it */
 #ifndef RIG_RING_BYTES

@@ -10,6 +10,7 @@
 
 /* Every container of this host is in it, whatever that writes. */
 #define RIG_RING_BYTES (64u << 20)
+#define RIG_STREAMS 8192
 #include "rig.h"
 
 #define ID_DIGITS 64
@@ -972,6 +973,92 @@ static void each_container_has_its_own_rate(void **state)
 	expect_stream(&quiet.out.key, "quiet\n");
 }
 
+/* ---- gVisor ---- */
+
+/* Starts a process of it in the container: stdio is none, the given files are above. */
+static pid_t start_of_sandbox(const struct container *c, const char *name, const int files[3],
+			      const char *script)
+{
+	char *const argv[] = {(char *)name, "-c", (char *)script, NULL};
+	pid_t pid = fork();
+	int null, above[3];
+
+	if (pid)
+		return pid;
+	enter_cgroup(c->dir);
+	if (unshare(CLONE_NEWNS) < 0)
+		_exit(102);
+	/* Their places may be each other's. */
+	for (int i = 0; i < 3; i++)
+		above[i] = files[i] < 0 ? -1 : fcntl(files[i], F_DUPFD_CLOEXEC, 20);
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	dup2(null, STDOUT_FILENO);
+	dup2(null, STDERR_FILENO);
+	for (int i = 0; i < 3; i++)
+		dup2(above[i], 5 + i);
+	execv("/bin/sh", argv);
+	_exit(126);
+}
+
+/*
+ * As runsc does it: the runtime's command starts a gofer and then the sandbox, which has a pipe to
+ * the command and then the container's stdout and stderr. The shim, above the command, reads those.
+ */
+static void sandbox_has_its_containers_stdio(void **state)
+{
+	int sync[2], hold[2], none[3] = {-1, -1, -1};
+	struct nt_stream_key sync_key;
+	struct container c;
+	pid_t command;
+
+	(void)state;
+	rig_ready();
+	c = new_container();
+	assert_int_equal(pipe2(sync, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(hold, O_CLOEXEC), 0);
+	sync_key = rig_key(sync[0]);
+	command = fork();
+	assert_true(command >= 0);
+	if (command == 0) {
+		const int files[3] = {sync[1], c.out.w, c.err.w};
+		pid_t gofer, sandbox;
+		char ready;
+
+		close(c.out.r);
+		close(c.err.r);
+		close(hold[1]);
+		dup2(hold[0], STDIN_FILENO);
+		gofer = start_of_sandbox(&c, "runsc-gofer", none, "read x");
+		/* Until it has been exec'd, and is in the cgroup. */
+		sandbox =
+			start_of_sandbox(&c, "runsc-sandbox", files,
+					 "echo up >&5; echo out >&6; echo err >&7; echo more >&6");
+		close(sync[1]);
+		if (read(sync[0], &ready, 1) != 1)
+			_exit(1);
+		_exit(wait_child(sandbox) + wait_child(gofer));
+	}
+	close(sync[0]);
+	close(sync[1]);
+	close(c.out.w);
+	close(c.err.w);
+	c.out.w = c.err.w = -1;
+	close(hold[0]);
+	close(hold[1]);
+	read_out(&c);
+	assert_int_equal(wait_child(command), 0);
+	c.pid = 0;
+	finish(&c);
+	assert_null(rig_seen(&sync_key));
+	assert_non_null(rig_seen(&c.out.key));
+	assert_int_equal(rig_seen(&c.out.key)->reg.origin, NT_ORIGIN_DONATED);
+	assert_int_equal(rig_seen(&c.out.key)->reg.file, NT_FILE_STDOUT);
+	assert_int_equal(rig_seen(&c.out.key)->reg.reader, getpid());
+	assert_int_equal(rig_seen(&c.err.key)->reg.file, NT_FILE_STDERR);
+	expect_stream(&c.out.key, "out\nmore\n");
+	expect_stream(&c.err.key, "err\n");
+}
+
 /* ---- cgroups that are asked for ---- */
 
 /* As systemd names a unit's. */
@@ -1217,10 +1304,11 @@ static void running_unit_is_found(void **state)
 	log = open_socket();
 	c.pid = start_in(
 		&c, 0,
-		(char *const[]){"/bin/sh", "-c",
-				"exec 3<&0; (echo up; read x <&3; echo down; (sleep 0.1; echo in) | cat) & "
-				"wait",
-				NULL},
+		(char *const[]){
+			"/bin/sh", "-c",
+			"exec 3<&0; (echo up; read x <&3; echo down; (sleep 0.1; echo in) | cat) & "
+			"wait",
+			NULL},
 		&log);
 	get(&log, 3, 3);
 	assert_int_equal(setup_asked(NULL), 0);
@@ -1261,6 +1349,7 @@ int main(void)
 		cmocka_unit_test(reader_is_killed),
 		cmocka_unit_test(running_container_is_found),
 		cmocka_unit_test(scan_finds_a_reader_elsewhere),
+		cmocka_unit_test(sandbox_has_its_containers_stdio),
 	};
 	const struct CMUnitTest write_mode[] = {
 		cmocka_unit_test(write_mode_copies_at_the_write),
