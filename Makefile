@@ -214,12 +214,12 @@ $(BUILD)/bench/%: tests/bench/capture/%.c $(BUILD)/bench/libnotail.a
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -MT $@ -Wl,--as-needed -o $@ $< $(BUILD)/bench/libnotail.a $(LDLIBS)
 
 # Writers for the end-to-end tests run in containers without a C library: static. A name that ends in 32 is built -m32,
-# one in _musl by musl-gcc, which finds the kernel's headers where glibc's are.
+# one in _musl by musl-gcc, which finds the kernel's headers where glibc's are; dynamic_ says that one is not static.
 MUSL_CC := musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch)
 $(BUILD)/tests/%: tests/e2e/%.c
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(if $(filter %_musl,$*),$(MUSL_CC),$(CC)) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -static -pthread \
+	$(Q)$(if $(filter %_musl,$*),$(MUSL_CC),$(CC)) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE $(if $(filter dynamic_%,$*),,-static) -pthread \
 		-MMD -MP -MF $@.d -MT $@ -o $@ $<
 
 $(BUILD)/tests/vm_soak: tests/vm/soak.c

@@ -281,6 +281,7 @@ static void container__send(struct streams *s, struct container *c, const struct
 		return;
 	counters__add(s->opts.counters, lines, 1);
 	counters__add(s->opts.counters, bytes, line->len);
+	counters__add(s->opts.counters, truncated, line->truncated);
 	s->opts.line(s->opts.ctx, l->set, line);
 }
 

@@ -4,6 +4,7 @@
 import os
 
 import containerd
+import cri
 import harness
 import podman
 
@@ -25,6 +26,12 @@ def containerd_engine():
     return _engines["containerd"]
 
 
+def cri_engine():
+    if "cri" not in _engines:
+        _engines["cri"] = cri.Cri(harness.programs()).__enter__()
+    return _engines["cri"]
+
+
 def why_no_podman(runtime):
     gone = podman.missing(runtime)
     return harness.why_not_root() or (f"not installed: {gone}" if gone else "")
@@ -32,6 +39,11 @@ def why_no_podman(runtime):
 
 def why_no_containerd():
     gone = containerd.missing()
+    return harness.why_not_root() or (f"not installed: {gone}" if gone else "")
+
+
+def why_no_cri():
+    gone = cri.missing()
     return harness.why_not_root() or (f"not installed: {gone}" if gone else "")
 
 

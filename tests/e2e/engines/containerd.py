@@ -46,15 +46,15 @@ def missing():
     return ", ".join(names)
 
 
-def docker_archive(layer):
+def docker_archive(layer, tag=IMAGE, command=()):
     """An image with one layer, in the form of `docker save`."""
     digest = hashlib.sha256(layer).hexdigest()
     config = json.dumps({
-        "architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"]},
+        "architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": list(command)},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
     }).encode()
     config_name = hashlib.sha256(config).hexdigest() + ".json"
-    manifest = json.dumps([{"Config": config_name, "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]).encode()
+    manifest = json.dumps([{"Config": config_name, "RepoTags": [tag], "Layers": ["layer.tar"]}]).encode()
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, data in (("manifest.json", manifest), (config_name, config), ("layer.tar", layer)):
@@ -64,6 +64,8 @@ def docker_archive(layer):
 
 class Containerd:
     """`programs` are files that the image gets in /bin besides busybox' applets."""
+
+    configuration = CONFIGURATION
 
     def __init__(self, programs=()):
         self.programs = list(programs)
@@ -76,18 +78,24 @@ class Containerd:
     def __enter__(self):
         config = os.path.join(self.base, "config.toml")
         with open(config, "w", encoding="utf-8") as file:
-            file.write(CONFIGURATION.format(base=self.base))
+            file.write(self.configuration.format(base=self.base))
         with open(os.path.join(self.base, "containerd.log"), "ab") as log:
             self.process = subprocess.Popen(
                 ["containerd", "--config", config, "-l", "error"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, env=self.environment(),
             )
         self.wait_ready()
-        image = os.path.join(self.base, "image.tar")
-        with open(image, "wb") as file:
-            file.write(docker_archive(docker.busybox_tar(self.programs)))
-        self.ctr("images", "import", image)
+        self.load_images()
         return self
+
+    def load_images(self):
+        self.import_image("image.tar", docker_archive(docker.busybox_tar(self.programs)))
+
+    def import_image(self, name, archive, *options):
+        path = os.path.join(self.base, name)
+        with open(path, "wb") as file:
+            file.write(archive)
+        self.ctr(*options, "images", "import", path)
 
     def __exit__(self, *_):
         self.stop()
