@@ -120,6 +120,19 @@ static __always_inline __u64 nt_pipe_unread(__u64 address)
 	return bytes;
 }
 
+/* Where all is counted that ever was in the pipe, when the reader took `bytes`: the offset, or ~0.
+ * A write between its bytes and its count is soon through: worth a second look, and a third. */
+static __always_inline __u64 nt_settled(struct nt_stream *s, __u64 pipe, __u64 bytes)
+{
+	for (int i = 0; i < 3; i++) {
+		__u64 written = ((volatile struct nt_stream *)s)->written;
+
+		if (s->seen + bytes + nt_pipe_unread(pipe) == written)
+			return written;
+	}
+	return ~0ull;
+}
+
 /* Who wrote the next `bytes` that the reader took. `who` is all zero, and stays so where it is not
  * certain. */
 static __always_inline void nt_name_writer(struct nt_stream *s, __u64 pipe, __u64 bytes,
@@ -132,12 +145,12 @@ static __always_inline void nt_name_writer(struct nt_stream *s, __u64 pipe, __u6
 
 	if (!pipe || nt_no_writers)
 		return;
-	unread = nt_pipe_unread(pipe);
 	if (nt_notes) {
 		who->known = NT_KNOWN_NOTES;
-		who->from = s->seen + bytes + unread == written ? written : ~0ull;
+		who->from = nt_settled(s, pipe, bytes);
 		return;
 	}
+	unread = nt_pipe_unread(pipe);
 	pid = v->writer_pid;
 	comm[0] = ((volatile __u64 *)s->writer_comm)[0];
 	comm[1] = ((volatile __u64 *)s->writer_comm)[1];

@@ -476,6 +476,7 @@ static int feed_read(struct attribute *a, const struct chunk *chunk,
 	if (note->from != NEVER && a->base != NEVER)
 		attribute__settle(a, note->from);
 	name_windows(a);
+	attribute__expire(a, chunk->time_ns); /* what even this record was no proof for */
 	return err;
 }
 
@@ -496,10 +497,10 @@ void attribute__expire(struct attribute *a, uint64_t now_ns)
 int attribute__feed(struct attribute *a, const struct chunk *chunk,
 		    const struct attribute_note *note)
 {
-	attribute__expire(a, chunk->time_ns);
 	if (note->known == NT_KNOWN_NOTES)
 		return note->tap == NT_TAP_WRITE ? feed_written(a, chunk, note->from)
 						 : feed_read(a, chunk, note);
+	attribute__expire(a, chunk->time_ns);
 	if (note->known == NT_KNOWN_LATER) {
 		if (waiting_bytes(a) + chunk->len > ATTRIBUTE_MAX_BYTES)
 			attribute__flush(a);
