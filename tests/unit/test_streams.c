@@ -24,6 +24,9 @@ struct fixture {
 	struct streams *streams;
 	struct buf out; /* `container stream line|` for each line */
 	uint64_t last_time_ns;
+	uint32_t last_pid;
+	enum nt_known known; /* of the next records, and `from` */
+	uint64_t from;
 	uint64_t seen[NT_FILE_TTY + 1]; /* of the stream: the next record's offset */
 	enum nt_tap tap;		/* of the next records; 0: read */
 	struct selection *selection;
@@ -47,6 +50,7 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 
 	assert_true(line->time_ns > f->last_time_ns);
 	f->last_time_ns = line->time_ns;
+	f->last_pid = line->pid;
 	buf__printf(&f->out, "%s %s %.*s%s%s%s|", label_set__get(set, "container"),
 		    label_set__get(set, "stream"), (int)line->len, line->bytes,
 		    line->gap ? " gap=" : "", line->gap ? line->gap : "",
@@ -219,6 +223,8 @@ static void data_gap(struct fixture *f, enum nt_file file, uint64_t time_ns, con
 	d->file = file;
 	d->tap = f->tap ? f->tap : NT_TAP_READ;
 	d->gap = gap;
+	d->known = f->known;
+	d->from = f->from;
 	d->offset = f->seen[file] + gap.bytes;
 	f->seen[file] = d->offset + len;
 	memcpy(d->bytes, text, len);
@@ -830,6 +836,53 @@ static void line_waits_for_a_name(void **state)
 	assert_int_equal(streams__tick(f->streams, now_ns), UINT64_MAX);
 }
 
+static void note(struct fixture *f, uint64_t cgroup_id, uint64_t at, uint32_t pid)
+{
+	struct nt_note n = {.hdr = header(NT_KIND_NOTE, 5),
+			    .key = key_of(NT_FILE_STDOUT),
+			    .at = at,
+			    .count = 2,
+			    .pid = pid,
+			    .tid = pid,
+			    .comm = "sh",
+			    .file = NT_FILE_STDOUT,
+			    .tap = NT_TAP_READ};
+
+	n.hdr.cgroup_id = cgroup_id;
+	streams_record_ops.note(f->streams, 0, &n);
+}
+
+static void notes_name_lines(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t now_ns = clock__boot_ns();
+
+	note(f, CGROUP, 0, 6); /* of no stream */
+	start_web(f);
+	f->known = NT_KNOWN_NOTES;
+	f->from = 2;
+	note(f, CGROUP + 1, 0, 6); /* of one that had its key before */
+	note(f, CGROUP, 0, 7);
+	data(f, NT_FILE_STDOUT, now_ns, "a\n");
+	expect(f, "web stdout a|");
+	assert_int_equal(f->last_pid, 7);
+	f->from = 4;
+	data(f, NT_FILE_STDOUT, now_ns + 10, "b\n");
+	assert_int_equal(streams__tick(f->streams, now_ns + 10), now_ns + 10 + 50 * NS_PER_MS);
+	expect(f, "web stdout a|");
+	note(f, CGROUP, 2, 8);
+	expect(f, "web stdout a|web stdout b|");
+	assert_int_equal(f->last_pid, 8);
+	assert_int_equal(streams__tick(f->streams, now_ns + 10), UINT64_MAX);
+	note(f, CGROUP, 4, 9);
+	f->from = UINT64_MAX;
+	data(f, NT_FILE_STDOUT, now_ns + 20, "c\n");
+	expect(f, "web stdout a|web stdout b|");
+	end(f, NT_FILE_STDOUT, 6, 6); /* nothing is under way at the end */
+	expect(f, "web stdout a|web stdout b|web stdout c|");
+	assert_int_equal(f->last_pid, 9);
+}
+
 /* A record of a call's next piece was skipped: the stream goes on, behind a gap. */
 static void lost_continuation_is_a_gap(void **state)
 {
@@ -1001,6 +1054,7 @@ int main(void)
 		TEST(skipped_hooks_leave_no_proof),
 		TEST(skipped_hooks_and_a_terminal),
 		TEST(line_waits_for_a_name),
+		TEST(notes_name_lines),
 		TEST(lost_continuation_is_a_gap),
 		TEST(lost_first_record_is_a_gap),
 		TEST(lost_last_record_is_a_gap),
