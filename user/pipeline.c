@@ -108,11 +108,11 @@ static int cgroup_path(void *ctx, uint64_t cgroup_id, char *ret_path, size_t siz
 	return p->capture ? capture__cgroup_path(p->capture, cgroup_id, ret_path, size) : -ENOENT;
 }
 
-static uint64_t misses(void *ctx)
+static uint64_t misses(void *ctx, enum nt_tap tap)
 {
 	struct pipeline *p = ctx;
 
-	return p->capture ? capture__misses(p->capture) : 0;
+	return p->capture ? capture__misses(p->capture, tap) : 0;
 }
 
 static void forget(void *ctx, uint64_t cgroup_id)

@@ -29,7 +29,7 @@
 #include "process/preset.h"
 
 #define PARK_MAX_NS (10 * NS_PER_SEC)
-#define MISSES_NS (100 * NS_PER_MS)
+#define MISSES_NS NS_PER_SEC
 #define WARN_NS NS_PER_SEC
 #define RECONCILE_NS (2 * NS_PER_SEC)
 #define PARK_MAX_BYTES (16u * 1024 * 1024)
@@ -47,8 +47,9 @@ struct stream {
 	bool session; /* docker exec's */
 	bool waits;   /* among those with records that wait for a name */
 	struct stream *prev, *next;
-	char why[48];	       /* it has this tap */
-	uint64_t first_misses; /* when it was registered, or a little before */
+	char why[48];				 /* it has this tap */
+	uint64_t first_misses[NT_TAP_WRITE + 1]; /* when it was registered, or before */
+	bool copied_at_write;			 /* now, or once */
 	uint64_t lost_bytes;
 	uint64_t told_bytes; /* of the kernel's gap, at shutdown, before a record does */
 	uint64_t last_ns;    /* end of the stream's newest record */
@@ -89,6 +90,12 @@ struct container {
 	UT_hash_handle hh;
 };
 
+/* What opts.misses said, and when. */
+struct misses {
+	uint64_t time_ns;
+	uint64_t by_tap[NT_TAP_WRITE + 1];
+};
+
 struct streams {
 	struct streams_opts opts;
 	struct assemble_opts assemble;
@@ -96,9 +103,9 @@ struct streams {
 	struct container *by_cgroup;
 	struct container *parked;
 	size_t parked_bytes;
-	struct stream *waiting; /* with records that wait for a name */
-	uint64_t misses, misses_read_ns;
-	uint64_t warned_ns; /* of a loss */
+	struct stream *waiting;	 /* with records that wait for a name */
+	struct misses misses[2]; /* the newer ones first */
+	uint64_t warned_ns;	 /* of a loss */
 	uint64_t reconcile_ns;
 	uint64_t events_lost;
 	uint64_t orphans_pos; /* of the ring, when events_lost had moved; 0: it has not since */
@@ -369,16 +376,41 @@ static struct stream *stream__find(struct streams *s, const struct nt_stream_key
 	return st;
 }
 
-/* A number that is not older than MISSES_NS: an older one can only be lower. */
-static uint64_t misses_lately(struct streams *s)
+static void read_misses(struct streams *s)
 {
 	uint64_t now_ns = clock__boot_ns();
 
-	if (s->opts.misses && now_ns - s->misses_read_ns >= MISSES_NS) {
-		s->misses = s->opts.misses(s->opts.ctx);
-		s->misses_read_ns = now_ns;
-	}
-	return s->misses;
+	if (!s->opts.misses || now_ns - s->misses[0].time_ns < MISSES_NS)
+		return;
+	s->misses[1] = s->misses[0];
+	s->misses[0].time_ns = now_ns;
+	for (enum nt_tap tap = NT_TAP_READ; tap <= NT_TAP_WRITE; tap++)
+		s->misses[0].by_tap[tap] = s->opts.misses(s->opts.ctx, tap);
+}
+
+/* As they were at a time, or before: then a stream is called incomplete that need not be. */
+static const uint64_t *misses_at(const struct streams *s, uint64_t time_ns)
+{
+	static const uint64_t none[NT_TAP_WRITE + 1];
+
+	for (size_t i = 0; i < ARRAY_SIZE(s->misses); i++)
+		if (s->misses[i].time_ns <= time_ns)
+			return s->misses[i].by_tap;
+	return none;
+}
+
+/* Were hooks skipped while it lived? */
+static bool stream__incomplete(struct streams *s, struct stream *st)
+{
+	enum nt_tap tap = st->copied_at_write ? NT_TAP_WRITE : NT_TAP_READ;
+
+	return s->opts.misses && s->opts.misses(s->opts.ctx, tap) != st->first_misses[tap];
+}
+
+static void stream__set_tap(struct stream *st, uint8_t tap)
+{
+	st->tap = tap;
+	st->copied_at_write |= tap == NT_TAP_WRITE;
 }
 
 static struct stream *stream__new(struct streams *s, const struct nt_stream_key *key,
@@ -398,14 +430,13 @@ static struct stream *stream__new(struct streams *s, const struct nt_stream_key 
 	st->owner = s;
 	st->container = c;
 	st->file = (enum line_stream)file;
-	st->tap = tap;
+	stream__set_tap(st, tap);
 	if (assembler__new(&st->assembler, &s->assemble, cgroup_id, st->file, on_line, st) ||
 	    attribute__new(&st->attribute, st->assembler))
 		goto err_out;
 	HASH_ADD(hh, s->by_key, key, sizeof(st->key), st);
 	if (!st->hh.tbl)
 		goto err_out;
-	st->first_misses = misses_lately(s);
 	c->n_streams++;
 	counters__add(s->opts.counters, streams, 1);
 	return st;
@@ -613,8 +644,7 @@ static void stream__finish(struct streams *s, struct stream *st, const struct ve
 		v = *counts;
 		verdict__compare(&v);
 	}
-	v.incomplete = st->file != LINE_TTY && s->opts.misses &&
-		       s->opts.misses(s->opts.ctx) != st->first_misses;
+	v.incomplete = stream__incomplete(s, st);
 	counters__add(s->opts.counters, incomplete, v.incomplete);
 	counters__add(s->opts.counters, missing, v.missing);
 	counters__add(s->opts.counters, uncounted, v.uncounted);
@@ -672,6 +702,7 @@ static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec
 	}
 	st->session = rec->origin == NT_ORIGIN_SESSION;
 	st->registered = true;
+	memcpy(st->first_misses, misses_at(s, rec->hdr.time_ns), sizeof(st->first_misses));
 	stream__explain(st, rec);
 }
 
@@ -709,7 +740,7 @@ static void on_tap(void *ctx, uint64_t pos, const struct nt_register *rec)
 		on_registered(ctx, pos, rec);
 		return;
 	}
-	st->tap = rec->tap;
+	stream__set_tap(st, rec->tap);
 	stream__explain(st, rec);
 }
 
@@ -740,7 +771,7 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 		counters__add(s->opts.counters, dropped_no_memory, 1);
 		return;
 	}
-	st->tap = rec->tap;
+	stream__set_tap(st, rec->tap);
 	stream__follow(st, rec, pos);
 	stream__gap(st, &rec->gap, rec->hdr.time_ns, pos);
 	attribute__feed(st->attribute, &chunk, &note);
@@ -769,7 +800,7 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file) || !st)
 		return;
 	c = st->container;
-	st->tap = rec->tap;
+	stream__set_tap(st, rec->tap);
 	st->told += rec->gap.bytes;
 	stream__gap(st, &rec->gap, rec->hdr.time_ns, pos);
 	if (st->registered && rec->seen > st->told)
@@ -953,6 +984,7 @@ uint64_t streams__tick(struct streams *s, uint64_t now_ns)
 	struct container *c, *next;
 
 	streams__reconcile(s, now_ns);
+	read_misses(s);
 	DL_FOREACH_SAFE (s->parked, c, next) {
 		container__look_up(s, c);
 		deadline = c->parked_since_ns + s->opts.park_max_ns;
@@ -993,6 +1025,7 @@ void streams__print_open(struct streams *s)
 			print_stats(s, st,
 				    &(struct verdict){.written = kernel.written,
 						      .seen = kernel.seen,
+						      .incomplete = stream__incomplete(s, st),
 						      .open = true});
 	}
 }

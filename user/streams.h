@@ -43,8 +43,9 @@ struct streams_opts {
 	void (*line)(void *ctx, struct label_set *set, const struct line *line);
 	/* The kernel's counts of a stream; -ENOENT. */
 	int (*kernel_stream)(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret);
-	/* How often the kernel skipped a hook up to now, of all streams. NULL: not known. */
-	uint64_t (*misses)(void *ctx);
+	/* A number that moves when the kernel skipped what copies at this tap, of any stream. NULL:
+	 * not known. */
+	uint64_t (*misses)(void *ctx, enum nt_tap tap);
 	/* The path of a cgroup that no record told of; -ENOENT. NULL: none is known. */
 	int (*cgroup_path)(void *ctx, uint64_t cgroup_id, char *ret_path, size_t size);
 	/* The last record of the cgroup is through. */

@@ -343,9 +343,9 @@ static void under_load_a_loss_shows(void **state)
 
 	(void)state;
 	rig_ready();
-	misses = capture__misses(rig.c);
+	misses = capture__misses(rig.c, NT_TAP_READ);
 	unseen = run_load();
-	misses = capture__misses(rig.c) - misses;
+	misses = capture__misses(rig.c, NT_TAP_READ) - misses;
 	fprintf(stderr, "%s: of %u bytes %llu were not seen; misses: %llu\n",
 		hook_set__name(capture__hooks(rig.c)), LOAD_STREAMS * LOAD_BYTES,
 		(unsigned long long)unseen, (unsigned long long)misses);

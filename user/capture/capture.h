@@ -138,10 +138,11 @@ void capture__orphans(struct capture *c, stream_fn fn, void *arg);
 int capture__stream(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret);
 void capture__counters(struct capture *c, struct capture_counters *ret);
 /*
- * Moves whenever the kernel skipped a program, and its second copy where there is one, for the same
- * event: bytes may be lost then. Costs a system call a program.
+ * Moves whenever the kernel skipped a program, and for NT_TAP_READ its second copy, where there is
+ * one, for the same event: bytes of streams with that tap may be lost then. Costs a system call a
+ * program.
  */
-uint64_t capture__misses(struct capture *c);
+uint64_t capture__misses(struct capture *c, enum nt_tap tap);
 
 const char *hook_set__name(enum hook_set hooks);
 int hook_set__parse(const char *name, enum hook_set *ret);

@@ -364,7 +364,9 @@ uint64_t capture__events_lost(struct capture *c)
 	return sum.events_lost;
 }
 
-uint64_t capture__misses(struct capture *c)
+uint64_t capture__misses(struct capture *c, enum nt_tap tap)
 {
-	return programs__misses(c->skel);
+	/* What writes has one copy only. */
+	return tap == NT_TAP_WRITE ? programs__recursion_misses(c->skel)
+				   : programs__misses(c->skel);
 }

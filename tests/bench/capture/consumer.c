@@ -192,9 +192,10 @@ static void forget(void *ctx, uint64_t cgroup_id)
 	(void)cgroup_id;
 }
 
-static uint64_t misses(void *ctx)
+static uint64_t misses(void *ctx, enum nt_tap tap)
 {
 	(void)ctx;
+	(void)tap;
 	return 0;
 }
 
