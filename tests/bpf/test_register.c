@@ -570,6 +570,39 @@ static void pipe_goes_to_another_container(void **state)
 	finish(&a);
 }
 
+/* The number of a pipe that is gone may be given to another container's: a stream of its own. */
+static void inode_number_is_used_again(void **state)
+{
+	char *const argv[] = {"/bin/sh", "-c", "echo second; printf half", NULL};
+	struct container a, b;
+	struct rig_stream *s;
+	char path[64];
+
+	(void)state;
+	rig_ready();
+	a = new_container();
+	start(&a, OWN_MNT_NS, "echo first");
+	read_out(&a);
+	rig_drain();
+	expect_stream(&a.out.key, "first\n");
+	/* The same inode with a new writer: as far as the kernel side can see, a new pipe. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", a.out.r);
+	a.out.w = open(path, O_WRONLY | O_CLOEXEC);
+	assert_true(a.out.w >= 0);
+	b = new_container();
+	b.pid = start_in(&b, OWN_MNT_NS, argv, &a.out);
+	close(a.out.w);
+	a.out.w = -1;
+	read_out(&a);
+	finish(&b);
+	s = rig_seen(&a.out.key);
+	assert_non_null(s);
+	assert_int_equal(s->registers, 1);
+	assert_int_equal(s->reg.hdr.cgroup_id, b.id);
+	expect_stream(&a.out.key, "second\nhalf");
+	finish(&a);
+}
+
 /* Nobody is known to read: the write tap copies, and the cgroup's end is the stream's. */
 static void nobody_reads(void **state)
 {
@@ -1343,6 +1376,7 @@ int main(void)
 		cmocka_unit_test(dev_null_is_not_registered),
 		cmocka_unit_test(excluded_cgroup_registers_nothing),
 		cmocka_unit_test(pipe_goes_to_another_container),
+		cmocka_unit_test(inode_number_is_used_again),
 		cmocka_unit_test(nobody_reads),
 		cmocka_unit_test(another_process_reads),
 		cmocka_unit_test(reader_hands_over),
