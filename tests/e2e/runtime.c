@@ -8,7 +8,8 @@
  * 64 hexadecimal digits (PREFIX, then its number), a shim that reads its two pipes and outlives
  * it, and a program in a mount namespace of its own. The program writes LINES lines to stdout,
  * `NUMBER LINE NANOSECONDS` with CLOCK_REALTIME, PAUSE_MS apart, and `NUMBER err` to stderr. What
- * the shim read of stdout is kept in DIRECTORY/NUMBER.
+ * the shim read of stdout is kept in DIRECTORY/NUMBER. Every other shim removes the cgroup before
+ *it reads anything, as runtimes do that are behind.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -150,9 +151,12 @@ static int shim(const struct options *o, long n)
 		init(o, dir, number, out[1], err[1]);
 	close(out[1]);
 	close(err[1]);
-	copy(out[0], err[0], record);
+	if (n % 2 == 0)
+		copy(out[0], err[0], record);
 	must(waitpid(pid, &status, 0) == pid, "wait");
 	remove_cgroup(dir);
+	if (n % 2)
+		copy(out[0], err[0], record);
 	return status == 0 ? 0 : 1;
 }
 

@@ -266,7 +266,8 @@ class Many(harness.TestCase):
             self.assertEqual((counts["lost"], counts["missing"], counts["open"]), (0, 0, False), counts)
             self.assertEqual(counts["written"], counts["copied"], counts)
 
-    def test_each_is_complete(self):
+    def test_reader_behind_the_cgroups_end(self):
+        """Half of the containers' cgroups are gone before a byte is read: the lines are whole, and their container's."""
         prefix = new_prefix()
         notail = self.watch(prefix)
         Runtime(prefix, 200, at_once=20).wait()
