@@ -27,6 +27,12 @@ static int setup_off_write(void **state)
 		(struct capture_opts){.attribution = ATTRIBUTION_OFF, .tap = TAP_WRITE});
 }
 
+static int setup_few_streams(void **state)
+{
+	(void)state;
+	return rig_load_with((struct capture_opts){.max_streams = 16});
+}
+
 static const struct nt_data *last(const struct pipe_end *p)
 {
 	struct rig_stream *s;
@@ -254,6 +260,46 @@ static void off_with_the_write_tap(void **state)
 	close_pipe(&p);
 }
 
+/* ---- few streams ---- */
+
+/* What finds no room in the map is refused and counted, and the others go on. */
+static void full_map_of_streams_is_counted(void **state)
+{
+	struct capture_counters counters = {0};
+	struct pipe_end first, p, out;
+	uint64_t cgroup_id;
+	int r = 0;
+	pid_t pid;
+
+	(void)state;
+	rig_ready();
+	first = open_stream();
+	for (int i = 0; i < 17 && r == 0; i++) {
+		p = open_pipe();
+		r = capture__add_pipe(rig.c, p.r, getpid(), NT_FILE_STDOUT, RIG_CGROUP_ID);
+	}
+	assert_int_equal(r, -E2BIG);
+	out = open_pipe();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		dup2(out.w, STDOUT_FILENO);
+		dup2(out.w, STDERR_FILENO);
+		pause();
+		_exit(0);
+	}
+	/* Until its stdout is what it will be. */
+	while (capture__add_pid(rig.c, pid, &cgroup_id, rig.why, sizeof(rig.why)) != -EEXIST)
+		usleep(1000);
+	capture__counters(rig.c, &counters);
+	assert_true(counters.streams_full > 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	put(&first, "still there\n");
+	get(&first, 12, 4096);
+	expect_text(&first.key, "still there\n", 12);
+}
+
 int main(void)
 {
 	const struct CMUnitTest stream[] = {
@@ -272,6 +318,9 @@ int main(void)
 		cmocka_unit_test(off_with_the_write_tap),
 		cmocka_unit_test(off_passes_the_self_test),
 	};
+	const struct CMUnitTest few_streams[] = {
+		cmocka_unit_test(full_map_of_streams_is_counted),
+	};
 	int failed;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -279,6 +328,8 @@ int main(void)
 	failed = cmocka_run_group_tests_name("stream", stream, setup_stream, rig_unload);
 	failed += cmocka_run_group_tests_name("off", off, setup_off, rig_unload);
 	failed += cmocka_run_group_tests_name("off, write tap", off_write, setup_off_write,
+					      rig_unload);
+	failed += cmocka_run_group_tests_name("few streams", few_streams, setup_few_streams,
 					      rig_unload);
 	return failed ? 1 : 0;
 }

@@ -2,6 +2,7 @@
 """Containers of containerd's CRI plugin, as a kubelet starts them, against the CRI log file."""
 
 import case
+import cri
 import harness
 
 WRITER = "writer --threads 3 --lines 3000 --min 1 --max 300 --random --stderr-every 5".split()
@@ -23,9 +24,9 @@ class Cri(case.EngineCase):
     def engine(self):
         return case.cri_engine()
 
-    def check(self, *command, tty=False, equal=False, half=(), status=0):
-        """Runs it and compares; (notail, id, record)."""
-        cid = self.engine.create(*command, tty=tty)
+    def check(self, *command, tty=False, equal=False, half=(), status=0, **keywords):
+        """Runs it and compares; (notail, id, record). `keywords` are those of create()."""
+        cid = self.engine.create(*command, tty=tty, **keywords)
         notail = self.watch(cid)
         self.engine.start(cid)
         self.assertEqual(self.engine.wait(cid), status)
@@ -62,6 +63,14 @@ class Cri(case.EngineCase):
         self.assertEqual([len(line) for line in record["stdout"]], [16383, 16384, 16385, 40000, 3])
         with open(self.engine.logs[cid], "rb") as file:
             self.assertIn(b" stdout P ", file.read())
+
+    def test_shared_process_namespace(self):
+        """The pod's first process is the pause container's; the container's own is none's pid 1."""
+        _, _, record = self.check("ways", "write", "orphan", "halves_of_both", "exec", pid=cri.POD)
+        self.assertIn(b"== orphan", record["stdout"])
+
+    def test_process_namespace_of_the_host(self):
+        self.check("ways", "write", "orphan", "halves_of_both", "exec", pid=cri.NODE)
 
     def test_three_threads(self):
         _, _, record = self.check(*WRITER, equal=True)

@@ -2,10 +2,13 @@
 """Podman's containers, with runc and with crun, against podman's own record (k8s-file); conmon is the reader."""
 
 import os
+import socket
+import subprocess
 import threading
 
 import case
 import harness
+import test_sockets
 
 WRITER = "writer --threads 3 --lines 3000 --min 1 --max 300 --random --stderr-every 5".split()
 
@@ -56,6 +59,27 @@ class Checks(case.EngineCase):
 
     def check_ways_tty(self):
         self.compare("tty", "ways", "--flag", "tty", options=(*case.WAYS_OPTIONS, "-t"))
+
+    def check_passthrough(self):
+        """No log of podman's: the container writes to podman's own stdio, here a socket as a systemd unit has it."""
+        name = self.name("passthrough")
+        words, cidfile = self.engine.run_words("busybox", "ways", "write", "socket_send", "socket_sendmsg", "orphan", "exec",
+                                               name=name, options=("--log-driver", "passthrough"))
+        outputs = {stream: test_sockets.Output(socket.SOCK_STREAM) for stream in ("stdout", "stderr")}
+        notail = self.watch()
+        process = subprocess.Popen(
+            self.engine.command(*words), stdin=subprocess.DEVNULL, stdout=outputs["stdout"].writer,
+            stderr=outputs["stderr"].writer, env=self.engine.environment(),
+        )
+        for output in outputs.values():
+            output.writer.close()
+        self.assertEqual(process.wait(240), 0)
+        record = {stream: output.record() for stream, output in outputs.items()}
+        with open(cidfile, encoding="ascii") as file:
+            cid = file.read()
+        self.assertIn(b"by send", record["stdout"])
+        self.assert_captured(notail, cid, record)
+        self.assertEqual({e.metadata["container_id"] for e in self.entries_of(notail, cid)}, {cid})
 
     def check_init_process(self):
         self.compare("init", "ways", "write", "orphan", "halves_of_both", options=("--pid=host",))
