@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "assemble/assemble.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "streams.h"
@@ -916,6 +917,20 @@ static void notes_name_lines(void **state)
 	assert_int_equal(f->last_pid, 9);
 }
 
+static void cut_lines_are_counted(void **state)
+{
+	static char text[ASSEMBLE_MAX_LINE_SIZE + 100];
+	struct fixture *f = *state;
+
+	start_web(f);
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 2] = '\n';
+	data(f, NT_FILE_STDOUT, 10, text);
+	data(f, NT_FILE_STDOUT, 20 + sizeof(text), "next\n");
+	assert_int_equal(counters__get(&f->counters, lines), 2);
+	assert_int_equal(counters__get(&f->counters, truncated), 1);
+}
+
 /* A record of a call's next piece was skipped: the stream goes on, behind a gap. */
 static void lost_continuation_is_a_gap(void **state)
 {
@@ -1090,6 +1105,7 @@ int main(void)
 		TEST(skipped_hooks_and_a_terminal),
 		TEST(line_waits_for_a_name),
 		TEST(notes_name_lines),
+		TEST(cut_lines_are_counted),
 		TEST(lost_continuation_is_a_gap),
 		TEST(lost_first_record_is_a_gap),
 		TEST(lost_last_record_is_a_gap),
