@@ -66,10 +66,11 @@ static __always_inline struct task_struct *nt_leader(void)
 /* The current process wrote `bytes`. */
 static __always_inline void nt_wrote(struct nt_stream *s, __u64 bytes)
 {
-	__u32 pid = bpf_get_current_pid_tgid() >> 32;
-	struct task_struct *leader = nt_leader();
+	struct task_struct *task = nt_current();
+	struct task_struct *leader = nt_walk(task, group_leader);
 	__u64 *comm = (__u64 *)s->writer_comm;
-	__u64 head = nt_get_comm(leader, 0);
+	__u64 head = nt_walk_comm(leader);
+	__u32 pid = nt_current_tgid(task);
 
 	if (s->writer_pid != pid || comm[0] != head) {
 		if (s->writer_pid && s->writer_pid != pid)
@@ -100,15 +101,18 @@ struct nt_who {
 static __always_inline __u64 nt_pipe_unread(__u64 address)
 {
 	struct pipe_inode_info *pipe = (void *)address;
-	__u32 head = nt_get(pipe, head), tail = nt_get(pipe, tail), used = head - tail;
-	__u32 size = bpf_core_type_size(struct pipe_buffer), mask = nt_get(pipe, ring_size) - 1;
+	__u32 size = bpf_core_type_size(struct pipe_buffer), head, tail, used, mask;
 	__u64 bufs, bytes = 0;
 
-	if (!used)
-		return 0;
+	/* Kernel memory is read by plain loads, which the compiler may move. */
+	barrier();
+	head = nt_get(pipe, head);
+	tail = nt_get(pipe, tail);
+	used = head - tail;
+	mask = nt_get(pipe, ring_size) - 1;
 	if (used > NT_PIPE_SLOTS)
 		return -1ull >> 1;
-	bufs = nt_get_number(pipe, bufs);
+	bufs = used ? nt_get_number(pipe, bufs) : 0;
 	for (__u32 i = 0; i < NT_PIPE_SLOTS; i++) {
 		__u64 slot;
 
@@ -117,6 +121,7 @@ static __always_inline __u64 nt_pipe_unread(__u64 address)
 		slot = bufs + (__u64)((tail + i) & mask) * size;
 		bytes += nt_get((struct pipe_buffer *)slot, len);
 	}
+	barrier();
 	return bytes;
 }
 

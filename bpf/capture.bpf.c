@@ -464,7 +464,7 @@ static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, 
 	classes = nt_calls[nr];
 	if (!classes)
 		return false;
-	call->task = (void *)bpf_get_current_task();
+	call->task = nt_current();
 	call->compat = nt_call_is_compat(call->task);
 	call->class = call->compat ? classes >> 4 : classes & 15;
 	if (call->class >= NT_CALL_WRITE && call->class < NT_CALL_SPLICE && !nt_wants_writes())
@@ -705,7 +705,7 @@ static __always_inline struct iov_iter *message_iter(struct msghdr *msg)
 	SEC("fexit/" #function)                                                          \
 	int BPF_PROG(nt_##function, struct kiocb *iocb, struct iov_iter *iter, long ret) \
 	{                                                                                \
-		handler(nt_get(iocb, ki_filp), iter, ret);                               \
+		handler(nt_walk(iocb, ki_filp), iter, ret);                               \
 		return 0;                                                                \
 	}
 

@@ -117,6 +117,18 @@ static __always_inline __u64 nt_get_comm(struct task_struct *task, int half)
 	return *(__u64 *)&task->comm[half * 8];
 }
 
+/* Its first half, as nt_walk. */
+static __always_inline __u64 nt_walk_comm(struct task_struct *task)
+{
+	return nt_have_cast() ? *(__u64 *)task->comm : nt_get_comm(task, 0);
+}
+
+/* Of the current task, which nt_current gave. */
+static __always_inline __u32 nt_current_tgid(struct task_struct *task)
+{
+	return nt_have_cast() ? (__u32)nt_walk(task, tgid) : bpf_get_current_pid_tgid() >> 32;
+}
+
 /* iov_iter: iov became __iov in 6.4, ITER_UBUF came in 6.0 and changed its value in 6.4. */
 struct iov_iter___old {
 	const struct iovec *iov;
@@ -272,7 +284,7 @@ static __always_inline __u64 nt_call_number(struct pt_regs *regs)
 
 static __always_inline bool nt_call_is_compat(struct task_struct *task)
 {
-	return nt_get(task, thread_info.status) & 2; /* TS_COMPAT */
+	return nt_walk(task, thread_info.status) & 2; /* TS_COMPAT */
 }
 
 static __always_inline __u64 nt_call_arg(struct pt_regs *regs, int n, bool compat)
@@ -334,7 +346,7 @@ static __always_inline __u64 nt_call_number(struct pt_regs *regs)
 
 static __always_inline bool nt_call_is_compat(struct task_struct *task)
 {
-	return nt_get(task, thread_info.flags) & (1 << 22); /* TIF_32BIT */
+	return nt_walk(task, thread_info.flags) & (1 << 22); /* TIF_32BIT */
 }
 
 static __always_inline __u64 nt_call_arg(struct pt_regs *regs, int n, bool compat)

@@ -45,14 +45,15 @@ static __always_inline struct file *nt_file_at(__u64 slot)
 	return nt_get((struct poll_table_entry *)slot, filp);
 }
 
-static __always_inline struct file *nt_fd_file(struct task_struct *task, __u32 fd)
+static __always_inline struct file *nt_fd_file(struct task_struct *any_task, __u32 fd)
 {
-	struct files_struct *files = nt_get(task, files);
-	struct fdtable *fdt = nt_get(files, fdt);
+	struct task_struct *task = nt_typed(struct task_struct, any_task);
+	struct files_struct *files = nt_walk(task, files);
+	struct fdtable *fdt = nt_walk(files, fdt);
 
-	if (fd >= nt_get(fdt, max_fds))
+	if (fd >= nt_walk(fdt, max_fds))
 		return NULL;
-	return nt_file_at(nt_get_number(fdt, fd) + (__u64)fd * 8);
+	return nt_file_at((__u64)nt_walk(fdt, fd) + (__u64)fd * 8);
 }
 
 /* Its address, as the number that a function which is not static takes. */
