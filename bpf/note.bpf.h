@@ -81,8 +81,7 @@ static __always_inline __u64 nt_note_part(__u64 h, struct nt_scratch *scratch, _
 	return h;
 }
 
-static __always_inline void nt_note_hash_in(struct nt_copy *c, struct nt_scratch *scratch,
-					    struct nt_note *note)
+static __always_inline __u64 nt_note_hash_in(struct nt_copy *c, struct nt_scratch *scratch)
 {
 	__u64 h = c->total, last = h > NT_NOTE_PART ? h - NT_NOTE_PART : 0;
 	__u64 end = (h - 1) & (NT_NOTE_MAX - 1);
@@ -91,18 +90,17 @@ static __always_inline void nt_note_hash_in(struct nt_copy *c, struct nt_scratch
 	for (int i = 0; i < NT_NOTE_PART; i += 8)
 		*(__u64 *)(scratch->bytes + i) = 0;
 	if (!nt_note_gather(c, scratch))
-		return;
+		return 0;
 	h = nt_note_part(h, scratch, 0);
 	h = nt_note_part(h, scratch, last / 2);
-	note->hash = nt_note_part(h, scratch, last);
-	note->last = scratch->bytes[end];
-	note->hashed = 1;
+	h = nt_note_part(h, scratch, last);
+	return (h & ~0xffull) | scratch->bytes[end];
 }
 
-/* c is as it was thereafter. */
-static __noinline int nt_note_hash(struct nt_copy *c, struct nt_note *note)
+/* 0: it has none. c is as it was thereafter. */
+static __noinline __u64 nt_note_hash(struct nt_copy *c)
 {
-	__u64 base = c->base, len = c->len, iov = c->iov, iovs = c->iovs;
+	__u64 base = c->base, len = c->len, iov = c->iov, iovs = c->iovs, hash;
 	struct nt_scratch *scratch;
 	__u32 zero = 0;
 
@@ -111,13 +109,13 @@ static __noinline int nt_note_hash(struct nt_copy *c, struct nt_note *note)
 	scratch = bpf_map_lookup_elem(&nt_scratch, &zero);
 	if (!scratch || nt_xchg(&scratch->busy, 1))
 		return 0;
-	nt_note_hash_in(c, scratch, note);
+	hash = nt_note_hash_in(c, scratch);
 	nt_xchg(&scratch->busy, 0);
 	c->base = base;
 	c->len = len;
 	c->iov = iov;
 	c->iovs = iovs;
-	return 0;
+	return hash;
 }
 
 /* The entry may be given to another thread meanwhile (it is the least recently used): then the
@@ -142,7 +140,7 @@ static __always_inline void nt_note_trace(struct nt_note *note)
 	to[2] = 0;
 }
 
-static __noinline int nt_note_tell(struct nt_copy *c, __u64 at, __u32 named)
+static __noinline int nt_note_tell(struct nt_copy *c, __u64 at, __u64 hash, __u32 named)
 {
 	struct nt_stream *s = c->s;
 	struct nt_note *note;
@@ -163,6 +161,8 @@ static __noinline int nt_note_tell(struct nt_copy *c, __u64 at, __u32 named)
 	note->count = c->total;
 	note->file = s->file;
 	note->tap = s->tap;
+	note->hash = hash;
+	note->hashed = hash != 0;
 	if (named) {
 		note->pid = thread >> 32;
 		((__u64 *)note->comm)[0] = nt_get_comm(nt_leader(), 0);
@@ -172,8 +172,6 @@ static __noinline int nt_note_tell(struct nt_copy *c, __u64 at, __u32 named)
 			nt_note_trace(note);
 		}
 	}
-	if (named > 1)
-		nt_note_hash(c, note);
 	bpf_ringbuf_submit(note, nt_wake_flag());
 	return 0;
 }
@@ -183,10 +181,13 @@ static __noinline int nt_note_tell(struct nt_copy *c, __u64 at, __u32 named)
 static __always_inline __u64 nt_note_write(struct nt_copy *c, bool readable)
 {
 	bool at_read = c->s->tap == NT_TAP_READ;
-	__u64 at = nt_fetch_add(&c->s->written, c->total);
+	__u64 at = nt_fetch_add(&c->s->written, c->total), hash = 0;
 
-	if (c->pipe || !at_read)
-		nt_note_tell(c, at, readable && at_read ? 2 : 1);
+	if (!c->pipe && at_read)
+		return at;
+	if (readable && at_read)
+		hash = nt_note_hash(c);
+	nt_note_tell(c, at, hash, 1);
 	return at;
 }
 
@@ -196,7 +197,7 @@ static __always_inline void nt_note_nameless(struct nt_copy *c)
 	__u64 at = nt_fetch_add(&c->s->written, c->total);
 
 	if (c->pipe)
-		nt_note_tell(c, at, 0);
+		nt_note_tell(c, at, 0, 0);
 }
 
 #endif

@@ -143,14 +143,13 @@ struct nt_note {
 	__u8 file;
 	__u8 tap;
 	__u8 hashed; /* the bytes lie side by side in the pipe, too */
-	__u8 last;   /* byte, if hashed */
-	__u8 pad[4];
+	__u8 pad[5];
 };
 
 /*
  * A note's hash: h = count, then NT_NOTE_MIX of the 64-bit words of the first NT_NOTE_PART bytes,
  * of those from (count - NT_NOTE_PART) / 2 on, and of the last. With less than NT_NOTE_PART bytes,
- * three times of these, filled up with zeros.
+ * three times of these, filled up with zeros. Then its lowest byte becomes the last byte.
  */
 #define NT_NOTE_PART 32
 #define NT_NOTE_MAX 4096 /* PIPE_BUF: nothing comes between the bytes of a write up to this */
@@ -233,7 +232,8 @@ struct nt_stream {
 	__u8 origin; /* enum nt_origin */
 	__u8 denied; /* notail's own: no tap touches it */
 	__u32 init_pid;
-	__u8 exact; /* nothing was written before registration: at_write and taken may be compared */
+	__u8 exact; /* nothing was written before registration: at_write and taken may be compared
+		     */
 	__u8 pad[7];
 };
 #define NT_SWITCHED (1ull << 63) /* in at_write: the read tap copies */

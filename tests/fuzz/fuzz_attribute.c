@@ -96,7 +96,6 @@ static void put(struct world *w, struct pipe *p, const uint8_t *step)
 	note.tid = note.pid;
 	note.hashed = step[1] < 0xf0;
 	note.hash = match__hash(p->bytes + p->put, len);
-	note.last = (uint8_t)p->bytes[p->put + len - 1];
 	if (step[1] >> 5 == 6)
 		note.hash = 1; /* as of a buffer that changed: no bytes of ours have it */
 	prove(w, p->put, p->put + len, note.pid);

@@ -397,11 +397,8 @@ void attribute__note(struct attribute *a, const struct nt_note *note)
 	n = a->notes + i;
 	memmove(n + 1, n, (a->n_notes - i) * sizeof(*n));
 	a->n_notes++;
-	*n = (struct match_note){.at = note->at,
-				 .count = note->count,
-				 .hash = note->hash,
-				 .hashed = note->hashed,
-				 .last = note->last};
+	*n = (struct match_note){
+		.at = note->at, .count = note->count, .hash = note->hash, .hashed = note->hashed};
 	if (note->pid) {
 		n->writer.pid = note->pid;
 		n->writer.tid = note->tid;

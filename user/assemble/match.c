@@ -28,7 +28,7 @@ struct class
 {
 	uint64_t count;
 	uint64_t hash;
-	uint8_t last; /* byte: it spares most hashes where writes are lines */
+	uint8_t last; /* byte, in the hash too: it spares most hashes where writes are lines */
 	size_t notes;
 	size_t next; /* of the first with its count and last byte: the first without */
 	struct match_writer writer;
@@ -64,7 +64,7 @@ uint64_t match__hash(const char *bytes, size_t len)
 			NT_NOTE_MIX(h, word);
 		}
 	}
-	return h;
+	return (h & ~(uint64_t)UINT8_MAX) | (uint8_t)bytes[len - 1];
 }
 
 /* What both are. False: `w` lost something by it. */
@@ -108,7 +108,7 @@ static void classify(struct layout *l, const struct match_note *notes, size_t n)
 	for (size_t i = 0; i < n; i++)
 		l->classes[i] = (struct class){.count = notes[i].count,
 					       .hash = notes[i].hash,
-					       .last = notes[i].last,
+					       .last = (uint8_t)notes[i].hash,
 					       .notes = 1,
 					       .writer = notes[i].writer};
 	qsort(l->classes, n, sizeof(*l->classes), compare_classes);

@@ -24,7 +24,6 @@ struct match_note {
 	uint64_t count; /* not 0 */
 	uint64_t hash;	/* of struct nt_note */
 	bool hashed;
-	uint8_t last; /* byte, if hashed */
 	struct match_writer writer;
 };
 

@@ -222,8 +222,7 @@ static struct nt_note make_note(struct world *w, const char *text, uint32_t pid,
 			       .pid = pid,
 			       .tid = tid,
 			       .comm = "sh",
-			       .hashed = 1,
-			       .last = (uint8_t)text[strlen(text) - 1]};
+			       .hashed = 1};
 
 	w->counted += note.count;
 	return note;

@@ -51,7 +51,6 @@ static void make_window(struct window *w, uint32_t *seed)
 		n->count = len;
 		n->hash = match__hash(w->text[i], len);
 		n->hashed = true;
-		n->last = (uint8_t)w->text[i][len - 1];
 		n->writer.pid = 1 + next_random(seed) % pids;
 		n->writer.tid = 10 * (i + 1); /* threads of their own: no order is known */
 		order[i] = i;
