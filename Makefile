@@ -3,7 +3,8 @@
 #
 # Settings: V=1 shows commands; SANITIZE=address,undefined builds with sanitizers; ARCH=x86_64|arm64 chooses the BPF
 # target; BUILD=DIR builds elsewhere; FAULT=DROP_READ|DROP_COUNT builds a kernel side that loses one read (or count) in
-# 1,000, FAULT=NO_RESCUE one whose second copies do nothing, for the tests that must notice; ROOMS="base io" limits `check` to some rooms.
+# 1,000, FAULT=NO_RESCUE one whose second copies do nothing, for the tests that must notice; ROOMS="base io" limits
+# `check` to some rooms.
 
 VERSION := $(shell cat VERSION)
 BUILD ?= build
