@@ -7,6 +7,7 @@
  * A pipe's read end waits in a socket between two processes: then no process has it, and the stream
  * begins without a reader.
  */
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -260,6 +261,17 @@ static void writes_bursts(int fd)
 	}
 }
 
+#define LONG_BYTES 200000
+
+static void writes_long(int fd)
+{
+	static char buf[LONG_BYTES];
+
+	pattern(buf, sizeof(buf), 0);
+	if (write(fd, buf, sizeof(buf)) != (ssize_t)sizeof(buf))
+		_exit(3);
+}
+
 #define RACING_LINE 32
 
 static void writes_racing_lines(int fd)
@@ -410,6 +422,35 @@ static void no_switch_while_bytes_wait(void **state)
 	expect_end(expect_as_read(&p), 15);
 	close(fd);
 	finish(&p);
+}
+
+/*
+ * The pipe is empty, but what was read last is of a write that has not returned: the write tap will
+ * have it all, so the switch has to wait.
+ */
+static void no_switch_while_a_write_is_under_way(void **state)
+{
+	(void)state;
+	rig_ready();
+	for (int i = 0; i < 20; i++) {
+		struct parked p = park(writes_long, "");
+		int fd = take(p.sockets[1]), unread = 0;
+		struct rig_stream *s;
+
+		assert_int_equal(write(p.w, "abc", 3), 3);
+		begin(&p);
+		for (int ms = 0; ms < RIG_DEADLINE_MS && unread < 60000; ms++) {
+			assert_int_equal(ioctl(fd, FIONREAD, &unread), 0);
+			poll(NULL, 0, 1);
+		}
+		read_into(p.shared, fd, (size_t)unread, (size_t)unread);
+		assert_int_equal(kernel_stream(&p.key).tap, NT_TAP_WRITE);
+		read_into(p.shared, fd, SIZE_MAX, 65536);
+		s = expect_as_read(&p);
+		expect_end(s, 3 + LONG_BYTES);
+		close(fd);
+		finish(&p);
+	}
 }
 
 /* A pipe that was in use before: its counts cannot be compared. */
@@ -826,6 +867,7 @@ int main(void)
 		cmocka_unit_test(reader_is_found_before_it_reads),
 		cmocka_unit_test(switches_at_rest),
 		cmocka_unit_test(no_switch_while_bytes_wait),
+		cmocka_unit_test(no_switch_while_a_write_is_under_way),
 		cmocka_unit_test(no_switch_of_a_used_pipe),
 		cmocka_unit_test(switch_of_a_used_pipe_at_the_first_read),
 		cmocka_unit_test(switch_under_load),
