@@ -155,6 +155,24 @@ static __always_inline bool find_stream(struct nt_copy *c, struct file *file, en
 	return true;
 }
 
+/*
+ * The current process wrote to the file. False: it is no stream, or it was only to be counted,
+ * which is done by now. Nearly all writes of containers end here.
+ */
+static __always_inline bool begin_write(struct nt_copy *c, struct file *file, __u64 bytes)
+{
+	struct nt_target t = {};
+	struct nt_stream *s = nt_find(file, NT_SIDE_WRITER, &t);
+
+	if (!s || count_write(s, bytes))
+		return false;
+	nt_copy_begin(c, bytes);
+	c->s = s;
+	c->key = t.key;
+	c->pipe = t.pipe;
+	return true;
+}
+
 /* ---- hook set syscall ---- */
 
 struct call {
@@ -230,10 +248,7 @@ static __always_inline void on_write(struct call *call)
 	bool readable = true;
 	struct nt_copy c;
 
-	if (call->ret <= 0)
-		return;
-	nt_copy_begin(&c, call->ret);
-	if (!find_stream(&c, call_file(call, 0), NT_SIDE_WRITER))
+	if (call->ret <= 0 || !begin_write(&c, call_file(call, 0), call->ret))
 		return;
 	if (call->class == NT_CALL_WRITE) {
 		c.base = call_arg(call, 1);
@@ -662,19 +677,10 @@ static __always_inline void on_iter_read(struct file *file, struct iov_iter *ite
 
 static __always_inline void on_iter_write(struct file *file, struct iov_iter *iter, __s64 ret)
 {
-	struct nt_target t = {};
-	struct nt_stream *s;
 	struct nt_copy c;
 
-	if (ret <= 0)
+	if (ret <= 0 || !begin_write(&c, file, ret))
 		return;
-	s = nt_find(file, NT_SIDE_WRITER, &t);
-	if (!s || count_write(s, ret))
-		return;
-	nt_copy_begin(&c, ret);
-	c.s = s;
-	c.key = t.key;
-	c.pipe = t.pipe;
 	if (nt_notes && !nt_get(iter, count))
 		c.how = NT_COPY_WHOLE;
 	tap_write(&c, copy_iter(&c, iter));
@@ -705,7 +711,7 @@ static __always_inline struct iov_iter *message_iter(struct msghdr *msg)
 	SEC("fexit/" #function)                                                          \
 	int BPF_PROG(nt_##function, struct kiocb *iocb, struct iov_iter *iter, long ret) \
 	{                                                                                \
-		handler(nt_walk(iocb, ki_filp), iter, ret);                               \
+		handler(nt_walk(iocb, ki_filp), iter, ret);                              \
 		return 0;                                                                \
 	}
 
@@ -827,9 +833,12 @@ static __always_inline bool at_return(struct nt_entry *ret)
 /* Most pipes, terminals and sockets are no streams: nothing is kept for those. */
 static __always_inline int enter_write(struct file *file, struct iov_iter *iter)
 {
-	struct nt_target t = {};
+	struct nt_stream_key key;
+	__u64 pipe;
 
-	return nt_find(file, NT_SIDE_WRITER, &t) ? at_entry((__u64)file, (__u64)iter) : 0;
+	if (!nt_key_of(file, NT_SIDE_WRITER, &key, &pipe, true))
+		return 0;
+	return at_entry((__u64)file, (__u64)iter);
 }
 
 static __always_inline int enter_read(struct file *file, struct iov_iter *iter)
