@@ -61,8 +61,8 @@ static __always_inline bool count_write(struct nt_stream *s, __u64 bytes)
 	return true;
 }
 
-/* The current process wrote c->total bytes to the stream; `readable`: c says from where. */
-static __always_inline void tap_write(struct nt_copy *c, bool readable)
+/* The same, with all that there is to do. `hash`: its note may have one. */
+static __always_inline void tap_write_as(struct nt_copy *c, bool readable, bool hash)
 {
 	struct nt_stream *s = c->s;
 	__u64 at = 0;
@@ -70,7 +70,7 @@ static __always_inline void tap_write(struct nt_copy *c, bool readable)
 	if (!s->tap)
 		return;
 	if (nt_notes)
-		at = nt_note_write(c, readable);
+		at = nt_note_write(c, readable, hash);
 	else if (!nt_no_writers && (!NT_DROPS_COUNT || !fault_drops()))
 		nt_wrote(s, c->total);
 	if (s->tap != NT_TAP_WRITE || nt_has_switched(s, c->total))
@@ -87,6 +87,12 @@ static __always_inline void tap_write(struct nt_copy *c, bool readable)
 		((__u64 *)c->who.comm)[1] = nt_get_comm(nt_leader(), 1);
 	}
 	nt_copy_all(c);
+}
+
+/* The current process wrote c->total bytes to the stream; `readable`: c says from where. */
+static __always_inline void tap_write(struct nt_copy *c, bool readable)
+{
+	tap_write_as(c, readable, true);
 }
 
 /* The same, by a process that is gone: no name is right for it. */
@@ -324,7 +330,7 @@ static long on_message(__u32 i, struct messages *m)
 	m->c.len = 0;
 	m->c.calls = 1;
 	readable = nt_copy_message(&m->c, msg, m->compat);
-	tap_write(&m->c, readable);
+	tap_write_as(&m->c, readable, false);
 	return 0;
 }
 
@@ -385,7 +391,7 @@ static __always_inline void on_socketcall(struct call *call)
 		c.base = args[1];
 		c.len = c.total;
 	}
-	tap_write(&c, readable);
+	tap_write_as(&c, readable, false);
 }
 
 struct submitted {
@@ -594,7 +600,7 @@ static __always_inline void on_request_write(struct io_kiocb *req, __u8 op, __s6
 		if (nt_in_kernel_thread())
 			tap_nameless_write(&c);
 		else
-			tap_write(&c, nt_request_buffers(&c, req, op));
+			tap_write_as(&c, nt_request_buffers(&c, req, op), false);
 	}
 	if (op != NT_OP_SPLICE || !is_reader())
 		return;

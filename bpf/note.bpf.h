@@ -178,14 +178,14 @@ static __noinline int nt_note_tell(struct nt_copy *c, __u64 at, __u64 hash, __u3
 
 /* The current process wrote c->total bytes. The note's place. Terminals have no places: what is
  * read there is not what was written. */
-static __always_inline __u64 nt_note_write(struct nt_copy *c, bool readable)
+static __always_inline __u64 nt_note_write(struct nt_copy *c, bool readable, bool hashes)
 {
 	bool at_read = c->s->tap == NT_TAP_READ;
 	__u64 at = nt_fetch_add(&c->s->written, c->total), hash = 0;
 
 	if (!c->pipe && at_read)
 		return at;
-	if (readable && at_read)
+	if (hashes && readable && at_read)
 		hash = nt_note_hash(c);
 	nt_note_tell(c, at, hash, 1);
 	return at;
