@@ -88,8 +88,8 @@ vmtest: ## the BPF tests on other kernels in qemu, a table; KERNELS="6.1 6.12:pr
 	$(Q)BUILD=$(BUILD) tests/vm/test $(or $(KERNELS),5.10 6.1 6.12 6.12:preempt=full 6.16+ 6.18:preempt=full 7 \
 		7:preempt=full arm64/6.12 arm64/6.1)
 
-test-engines: all test-programs ## 1,000 containers with docker, 200 with podman and ctr each, 10,000 with none (root)
-	$(Q)BUILD=$(BUILD) tests/e2e/engines/run
+test-engines: all test-programs ## 1,000 containers with docker, 200 with podman and ctr each, 10,000 with none; systemd (root)
+	$(Q)BUILD=$(BUILD) tests/e2e/engines/run; status=$$?; BUILD=$(BUILD) tests/vm/systemd && exit $$status
 
 soak: all test-programs ## random writers against docker's record for SOAK_MINUTES (30) (root)
 	$(Q)BUILD=$(BUILD) SOAK_MINUTES=$(or $(SOAK_MINUTES),30) tests/e2e/soak.py

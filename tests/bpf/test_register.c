@@ -1061,12 +1061,13 @@ static void sandbox_has_its_containers_stdio(void **state)
 		close(c.err.r);
 		close(hold[1]);
 		dup2(hold[0], STDIN_FILENO);
-		gofer = start_of_sandbox(&c, "runsc-gofer", none, "read x");
-		/* Until it has been exec'd, and is in the cgroup. */
+		gofer = start_of_sandbox(&c, "runsc-gofer", none, "read x; exit 0");
 		sandbox =
 			start_of_sandbox(&c, "runsc-sandbox", files,
 					 "echo up >&5; echo out >&6; echo err >&7; echo more >&6");
 		close(sync[1]);
+		close(c.out.w);
+		close(c.err.w);
 		if (read(sync[0], &ready, 1) != 1)
 			_exit(1);
 		_exit(wait_child(sandbox) + wait_child(gofer));
@@ -1077,8 +1078,8 @@ static void sandbox_has_its_containers_stdio(void **state)
 	close(c.err.w);
 	c.out.w = c.err.w = -1;
 	close(hold[0]);
-	close(hold[1]);
 	read_out(&c);
+	close(hold[1]);
 	assert_int_equal(wait_child(command), 0);
 	c.pid = 0;
 	finish(&c);

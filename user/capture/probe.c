@@ -23,6 +23,7 @@
 
 #include "base/util.h"
 #include "capture/host.h"
+#include "capture/others.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
 #include "capture/report.h"
@@ -365,6 +366,68 @@ static void report_check(struct report *r, const char *name,
 	report(r, name, ok, ok ? good : why);
 }
 
+/* Only what is there: most hosts have neither. */
+static void report_sandboxes(struct report *r)
+{
+	struct sandboxes found = {0};
+	char says[200];
+
+	if (sandboxes__count("/proc", &found) < 0)
+		return;
+	if (found.kata) {
+		snprintf(says, sizeof(says),
+			 "%u running: their containers write inside virtual machines, which cannot "
+			 "be captured",
+			 found.kata);
+		report(r, "Kata sandboxes", false, says);
+	}
+	if (found.gvisor) {
+		snprintf(says, sizeof(says),
+			 "%u running: captured is the container that a sandbox starts with, from "
+			 "then on, without a terminal",
+			 found.gvisor);
+		report(r, "gVisor sandboxes", true, says);
+	}
+}
+
+#define CGROUPS_SHOWN 10
+
+struct others {
+	struct report *report;
+	json_t *json;
+	unsigned n;
+};
+
+static void report_cgroup(void *ctx, const char *path, unsigned processes)
+{
+	struct others *o = ctx;
+
+	o->n++;
+	/* A path that is no UTF-8 is none of systemd's nor an engine's; json_pack refuses it. */
+	if (o->json)
+		json_array_append_new(
+			o->json, json_pack("{s:s,s:i}", "path", path, "processes", (int)processes));
+	else if (o->n <= CGROUPS_SHOWN)
+		fprintf(o->report->out, "%-20s %s\n", o->n == 1 ? "with --cgroup PATH" : "", path);
+}
+
+/* What a --cgroup could name. */
+static void report_cgroups(struct report *r)
+{
+	struct others o = {.report = r};
+	_close_ int root = -1;
+
+	if (cgroup2__open_root(&root) < 0)
+		return;
+	if (r->json) {
+		o.json = json_array();
+		json_object_set_new(r->json, "cgroups", o.json);
+	}
+	cgroups__each_other(root, report_cgroup, &o);
+	if (!r->json && o.n > CGROUPS_SHOWN)
+		fprintf(r->out, "%-20s and %u more (--json has them)\n", "", o.n - CGROUPS_SHOWN);
+}
+
 static int report_choice(struct report *r)
 {
 	struct probe_choice choice = {};
@@ -412,6 +475,8 @@ int probe__print(FILE *out, bool json)
 	report_fact(&r, "preemption", preemption__name(preemption),
 		    preemption == PREEMPTION_UNKNOWN ? ": taken for preemptible" : "");
 	report_fact(&r, "lockdown", kernel__lockdown(), "");
+	report_sandboxes(&r);
+	report_cgroups(&r);
 	err = report_choice(&r);
 	if (json)
 		json_object_set_new(r.json, "streams", report__streams_json());

@@ -101,7 +101,8 @@ static void test_everything(void **state)
 	(void)state;
 	assert_parses(&o, "run --loki https://u:p@loki:3100 --tenant a --host h --stats -t "
 			  "--docker tcp://10.0.0.1:2375 --log-level debug --tap write "
-			  "--exec-sessions --attribution off --rate-limit 1MiB/s:10M");
+			  "--exec-sessions --attribution off --rate-limit 1MiB/s:10M "
+			  "--cgroup /system.slice/a.service --cgroup=/lxc.payload.*");
 	assert_string_equal(o.loki_url, "https://u:p@loki:3100");
 	assert_string_equal(o.tenant, "a");
 	assert_string_equal(o.host, "h");
@@ -113,6 +114,9 @@ static void test_everything(void **state)
 	assert_int_equal(o.rate_burst, 10 << 20);
 	assert_true(o.exec_sessions);
 	assert_true(o.stats && o.times && !o.to_stdout);
+	assert_int_equal(o.n_cgroups, 2);
+	assert_string_equal(o.cgroups[0], "/system.slice/a.service");
+	assert_string_equal(o.cgroups[1], "/lxc.payload.*");
 	options__free(&o);
 
 	assert_parses(&o, "--stdout=raw --container web* --container=db --label a=b=c --label d= "
@@ -268,6 +272,10 @@ static const struct {
 	{"--stdout --hooks x", "--hooks=x: unknown set, expected auto, fexit, multi or syscall"},
 	{"--stdout --json", "--json is for probe; lines as JSON: --stdout=json"},
 	{"--stdout --attribution x", "--attribution=x: unknown mode, expected stream, line or off"},
+	{"--stdout --cgroup foo.service", "--cgroup=foo.service: expected a cgroup's path, like"},
+	{"--stdout --cgroup /", "--cgroup=/: expected a cgroup's path"},
+	{"--stdout --cgroup /sys/fs/cgroup/a", "--cgroup=/sys/fs/cgroup/a: expected the path from"},
+	{"--stdout --cgroup /a -- ls", "--cgroup is for what runs besides"},
 	{"--stdout --rate-limit 1MiB", "--rate-limit=1MiB: expected a size per second like"},
 	{"--stdout --rate-limit /s", "--rate-limit=: no size"},
 	{"--stdout --rate-limit 1023/s", "--rate-limit=1023: out of range, expected 1KiB/s to"},
