@@ -642,6 +642,8 @@ static void stream__finish(struct streams *s, struct stream *st, const struct ve
 
 	if (st->file != LINE_TTY && !s->opts.uncounted) {
 		v = *counts;
+		if (st->tap == NT_TAP_WRITE)
+			v.foreign = 0; /* copied before anybody could take it */
 		verdict__compare(&v);
 	}
 	v.incomplete = stream__incomplete(s, st);

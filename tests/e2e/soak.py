@@ -164,7 +164,8 @@ class Soak:
         for program in ("ways", "ways32"):
             out = subprocess.run([harness.program(program), "--list"], stdout=subprocess.PIPE, check=True, text=True)
             for name, flag in map(str.split, out.stdout.splitlines()):
-                flags["tty" if flag == "tty" else "pipe"].append((program, name))
+                if flag not in ("socket", "answered"):
+                    flags["tty" if flag == "tty" else "pipe"].append((program, name))
         self.decks = {kind: Deck(things, self.random) for kind, things in flags.items()}
         self.differences, self.number, self.samples = [], 0, []
         self.lines_compared = self.bytes_compared = self.sessions = 0

@@ -136,7 +136,7 @@ def add_tests():
     for way, (flag, kind) in documented().items():
         if flag != "socket":
             setattr(WriteTap, f"test_{way}", way_test(flag, kind, way))
-    for flag in ("counted", "moved", "taken", "tty"):
+    for flag in ("counted", "moved", "taken", "answered", "tty"):
         setattr(WriteTap, f"test_counts_of_{flag}", count_test(flag))
 
 

@@ -24,11 +24,12 @@
 #define WAY_SECONDS 60
 
 enum {
-	COUNTED = 1 << 0, /* by calls that the write tap counts: written is what was captured */
-	MOVED = 1 << 1,	  /* by calls that it does not count: captured is more than written */
-	TTY = 1 << 2,	  /* wants a terminal */
-	TAKEN = 1 << 3,	  /* written is more than the runtime gets, for a reason with a name */
-	SOCKET = 1 << 4,  /* wants stream sockets */
+	COUNTED = 1 << 0,  /* by calls that the write tap counts: written is what was captured */
+	MOVED = 1 << 1,	   /* by calls that it does not count: captured is more than written */
+	TTY = 1 << 2,	   /* wants a terminal */
+	TAKEN = 1 << 3,	   /* written is more than the runtime gets, for a reason with a name */
+	SOCKET = 1 << 4,   /* wants stream sockets */
+	ANSWERED = 1 << 5, /* counted twice: by the call and by who answers it */
 };
 
 static const struct way {
@@ -179,7 +180,7 @@ static const struct way {
 	WAY(seccomp_strict, COUNTED),
 	WAY(seccomp_filter, COUNTED),
 	WAY(seccomp_notified, COUNTED),
-	WAY(seccomp_answered, TAKEN),
+	WAY(seccomp_answered, ANSWERED),
 	WAY(traced, COUNTED),
 	WAY(abort, COUNTED),
 	WAY(unread_at_exit, COUNTED),
@@ -251,7 +252,7 @@ static const struct way {
 	WAY(socket_children, SOCKET),
 };
 
-static const char *const flag_names[] = {"counted", "moved", "tty", "taken", "socket"};
+static const char *const flag_names[] = {"counted", "moved", "tty", "taken", "socket", "answered"};
 
 static const char *flag_name(unsigned int flags)
 {

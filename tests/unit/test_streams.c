@@ -931,6 +931,28 @@ static void cut_lines_are_counted(void **state)
 	assert_int_equal(counters__get(&f->counters, truncated), 1);
 }
 
+/* The write tap copied what somebody else than the reader took then: no difference. */
+static void foreign_reads_of_the_write_tap(void **state)
+{
+	struct fixture *f = *state;
+	struct nt_end e = {.hdr = header(NT_KIND_END, 8000),
+			   .key = key_of(NT_FILE_STDOUT),
+			   .file = NT_FILE_STDOUT,
+			   .tap = NT_TAP_WRITE,
+			   .written = 2,
+			   .seen = 2,
+			   .foreign = 2,
+			   .cause = NT_END_EOF};
+
+	f->tap = NT_TAP_WRITE;
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "a\n");
+	streams_record_ops.end(f->streams, 0, &e);
+	expect(f, "web stdout a|");
+	assert_int_equal(counters__get(&f->counters, uncounted), 0);
+	assert_int_equal(counters__get(&f->counters, foreign_reader), 0);
+}
+
 /* A record of a call's next piece was skipped: the stream goes on, behind a gap. */
 static void lost_continuation_is_a_gap(void **state)
 {
@@ -1106,6 +1128,7 @@ int main(void)
 		TEST(line_waits_for_a_name),
 		TEST(notes_name_lines),
 		TEST(cut_lines_are_counted),
+		TEST(foreign_reads_of_the_write_tap),
 		TEST(lost_continuation_is_a_gap),
 		TEST(lost_first_record_is_a_gap),
 		TEST(lost_last_record_is_a_gap),
