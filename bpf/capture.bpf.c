@@ -456,7 +456,7 @@ static long on_submitted(__u32 i, struct submitted *s)
 	c.iov = s->iov;
 	c.iovs = s->iovs;
 	c.iovec = s->iovec & NT_IOVEC_COMPAT;
-	tap_write(&c, true);
+	tap_write_as(&c, true, false);
 	return 0;
 }
 
