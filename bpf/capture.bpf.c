@@ -1015,9 +1015,7 @@ int BPF_PROG(nt_sched_process_exec, struct task_struct *task)
 
 static __always_inline void on_process_exit(struct task_struct *task)
 {
-	struct signal_struct *signal = nt_get(task, signal);
-
-	if (nt_get(signal, live.counter) == 0)
+	if (nt_is_over(task))
 		nt_forget_process(task);
 }
 
@@ -1125,8 +1123,12 @@ int nt_scan_files(struct bpf_iter__task_file *ctx)
 	__u32 zero = 0, fd = ctx->fd;
 	struct nt_scan *scan = bpf_map_lookup_elem(&nt_scan, &zero);
 
-	if (task && file && scan)
-		nt_scan_file(scan, task, fd, file);
+	if (!task || !file || !scan)
+		return 0;
+	nt_scan_file(scan, task, fd, file);
+	/* Its files stay open for a while after its end was seen, the only one there is. */
+	if (nt_is_over(task))
+		nt_forget_process(task);
 	return 0;
 }
 

@@ -592,6 +592,14 @@ static __always_inline void nt_end_orphans(__u64 cgroup_id, __u32 reader)
 	bpf_for_each_map_elem(&nt_streams, nt_end_orphan, &o, 0);
 }
 
+/* The last thread of the task's process has ended, or is about to. */
+static __always_inline bool nt_is_over(struct task_struct *task)
+{
+	struct signal_struct *signal = nt_get(task, signal);
+
+	return nt_get(signal, live.counter) == 0;
+}
+
 /* A process ended (its last thread did). */
 static __always_inline void nt_forget_process(struct task_struct *task)
 {
