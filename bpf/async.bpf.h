@@ -130,6 +130,7 @@ static __always_inline void nt_wrote_nameless(struct nt_stream *s, __u64 bytes)
 /* Events looked at for one io_submit's requests: the ring is the program's memory, and may hold
  * anything. */
 #define NT_AIO_STEPS 16384
+#define NT_LEGACY_AIO_STEPS 64
 
 #define NT_IOCB_WRITE 1
 #define NT_IOCB_WRITEV 8

@@ -61,23 +61,24 @@ static __always_inline bool count_write(struct nt_stream *s, __u64 bytes)
 	return true;
 }
 
-/* The same, with all that there is to do. `hash`: its note may have one. */
-static __always_inline void tap_write_as(struct nt_copy *c, bool readable, bool hash)
+/* The same, with all that there is to do. `hash`: its note may have one. True: they are to be
+ * copied. */
+static __always_inline bool tap_write_begins(struct nt_copy *c, bool readable, bool hash)
 {
 	struct nt_stream *s = c->s;
 	__u64 at = 0;
 
 	if (!s->tap)
-		return;
+		return false;
 	if (nt_notes)
 		at = nt_note_write(c, readable, hash);
 	else if (!nt_no_writers && (!NT_DROPS_COUNT || !fault_drops()))
 		nt_wrote(s, c->total);
 	if (s->tap != NT_TAP_WRITE || nt_has_switched(s, c->total))
-		return;
+		return false;
 	if (!readable) {
 		nt_lose(s, NT_LOST_UNREADABLE, c->total, 1);
-		return;
+		return false;
 	}
 	if (!nt_no_writers) {
 		c->who.known = nt_notes ? NT_KNOWN_NOTES : NT_KNOWN;
@@ -86,10 +87,16 @@ static __always_inline void tap_write_as(struct nt_copy *c, bool readable, bool 
 		((__u64 *)c->who.comm)[0] = nt_get_comm(nt_leader(), 0);
 		((__u64 *)c->who.comm)[1] = nt_get_comm(nt_leader(), 1);
 	}
-	nt_copy_all(c);
+	return nt_copy_begins(c);
 }
 
 /* The current process wrote c->total bytes to the stream; `readable`: c says from where. */
+static __always_inline void tap_write_as(struct nt_copy *c, bool readable, bool hash)
+{
+	if (tap_write_begins(c, readable, hash))
+		nt_copy_all(c);
+}
+
 static __always_inline void tap_write(struct nt_copy *c, bool readable)
 {
 	tap_write_as(c, readable, true);
@@ -115,7 +122,8 @@ static __always_inline void tap_read(struct nt_copy *c, bool readable)
 {
 	struct nt_stream *s = c->s;
 
-	if (s->tap != NT_TAP_READ && !nt_taken(c->key.ino, nt_dev_type(&c->key), c->total))
+	if (s->tap != NT_TAP_READ &&
+	    (!NT_ATOMIC || !nt_taken(c->key.ino, nt_dev_type(&c->key), c->total)))
 		return;
 	if (NT_DROPS_READ && fault_drops())
 		return;
@@ -124,7 +132,8 @@ static __always_inline void tap_read(struct nt_copy *c, bool readable)
 		return;
 	}
 	nt_name_writer(s, c->pipe, c->total, &c->who);
-	nt_copy_all(c);
+	if (nt_copy_begins(c))
+		nt_copy_all(c);
 }
 
 /* May the current process be the reader of a stream? */
@@ -312,25 +321,57 @@ static __always_inline void on_moved_out(struct call *call)
 		tap_read(&c, false);
 }
 
+#define MESSAGES 1024 /* of one call: the kernel takes no more */
+
+/* What one sendmmsg wrote. */
 struct messages {
-	struct nt_copy c;
-	__u64 address;
+	struct nt_copy c; /* of the message that is being copied */
+	__u64 address;	  /* of the next message */
 	__u64 compat;
+	__u64 bytes; /* in the messages from there on */
 };
 
-static long on_message(__u32 i, struct messages *m)
+static __always_inline int message_length(struct messages *m, __u64 message, __u32 *ret)
 {
-	__u64 size = m->compat ? 32 : 64, msg = m->address + i * size;
-	bool readable;
+	return bpf_probe_read_user(ret, sizeof(*ret), (void *)(message + (m->compat ? 28 : 56)));
+}
+
+static long count_message(__u32 i, struct messages *m)
+{
 	__u32 len = 0;
 
-	if (bpf_probe_read_user(&len, sizeof(len), (void *)(msg + (m->compat ? 28 : 56))) || !len)
+	if (message_length(m, m->address + (__u64)i * (m->compat ? 32 : 64), &len))
+		return 1;
+	m->bytes += len;
+	nt_forget(m->bytes);
+	return 0;
+}
+
+/* One loop for messages and their buffers: one in the other is more than the verifier can take. */
+static __noinline long on_message(__u32 i, struct messages *m)
+{
+	__u64 message = m->address;
+	__u32 len = 0;
+
+	if (m->c.total) {
+		nt_copy_step(i, &m->c);
 		return 0;
+	}
+	if (!m->bytes || message_length(m, message, &len))
+		return 1;
+	m->address += m->compat ? 32 : 64;
+	if (len > m->bytes)
+		return 1;
+	m->bytes -= len;
 	m->c.total = len;
-	m->c.len = 0;
-	m->c.calls = 1;
-	readable = nt_copy_message(&m->c, msg, m->compat);
-	tap_write_as(&m->c, readable, false);
+	m->c.len = nt_zero;
+	if (!nt_copy_message(&m->c, message, m->compat)) {
+		nt_lose(m->c.s, NT_LOST_UNREADABLE, len, m->c.calls);
+		m->c.total = nt_zero;
+	}
+	nt_forget(m->address);
+	nt_forget(m->bytes);
+	nt_copy_forget(&m->c);
 	return 0;
 }
 
@@ -344,8 +385,18 @@ static __always_inline void on_messages(struct call *call, __u32 fd, __u64 addre
 	if (!find_stream(&m.c, nt_fd_file(call->task, fd), NT_SIDE_WRITER))
 		return;
 	m.address = address;
-	m.compat = call->compat;
-	nt_loop(call->ret, 8, on_message, &m);
+	m.compat = call->compat + nt_zero;
+	m.bytes = nt_zero;
+	nt_loop(call->ret, MESSAGES, count_message, &m);
+	m.c.total = m.bytes;
+	if (!tap_write_begins(&m.c, true, false) || !nt_copy_keep(&m.c))
+		return;
+	m.c.total = nt_zero;
+	m.c.len = nt_zero;
+	nt_loop(2 * call->ret + NT_COPY_STEPS, NT_LEGACY_COPY_STEPS, on_message, &m);
+	nt_copy_drop();
+	if (m.c.total + m.bytes)
+		nt_lose(m.c.s, NT_LOST_TOO_LONG, m.c.total + m.bytes, m.c.calls);
 }
 
 /* It goes the way that the file is open. */
@@ -399,64 +450,78 @@ struct submitted {
 	__u64 iocbs; /* address of the addresses of those left */
 	__u64 left;
 	__u64 compat;
-	__u64 fd;
-	__u64 iov;
-	__u64 iovs;
-	__u64 iovec;
 };
+
+static __always_inline struct file *iocb_file(struct nt_iocb *iocb)
+{
+	return nt_fd_file((void *)bpf_get_current_task(), iocb->fd);
+}
+
+/* These two are not static, as nt_register_file. Is the request a write to a stream? */
+__noinline int is_submitted_write(__u64 address)
+{
+	struct nt_target t = {};
+	struct nt_iocb iocb;
+
+	if (bpf_probe_read_user(&iocb, sizeof(iocb), (void *)(address + NT_IOCB_AT)))
+		return 0;
+	if (iocb.opcode != NT_IOCB_WRITE && iocb.opcode != NT_IOCB_WRITEV)
+		return 0;
+	return nt_find(iocb_file(&iocb), NT_SIDE_WRITER, &t) != NULL;
+}
+
+/* It is, and wrote `bytes`. Buffer and length lie in an iocb as in an iovec. */
+__noinline int on_submitted_write(__u64 address, __u64 bytes, __u32 compat)
+{
+	struct nt_iocb iocb;
+	struct nt_copy c;
+
+	if (bpf_probe_read_user(&iocb, sizeof(iocb), (void *)(address + NT_IOCB_AT)))
+		return 0;
+	nt_copy_begin(&c, bytes);
+	if (!find_stream(&c, iocb_file(&iocb), NT_SIDE_WRITER))
+		return 0;
+	if (iocb.opcode == NT_IOCB_WRITE)
+		nt_copy_vector(&c, address + NT_IOCB_BUF, 1, false);
+	else
+		nt_copy_vector(&c, iocb.buf, iocb.len, compat);
+	tap_write_as(&c, true, false);
+	return 0;
+}
 
 /* The next request, if it is a write to a stream, is what the walk looks for. */
 static __always_inline long next_submitted(struct submitted *s)
 {
 	__u64 at = 0, size = s->compat ? 4 : 8;
-	struct nt_target t = {};
-	struct nt_iocb iocb;
 
 	if (!s->left)
 		return 1;
 	s->left += nt_zero - 1;
 	barrier_var(size);
-	if (bpf_probe_read_user(&at, size & 15, (void *)s->iocbs) ||
-	    bpf_probe_read_user(&iocb, sizeof(iocb), (void *)(at + NT_IOCB_AT)))
+	if (bpf_probe_read_user(&at, size & 15, (void *)s->iocbs))
 		return 1;
 	s->iocbs += size;
-	/* Buffer and length lie in an iocb as in an iovec. */
-	if (iocb.opcode == NT_IOCB_WRITE) {
-		s->iov = at + NT_IOCB_BUF;
-		s->iovs = 1 + nt_zero;
-		s->iovec = nt_zero;
-	} else if (iocb.opcode == NT_IOCB_WRITEV) {
-		s->iov = iocb.buf;
-		s->iovs = iocb.len;
-		s->iovec = s->compat + nt_zero;
-	} else {
-		return 0;
-	}
-	s->fd = iocb.fd;
-	if (nt_find(nt_fd_file((void *)bpf_get_current_task(), iocb.fd), NT_SIDE_WRITER, &t))
+	if (is_submitted_write(at))
 		s->walk.iocb = at;
+	nt_forget(s->walk.iocb);
 	return 0;
 }
 
 /* One loop for both: one in the other is more than the verifier can take. */
 static long on_submitted(__u32 i, struct submitted *s)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct nt_copy c;
+	__u64 address = s->walk.iocb;
 	__s64 res;
 
-	if (!s->walk.iocb)
+	if (!address)
 		return next_submitted(s);
 	res = nt_aio_step(&s->walk);
-	if (res <= 0)
-		return 0;
-	nt_copy_begin(&c, res);
-	if (!find_stream(&c, nt_fd_file(task, s->fd), NT_SIDE_WRITER))
-		return 0;
-	c.iov = s->iov;
-	c.iovs = s->iovs;
-	c.iovec = s->iovec & NT_IOVEC_COMPAT;
-	tap_write_as(&c, true, false);
+	nt_forget(s->walk.at);
+	nt_forget(s->walk.from);
+	nt_forget(s->walk.step);
+	nt_forget(s->walk.iocb);
+	if (res > 0)
+		on_submitted_write(address, res, s->compat);
 	return 0;
 }
 
@@ -471,7 +536,7 @@ static __always_inline void on_io_submit(struct call *call)
 	s.iocbs = call_arg(call, 2);
 	s.left = call->ret;
 	s.compat = call->compat + nt_zero;
-	nt_loop(2 * call->ret + NT_AIO_STEPS, 32, on_submitted, &s);
+	nt_loop(2 * call->ret + NT_AIO_STEPS, NT_LEGACY_AIO_STEPS, on_submitted, &s);
 }
 
 /* False for nearly every call of the host: the number alone decides that. */
@@ -513,7 +578,7 @@ int BPF_PROG(nt_sys_exit, struct pt_regs *regs, long ret)
 		on_write(&call);
 		break;
 	case NT_CALL_SENDMMSG:
-		on_messages(&call, call_arg(&call, 0), call_arg(&call, 1));
+		bpf_tail_call(ctx, &nt_tails, NT_TAIL_SENDMMSG);
 		break;
 	case NT_CALL_SENDFILE:
 		on_moved_in(&call, 0);
@@ -526,13 +591,13 @@ int BPF_PROG(nt_sys_exit, struct pt_regs *regs, long ret)
 		on_moved_in(&call, 1);
 		break;
 	case NT_CALL_VMSPLICE:
-		on_vmsplice(&call);
+		bpf_tail_call(ctx, &nt_tails, NT_TAIL_VMSPLICE);
 		break;
 	case NT_CALL_IO_SUBMIT:
 		bpf_tail_call(ctx, &nt_tails, NT_TAIL_IO_SUBMIT);
 		break;
 	case NT_CALL_SOCKETCALL:
-		on_socketcall(&call);
+		bpf_tail_call(ctx, &nt_tails, NT_TAIL_SOCKETCALL);
 		break;
 	case NT_CALL_OPEN:
 		if (call.ret >= 0)
@@ -540,7 +605,7 @@ int BPF_PROG(nt_sys_exit, struct pt_regs *regs, long ret)
 		break;
 	case NT_CALL_EXEC:
 		if (call.ret < 0)
-			nt_register_exec(call.task, NT_ORIGIN_EXEC_FAILED);
+			bpf_tail_call(ctx, &nt_tails, NT_TAIL_EXEC);
 		break;
 	}
 	return 0;
@@ -561,16 +626,23 @@ int BPF_PROG(nt_sys_exit_again, struct pt_regs *regs, long ret)
 	return 0;
 }
 
-/* Where nt_sys_exit goes on: both together are more than some verifiers can take. */
-SEC("tp_btf/sys_exit")
-int BPF_PROG(nt_io_submit, struct pt_regs *regs, long ret)
-{
-	struct call call;
+/* Where nt_sys_exit goes on: all together are more than some verifiers can take. */
+#define SYS_EXIT_TAIL(name, handle)                                  \
+	SEC("tp_btf/sys_exit")                                       \
+	int BPF_PROG(nt_tail_##name, struct pt_regs *regs, long ret) \
+	{                                                            \
+		struct call call;                                    \
+                                                                     \
+		if (call_begin(&call, regs, ret))                    \
+			handle;                                      \
+		return 0;                                            \
+	}
 
-	if (call_begin(&call, regs, ret))
-		on_io_submit(&call);
-	return 0;
-}
+SYS_EXIT_TAIL(io_submit, on_io_submit(&call))
+SYS_EXIT_TAIL(vmsplice, on_vmsplice(&call))
+SYS_EXIT_TAIL(sendmmsg, on_messages(&call, call_arg(&call, 0), call_arg(&call, 1)))
+SYS_EXIT_TAIL(socketcall, on_socketcall(&call))
+SYS_EXIT_TAIL(exec, nt_register_exec(call.task, NT_ORIGIN_EXEC_FAILED))
 
 static __always_inline void on_request_read(struct io_kiocb *req, __u8 op, __s64 ret)
 {
@@ -800,13 +872,10 @@ int BPF_PROG(nt_do_sendfile, int out_fd, int in_fd, loff_t *pos, size_t count, l
 	return 0;
 }
 
-/* Its arguments are not the same in all kernels. */
 SEC("fexit/bprm_execve")
 int nt_bprm_execve(void *ctx)
 {
-	__u64 ret = 0;
-
-	if (bpf_get_func_ret(ctx, &ret) == 0 && (int)ret < 0)
+	if (nt_func_ret(ctx, 4) < 0)
 		nt_register_exec((void *)bpf_get_current_task(), NT_ORIGIN_EXEC_FAILED);
 	return 0;
 }
@@ -1148,3 +1217,22 @@ int nt_deny_self(struct bpf_iter__task_file *ctx)
 		bpf_map_update_elem(&nt_streams, &t.key, &denied, BPF_ANY);
 	return 0;
 }
+
+#ifdef NT_LEGACY
+/* What nt_end_orphans does elsewhere. */
+SEC("iter/bpf_map_elem")
+int nt_sweep(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct nt_orphans o = {.cgroup_id = nt_sweep_cgroup, .reader = nt_sweep_reader};
+	struct nt_stream_key *at = ctx->key, key;
+	struct nt_stream *s;
+
+	if (!at)
+		return 0;
+	key = *at;
+	s = bpf_map_lookup_elem(&nt_streams, &key);
+	if (s)
+		nt_end_orphan(NULL, &key, s, &o);
+	return 0;
+}
+#endif

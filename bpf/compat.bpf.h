@@ -37,6 +37,24 @@
 #define nt_loop(n, most, step, ctx) bpf_loop(n, step, ctx, 0)
 #endif
 
+/* What the function that a fexit program is attached to returned; `args`: how many it takes before
+ * 5.17, where only their number says where that lies. */
+static __always_inline int nt_func_ret(void *ctx, int args)
+{
+#ifdef NT_LEGACY
+	return ((__u64 *)ctx)[args];
+#else
+	__u64 ret = 0;
+
+	bpf_get_func_ret(ctx, &ret);
+	return ret;
+#endif
+}
+
+/* At the end of a loop's step, of what it changed: or each step begins in more states than the one
+ * before it, and the verifier looks at all of them. */
+#define nt_forget(v) ((v) += nt_zero)
+
 /* Const: what nobody uses is not read. */
 extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym __weak __attribute__((const));
 
@@ -89,7 +107,7 @@ enum special_kfunc_type___nt {
 static __always_inline struct task_struct *nt_current(void)
 {
 #ifdef NT_LEGACY
-	return (void *)bpf_get_current_task();
+	return nt_typed(struct task_struct, bpf_get_current_task());
 #else
 	return bpf_get_current_task_btf();
 #endif
@@ -143,16 +161,29 @@ static __always_inline __u64 nt_iter_iov(struct iov_iter *iter)
 	return nt_get_number(iter, __iov);
 }
 
-/* Before 5.14 `type` held the kind and the direction; those kernels are not supported here. */
+/* Before 5.14 `type` held the kind, and the direction in its lowest bit. */
+struct iov_iter___5_13 {
+	unsigned int type;
+} __attribute__((preserve_access_index));
+
+static __always_inline __u32 nt_iter_type(struct iov_iter *iter)
+{
+	struct iov_iter___5_13 *old = (void *)iter;
+
+	if (bpf_core_field_exists(old->type))
+		return nt_get(old, type) & ~1u;
+	return nt_get(iter, iter_type);
+}
+
 static __always_inline bool nt_iter_is_ubuf(struct iov_iter *iter)
 {
 	return bpf_core_enum_value_exists(enum iter_type, ITER_UBUF) &&
-	       nt_get(iter, iter_type) == bpf_core_enum_value(enum iter_type, ITER_UBUF);
+	       nt_iter_type(iter) == bpf_core_enum_value(enum iter_type, ITER_UBUF);
 }
 
 static __always_inline bool nt_iter_is_iovec(struct iov_iter *iter)
 {
-	return nt_get(iter, iter_type) == bpf_core_enum_value(enum iter_type, ITER_IOVEC);
+	return nt_iter_type(iter) == bpf_core_enum_value(enum iter_type, ITER_IOVEC);
 }
 
 /* io_ring_ctx: a bit of its own became one of int_flags in 7.x. */
@@ -175,10 +206,46 @@ static __always_inline bool nt_ring_is_compat(struct io_ring_ctx *ring)
 	return v >> __builtin_preserve_field_info(old->compat, BPF_FIELD_RSHIFT_U64);
 }
 
+/* No value returned: the compiler can do that one. */
+#define nt_add(p, n) ((void)__sync_fetch_and_add((p), (n)))
+
+#ifdef NT_LEGACY
+#define NT_ATOMIC false
+/*
+ * Stand-ins for the operations below. Sums stay exact, since adding is atomic here too. Where two
+ * writers of a stream that the write tap copies, or of a container with a rate, race, two records
+ * may have the same offset, or times that overlap by less than they are long; a gap may be shown
+ * by both, and the bucket may miss one of the calls. The read tap has one reader, which does not
+ * race.
+ */
+static __always_inline __u64 nt_fetch_add(__u64 *p, __u64 n)
+{
+	__u64 v = *(volatile __u64 *)p;
+
+	/* Of a constant 0 the compiler would make another operation, one that came later. */
+	asm volatile("lock *(u64 *)(%0 + 0) += %1" : : "r"(p), "r"(n) : "memory");
+	return v;
+}
+
+static __always_inline __u64 nt_xchg(__u64 *p, __u64 n)
+{
+	__u64 v = *(volatile __u64 *)p;
+
+	*(volatile __u64 *)p = n;
+	return v;
+}
+
+static __always_inline __u64 nt_cmpxchg(__u64 *p, __u64 old, __u64 n)
+{
+	*(volatile __u64 *)p = n;
+	return old;
+}
+#else
+#define NT_ATOMIC true
 /*
  * Atomic operations that return the old value. The compiler has them from -mcpu=v3 on only, and its
  * assembler not at all, hence by number: stx.dw [r1], r2, with the operation as the immediate.
- * Every kernel with sleeping fexit or bpf_loop has them.
+ * Every kernel with bpf_loop has them.
  */
 static __always_inline __u64 nt_fetch_add(__u64 *p, __u64 n)
 {
@@ -207,9 +274,7 @@ static __always_inline __u64 nt_cmpxchg(__u64 *p, __u64 old, __u64 n)
 	asm volatile(".8byte 0x000000f1000021db" : "+r"(seen) : "r"(ptr), "r"(v) : "memory");
 	return seen;
 }
-
-/* No value returned: the compiler can do that one. */
-#define nt_add(p, n) ((void)__sync_fetch_and_add((p), (n)))
+#endif
 
 /* System calls that the taps know, as classes. */
 enum nt_call {

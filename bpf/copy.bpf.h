@@ -22,7 +22,8 @@ enum nt_iovec {
 	NT_IOVEC_KERNEL = 2, /* in kernel memory */
 };
 
-#define NT_COPY_WHOLE 1u /* all that the call was to write was written, or the iovecs' sum tells \
+#define NT_COPY_WHOLE                                                                            \
+	1u		 /* all that the call was to write was written, or the iovecs' sum tells \
 			  */
 #define NT_COPY_ASYNC 2u /* not by the thread that called */
 
@@ -42,10 +43,9 @@ struct nt_copy {
 	struct nt_who who;
 };
 
-static __always_inline void nt_fill_data(struct nt_data *rec, struct nt_copy *c, __u64 len)
+static __always_inline void nt_fill_data(struct nt_data *rec, struct nt_copy *c,
+					 struct nt_stream *s, __u64 len)
 {
-	struct nt_stream *s = c->s;
-
 	rec->hdr.kind = NT_KIND_DATA;
 	rec->hdr.ring = 0;
 	rec->hdr.size = sizeof(*rec) + len;
@@ -71,7 +71,7 @@ static __always_inline void nt_fill_data(struct nt_data *rec, struct nt_copy *c,
 	else
 
 /* The next `len` bytes of the buffer become a record, or a loss. */
-static __noinline int nt_copy_piece(struct nt_copy *c, __u64 len)
+static __noinline int nt_copy_piece(struct nt_copy *c, struct nt_stream *s, __u64 len)
 {
 	struct nt_data *rec = NULL;
 
@@ -89,22 +89,94 @@ static __noinline int nt_copy_piece(struct nt_copy *c, __u64 len)
 	NT_RESERVE(65536)
 	return 0;
 	if (!rec) {
-		nt_lose(c->s, NT_LOST_RING_FULL, len, c->calls);
+		nt_lose(s, NT_LOST_RING_FULL, len, c->calls);
 		c->calls = 0;
 		nt_count(data_lost);
 		return 0;
 	}
 	if (bpf_probe_read_user(rec->bytes, len, (void *)c->base)) {
 		bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);
-		nt_lose(c->s, NT_LOST_UNREADABLE, len, c->calls);
+		nt_lose(s, NT_LOST_UNREADABLE, len, c->calls);
 		c->calls = 0;
 		return 0;
 	}
-	nt_fill_data(rec, c, len);
+	nt_fill_data(rec, c, s, len);
 	bpf_ringbuf_submit(rec, nt_wake_flag());
 	nt_count(records);
 	return 0;
 }
+
+#ifdef NT_LEGACY
+/*
+ * That verifier goes through a static function at each step of a loop, and through one that is not
+ * static only once. But such a one takes numbers only: what stays the same for all pieces of a call
+ * is kept by thread meanwhile.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct nt_copy);
+} nt_copies SEC(".maps");
+
+/* False: they cannot be copied, and are lost. */
+static __always_inline bool nt_copy_keep(struct nt_copy *c)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct nt_copy kept = *c;
+
+	kept.s = NULL;
+	if (bpf_map_update_elem(&nt_copies, &thread, &kept, BPF_ANY) == 0)
+		return true;
+	nt_lose(c->s, NT_LOST_RING_FULL, c->total, 1);
+	return false;
+}
+
+static __always_inline void nt_copy_drop(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+
+	bpf_map_delete_elem(&nt_copies, &thread);
+}
+
+/* nt_copy_piece; returns c->calls. */
+__noinline int nt_copy_far(__u64 base, __u64 len, __u64 total, __u32 calls)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct nt_copy *kept = bpf_map_lookup_elem(&nt_copies, &thread);
+	struct nt_stream *s;
+
+	if (!kept)
+		return calls;
+	s = bpf_map_lookup_elem(&nt_streams, &kept->key);
+	kept->base = base;
+	kept->total = total;
+	kept->calls = calls;
+	if (s)
+		nt_copy_piece(kept, s, len);
+	return kept->calls;
+}
+
+static __always_inline void nt_copy_piece_in_loop(struct nt_copy *c, __u64 len)
+{
+	c->calls = nt_copy_far(c->base, len, c->total, c->calls);
+}
+#else
+static __always_inline bool nt_copy_keep(struct nt_copy *c)
+{
+	return true;
+}
+
+static __always_inline void nt_copy_drop(void)
+{
+}
+
+static __always_inline void nt_copy_piece_in_loop(struct nt_copy *c, __u64 len)
+{
+	nt_copy_piece(c, c->s, len);
+}
+#endif
 
 /* The next iovec becomes the buffer, whole. */
 static __always_inline int nt_take_buffer(struct nt_copy *c)
@@ -148,6 +220,16 @@ static __always_inline int nt_next_buffer(struct nt_copy *c)
 	return 0;
 }
 
+static __always_inline void nt_copy_forget(struct nt_copy *c)
+{
+	nt_forget(c->base);
+	nt_forget(c->len);
+	nt_forget(c->iov);
+	nt_forget(c->iovs);
+	nt_forget(c->total);
+	nt_forget(c->calls);
+}
+
 static long nt_copy_step(__u32 i, struct nt_copy *c)
 {
 	__u64 len;
@@ -155,8 +237,10 @@ static long nt_copy_step(__u32 i, struct nt_copy *c)
 	if (!c->total)
 		return 1;
 	if (!c->len) {
-		if (!nt_next_buffer(c))
+		if (!nt_next_buffer(c)) {
+			nt_copy_forget(c);
 			return 0;
+		}
 		nt_lose(c->s, NT_LOST_UNREADABLE, c->total, c->calls);
 		c->total = 0;
 		return 1;
@@ -164,10 +248,11 @@ static long nt_copy_step(__u32 i, struct nt_copy *c)
 	len = c->len;
 	if (len > NT_CHUNK_MAX)
 		len = NT_CHUNK_MAX;
-	nt_copy_piece(c, len);
+	nt_copy_piece_in_loop(c, len);
 	c->base += len;
 	c->len -= len;
 	c->total -= len;
+	nt_copy_forget(c);
 	return 0;
 }
 
@@ -232,16 +317,23 @@ __noinline int nt_over_limit(__u64 cgroup_id, __u64 bytes)
 	return 0;
 }
 
+/* False: the call is over its container's rate, and lost. */
+static __always_inline bool nt_copy_begins(struct nt_copy *c)
+{
+	if (!nt_limit_ns_per_kib || !nt_over_limit(c->s->cgroup_id, c->total))
+		return true;
+	nt_lose(c->s, NT_LOST_RATE_LIMIT, c->total, 1);
+	return false;
+}
+
 static __always_inline void nt_copy_all(struct nt_copy *c)
 {
-	if (nt_limit_ns_per_kib && nt_over_limit(c->s->cgroup_id, c->total)) {
-		nt_lose(c->s, NT_LOST_RATE_LIMIT, c->total, 1);
-		return;
-	}
 	if (!c->iovs && c->total <= NT_CHUNK_MAX) {
-		nt_copy_piece(c, c->total);
+		nt_copy_piece(c, c->s, c->total);
 		return;
 	}
+	if (!nt_copy_keep(c))
+		return;
 	/* What the steps change must not look constant. */
 	c->base += nt_zero;
 	c->len += nt_zero;
@@ -250,6 +342,7 @@ static __always_inline void nt_copy_all(struct nt_copy *c)
 	c->total += nt_zero;
 	c->calls += nt_zero;
 	nt_loop(NT_COPY_STEPS, NT_LEGACY_COPY_STEPS, nt_copy_step, c);
+	nt_copy_drop();
 	if (c->total)
 		nt_lose(c->s, NT_LOST_TOO_LONG, c->total, c->calls);
 }

@@ -21,23 +21,27 @@ const volatile __u32 nt_n_asked;
 const volatile char nt_asked[NT_ASKED_MAX][NT_ASKED_LEN];
 
 /* A stream was registered whose bytes the write tap copies. */
-volatile __u64 nt_write_taps;
+volatile __u64 nt_write_taps = 0;
 
 /* See include/event.h. */
-__u32 nt_filter_files[NT_FILTER_FILES];
-__u32 nt_filter_readers[NT_FILTER_READERS];
+__u32 nt_filter_files[NT_FILTER_FILES] = {};
+__u32 nt_filter_readers[NT_FILTER_READERS] = {};
+
+/* What nt_sweep looks for, in legacy.bpf.c. */
+volatile __u64 nt_sweep_cgroup = 0;
+volatile __u64 nt_sweep_reader = 0;
 
 /*
  * Always 0, which the verifier does not know: before 6.8 it looked at the callback of a loop once
  * only, and took what the callback changes for constant.
  */
-volatile __u64 nt_zero;
+volatile __u64 nt_zero = 0;
 
 /*
  * The consumer is woken by the record that makes the ring's producer position reach this one: user
  * space sets it, and nobody is woken while it is all ones. Two records that race may both wake.
  */
-volatile __u64 nt_wake_pos;
+volatile __u64 nt_wake_pos = 0;
 
 /* Resized by user space. */
 struct {
@@ -113,14 +117,21 @@ struct {
 } nt_entries SEC(".maps");
 
 /* Programs that others go on in: what is too much for one. User space puts them there. */
+enum nt_tail { /* user space has their names */
+	       NT_TAIL_IO_SUBMIT = 0,
+	       NT_TAIL_VMSPLICE,
+	       NT_TAIL_SENDMMSG,
+	       NT_TAIL_SOCKETCALL,
+	       NT_TAIL_EXEC,
+	       NT_TAILS,
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, NT_TAILS);
 	__type(key, __u32);
 	__type(value, __u32);
 } nt_tails SEC(".maps");
-
-#define NT_TAIL_IO_SUBMIT 0
 
 static __always_inline struct nt_stats *nt_stats_here(void)
 {

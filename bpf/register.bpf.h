@@ -231,16 +231,21 @@ struct nt_search {
 	__u64 found;
 };
 
+/* Not static, as nt_register_file. */
+__noinline int nt_is_open_in(__u64 slot, __u64 ino, __u32 dev, __u32 type)
+{
+	struct file *file = nt_file_at(slot);
+	struct nt_target t = {};
+
+	if (!file || !(nt_get(file, f_mode) & NT_FMODE_READ) ||
+	    !nt_target(file, NT_SIDE_READER, &t))
+		return 0;
+	return t.key.ino == ino && t.key.dev == dev && t.key.type == type;
+}
+
 static long nt_search_step(__u32 fd, struct nt_search *q)
 {
-	struct file *file = nt_file_at(q->slots + (__u64)fd * 8);
-	struct nt_target t;
-
-	if (!file || !(nt_get(file, f_mode) & NT_FMODE_READ))
-		return 0;
-	if (!nt_target(file, NT_SIDE_READER, &t))
-		return 0;
-	if (t.key.ino != q->key.ino || t.key.dev != q->key.dev || t.key.type != q->key.type)
+	if (!nt_is_open_in(q->slots + (__u64)fd * 8, q->key.ino, q->key.dev, q->key.type))
 		return 0;
 	q->found = 1;
 	return 1;
@@ -257,7 +262,7 @@ static __always_inline bool nt_reads(struct task_struct *task, struct nt_stream_
 	q.found = nt_zero;
 	if (n > NT_READER_FDS)
 		n = NT_READER_FDS;
-	nt_loop(n, 512, nt_search_step, &q);
+	nt_loop(n, NT_READER_FDS / 2, nt_search_step, &q);
 	return q.found;
 }
 
@@ -585,12 +590,38 @@ static long nt_end_orphan(void *map, struct nt_stream_key *key, struct nt_stream
 	return 0;
 }
 
+#ifdef NT_LEGACY
+/* There, user space lets nt_sweep walk through the map when it comes to the record. That of a
+ * cgroup follows anyway. */
+static __always_inline void nt_end_orphans(__u64 cgroup_id, __u32 reader)
+{
+	struct nt_reader_gone *rec;
+
+	if (!reader)
+		return;
+	rec = bpf_ringbuf_reserve(&nt_ring, sizeof(*rec), 0);
+	if (!rec) {
+		nt_count(events_lost);
+		return;
+	}
+	rec->hdr.kind = NT_KIND_READER_GONE;
+	rec->hdr.ring = 0;
+	rec->hdr.size = sizeof(*rec);
+	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
+	rec->hdr.cgroup_id = 0;
+	rec->reader = reader;
+	rec->pad = 0;
+	bpf_ringbuf_submit(rec, nt_wake_flag());
+	nt_count(records);
+}
+#else
 static __always_inline void nt_end_orphans(__u64 cgroup_id, __u32 reader)
 {
 	struct nt_orphans o = {.cgroup_id = cgroup_id, .reader = reader};
 
 	bpf_for_each_map_elem(&nt_streams, nt_end_orphan, &o, 0);
 }
+#endif
 
 /* The last thread of the task's process has ended, or is about to. */
 static __always_inline bool nt_is_over(struct task_struct *task)
@@ -738,11 +769,13 @@ static long nt_path_judge(__u32 i, struct nt_path_walk *w)
 	c = ((__u8 *)w->path->words)[at];
 	if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')) {
 		w->run++;
+		nt_forget(w->run);
 		return 0;
 	}
 	if (w->run == NT_ID_DIGITS)
 		w->end = at;
 	w->run = nt_zero;
+	nt_forget(w->end);
 	if (c)
 		return 0;
 	w->len = at;
@@ -829,7 +862,7 @@ static __always_inline bool nt_path_is_asked_for(struct nt_path_walk *w)
 		return false;
 	a.m.at = a.m.in = a.m.star_at = a.m.star_in = a.m.widen = nt_zero;
 	a.which = a.found = nt_zero;
-	nt_loop(NT_ASKED_STEPS, 256, nt_asked_step, &a);
+	nt_loop(NT_ASKED_STEPS, 1024, nt_asked_step, &a);
 	return a.found;
 }
 

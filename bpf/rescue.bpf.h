@@ -21,7 +21,7 @@
 const volatile bool nt_two_copies; /* of the read tap are attached */
 
 /* Reads that no copy took since there was no memory for a mark: as good as skipped by both. */
-volatile __u64 nt_unmarked;
+volatile __u64 nt_unmarked = 0;
 
 struct nt_mark {
 	__u64 reads; /* the thread's count at the last one that was taken */

@@ -27,8 +27,8 @@
 
 #include "account.bpf.h"
 
-volatile __u64 nt_searches; /* how often a stream was found to have no reader */
-volatile __u64 nt_searched; /* user space's: so many of them have been looked for */
+volatile __u64 nt_searches = 0; /* how often a stream was found to have no reader */
+volatile __u64 nt_searched = 0; /* user space's: so many of them have been looked for */
 
 static __noinline int nt_tell_register(struct nt_stream_key *key, struct nt_stream *s,
 				       struct task_struct *init, enum nt_kind kind);

@@ -27,6 +27,7 @@ enum nt_kind {
 	NT_KIND_CGROUP_GONE = 5, /* struct nt_cgroup_event */
 	NT_KIND_NOTE = 6,	 /* struct nt_note: a write to a stream */
 	NT_KIND_TAP = 7,	 /* struct nt_register: a stream's reader or tap is another */
+	NT_KIND_READER_GONE = 8, /* struct nt_reader_gone */
 };
 
 enum nt_file {
@@ -206,6 +207,14 @@ struct nt_cgroup_event {
 				   keeps its tail */
 };
 
+/* Before Linux 5.13: a process that read streams ended. User space ends those whose cgroup went
+ * before; and, at NT_KIND_CGROUP_GONE, those of the cgroup that nobody reads. */
+struct nt_reader_gone {
+	struct nt_hdr hdr;
+	__u32 reader; /* tgid */
+	__u32 pad;
+};
+
 /* Value of the map nt_streams, by struct nt_stream_key. Written by BPF; user space reads, inserts
  * and deletes. */
 struct nt_stream {
@@ -318,6 +327,7 @@ NT_ASSERT(sizeof(struct nt_trace) == 24, "nt_trace");
 NT_ASSERT(sizeof(struct nt_register) == 72, "nt_register");
 NT_ASSERT(sizeof(struct nt_end) == 160, "nt_end");
 NT_ASSERT(sizeof(struct nt_cgroup_event) == 288, "nt_cgroup_event");
+NT_ASSERT(sizeof(struct nt_reader_gone) == 32, "nt_reader_gone");
 NT_ASSERT(sizeof(struct nt_cgroup) == 16, "nt_cgroup");
 NT_ASSERT(sizeof(struct nt_scan) == 24, "nt_scan");
 NT_ASSERT(sizeof(struct nt_stream) == 184, "nt_stream");

@@ -345,6 +345,11 @@ enum hook_set capture__hooks(const struct capture *c)
 	return c->hooks;
 }
 
+bool capture__legacy(const struct capture *c)
+{
+	return programs__legacy(c->skel);
+}
+
 const char *capture__why(const struct capture *c)
 {
 	return c->why;
@@ -369,6 +374,18 @@ static void attach_writers(struct capture *c)
 			  strerror(-r));
 }
 
+/* `rec` was checked. */
+static void sweep(struct capture *c, const void *rec)
+{
+	const struct nt_hdr *hdr = rec;
+	const struct nt_reader_gone *gone = rec;
+
+	if (hdr->kind == NT_KIND_CGROUP_GONE)
+		programs__sweep(c->skel, hdr->cgroup_id, 0);
+	else if (hdr->kind == NT_KIND_READER_GONE)
+		programs__sweep(c->skel, 0, gone->reader);
+}
+
 static void on_record(void *ctx, uint64_t pos, uint64_t next, const void *data, size_t size)
 {
 	struct capture *c = ctx;
@@ -376,6 +393,8 @@ static void on_record(void *ctx, uint64_t pos, uint64_t next, const void *data, 
 
 	c->counters.records++;
 	if (record__dispatch(data, size, pos, &c->ops, c->ctx, &why) == 0) {
+		if (programs__legacy(c->skel))
+			sweep(c, data);
 		if (c->writers_detached && copies_at_write(data))
 			attach_writers(c);
 		return;

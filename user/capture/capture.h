@@ -144,6 +144,10 @@ void capture__counters(struct capture *c, struct capture_counters *ret);
  */
 uint64_t capture__misses(struct capture *c, enum nt_tap tap);
 
+/* The programs for kernels without bpf_loop are loaded: loops are short, attribution is by stream
+ * at most, a stream does not change its tap. */
+bool capture__legacy(const struct capture *c);
+
 const char *hook_set__name(enum hook_set hooks);
 int hook_set__parse(const char *name, enum hook_set *ret);
 int tap_mode__parse(const char *name, enum tap_mode *ret);

@@ -192,7 +192,6 @@ static int check_base(char *why, size_t size)
 		{"probe_ringbuf", NULL, "the BPF ring buffer"},
 		{"probe_iter_task_file", NULL, "BPF iterators over files"},
 		{"probe_read_user", NULL, "bpf_probe_read_user"},
-		{"probe_bpf_loop", NULL, "bpf_loop"},
 		{"probe_rdonly_cast", "probe_read_kernel", "bpf_probe_read_kernel"},
 	};
 	char reason[128];
@@ -204,7 +203,7 @@ static int check_base(char *why, size_t size)
 			r = try_program(base[i].instead);
 		if (r < 0) {
 			snprintf(why, size,
-				 "%s cannot be used: %s; notail needs Linux 5.17 or later with BTF "
+				 "%s cannot be used: %s; notail needs Linux 5.10 or later with BTF "
 				 "(CONFIG_DEBUG_INFO_BTF), and root or its capabilities",
 				 base[i].what, programs__reason(r, reason, sizeof(reason)));
 			return -ENOTSUP;
@@ -297,7 +296,8 @@ static const struct feature features[] = {
 	{"ring buffer", "probe_ringbuf", "the way to user space", "notail cannot run"},
 	{"iter/task_file", "probe_iter_task_file", "finds what runs already", "notail cannot run"},
 	{"read user memory", "probe_read_user", "copies what readers got", "notail cannot run"},
-	{"bpf_loop", "probe_bpf_loop", "vectors and long copies", "notail cannot run"},
+	{"bpf_loop", "probe_bpf_loop", "vectors and long copies",
+	 "the legacy programs are used: loops are short"},
 	{"bpf_rdonly_cast", "probe_rdonly_cast", "looks at files and tasks, also under lockdown",
 	 "kernel memory is read instead"},
 	{"read kernel memory", "probe_read_kernel", "stands in for bpf_rdonly_cast",
@@ -428,6 +428,27 @@ static void report_cgroups(struct report *r)
 		fprintf(r->out, "%-20s and %u more (--json has them)\n", "", o.n - CGROUPS_SHOWN);
 }
 
+/* By loading those of the hook set. Legacy ones are taken where the others do not load. */
+static void report_programs(struct report *r, enum hook_set hooks)
+{
+	const struct capture_opts opts = {.containers = true};
+	struct capture_bpf *skel = NULL;
+	const char *remark = "";
+	char why[256];
+	bool legacy;
+
+	if (programs__load(&skel, &opts, hooks, &(struct copies){}, why, sizeof(why)) < 0) {
+		report_fact(r, "programs", "none", r->json ? "" : why);
+		return;
+	}
+	legacy = programs__legacy(skel);
+	capture_bpf__destroy(skel);
+	if (legacy)
+		remark = try_program("probe_bpf_loop") < 0 ? " (no bpf_loop)"
+							   : " (the others do not load)";
+	report_fact(r, "programs", legacy ? "legacy" : "modern", remark);
+}
+
 static int report_choice(struct report *r)
 {
 	struct probe_choice choice = {};
@@ -437,6 +458,8 @@ static int report_choice(struct report *r)
 	if (err == 0)
 		err = probe__choose(HOOKS_AUTO, &choice);
 	hooks = err < 0 ? "none" : hook_set__name(choice.hooks);
+	if (err == 0)
+		report_programs(r, choice.hooks);
 	if (r->json) {
 		json_object_set_new(r->json, "hooks", json_string(hooks));
 		json_object_set_new(r->json, "why_not_better", json_string(choice.why));

@@ -39,7 +39,7 @@ struct probe_choice {
  * missing. */
 int probe__choose(enum hook_set wanted, struct probe_choice *ret);
 /* Prints the report, or one JSON object on a line: {"features":[{"name","ok","says"}...],
- * "cgroups":[{"path","processes"}...],"preemption","lockdown","hooks","why_not_better",
+ * "cgroups":[{"path","processes"}...],"preemption","lockdown","programs","hooks","why_not_better",
  * "streams":[{"container","stream","tap","why"}...]}: then the streams of the containers that run.
  * 0 when a hook set works, -ENOTSUP when none does. */
 int probe__print(FILE *out, bool json);

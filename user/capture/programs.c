@@ -24,6 +24,7 @@
 #include "cgroup_names.h"
 #include "capture/proc.h"
 #include "capture/traces.h"
+#include "legacy.skel.h"
 
 #define DEFAULT_RING_BYTES (32u << 20)
 #define DEFAULT_MAX_STREAMS 16384
@@ -168,7 +169,7 @@ static int configure_notes(struct capture_bpf *skel, const struct capture_opts *
 {
 	int r;
 
-	skel->rodata->nt_notes = opts->attribution == ATTRIBUTION_LINE;
+	skel->rodata->nt_notes = opts->attribution == ATTRIBUTION_LINE && !programs__legacy(skel);
 	if (skel->rodata->nt_notes) {
 		r = traces__use(skel->maps.nt_traces, opts->traces);
 		if (r < 0 && r != -ENOENT && r != -EINVAL)
@@ -181,10 +182,72 @@ static int configure_notes(struct capture_bpf *skel, const struct capture_opts *
 	return r < 0 ? r : bpf_map__set_autocreate(skel->maps.nt_scratch, false);
 }
 
+/* legacy.bpf.c has the same maps, programs and variables: one type for both. */
+#define SAME(section, variable)                                                 \
+	static_assert(offsetof(struct capture_bpf__##section, variable) ==      \
+			      offsetof(struct legacy_bpf__##section, variable), \
+		      "legacy.bpf.c: " #variable)
+SAME(rodata, nt_tap_mode);
+SAME(rodata, nt_asked);
+SAME(rodata, nt_notes);
+SAME(rodata, nt_two_copies);
+SAME(bss, nt_write_taps);
+SAME(bss, nt_wake_pos);
+SAME(bss, nt_searches);
+SAME(bss, nt_filter_files);
+SAME(bss, nt_filter_readers);
+static_assert(sizeof(struct capture_bpf__rodata) == sizeof(struct legacy_bpf__rodata) &&
+		      sizeof(struct capture_bpf__bss) == sizeof(struct legacy_bpf__bss),
+	      "legacy.bpf.c has other variables");
+
+static int open_object(struct capture_bpf **ret, bool legacy)
+{
+	struct capture_bpf *skel = calloc(1, sizeof(*skel));
+	int r = skel ? capture_bpf__create_skeleton(skel) : -ENOMEM;
+
+	if (r == 0 && legacy)
+		skel->skeleton->data = (void *)legacy_bpf__elf_bytes(&skel->skeleton->data_sz);
+	if (r == 0)
+		r = bpf_object__open_skeleton(skel->skeleton, NULL);
+	if (r < 0)
+		capture_bpf__destroy(skel);
+	else
+		*ret = skel;
+	return r;
+}
+
+bool programs__legacy(const struct capture_bpf *skel)
+{
+	size_t size;
+
+	return skel->skeleton->data == legacy_bpf__elf_bytes(&size);
+}
+
+static int load_object(struct capture_bpf **ret, const struct capture_opts *opts,
+		       enum hook_set hooks, const struct copies *copies, const struct btf *btf,
+		       bool legacy)
+{
+	struct capture_bpf *skel = NULL;
+	int r = open_object(&skel, legacy);
+
+	if (r == 0)
+		r = configure(skel, opts, copies);
+	if (r == 0)
+		r = configure_notes(skel, opts);
+	if (r == 0) {
+		choose(skel, btf, hooks, copies);
+		r = capture_bpf__load(skel);
+	}
+	if (r < 0)
+		capture_bpf__destroy(skel);
+	else
+		*ret = skel;
+	return r;
+}
+
 int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, enum hook_set hooks,
 		   const struct copies *copies, char *ret_why, size_t size)
 {
-	struct capture_bpf *skel = NULL;
 	struct btf *btf = btf__load_vmlinux_btf();
 	char reason[128];
 	int r;
@@ -195,23 +258,14 @@ int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, en
 			 strerror(-r));
 		return r;
 	}
-	skel = capture_bpf__open();
-	r = skel ? configure(skel, opts, copies) : -errno;
-	if (r == 0)
-		r = configure_notes(skel, opts);
-	if (r == 0) {
-		choose(skel, btf, hooks, copies);
-		r = capture_bpf__load(skel);
-	}
+	r = load_object(ret, opts, hooks, copies, btf, false);
+	if (r < 0 && load_object(ret, opts, hooks, copies, btf, true) == 0)
+		r = 0;
 	btf__free(btf);
-	if (r < 0) {
+	if (r < 0)
 		snprintf(ret_why, size, "%s programs do not load here: %s", hook_set__name(hooks),
 			 programs__reason(r, reason, sizeof(reason)));
-		capture_bpf__destroy(skel);
-		return r;
-	}
-	*ret = skel;
-	return 0;
+	return r;
 }
 
 /*
@@ -273,14 +327,23 @@ static void note(struct attached *a, const struct bpf_program *prog)
 	a->writes_pipes |= strstr(name, "pipe_write") || strcmp(name, "nt_sys_exit") == 0;
 }
 
-/* It is nowhere attached: nt_sys_exit goes on in it. Without it only io_submit is not counted. */
-static void set_tail(struct capture_bpf *skel)
-{
-	int fd = bpf_program__fd(skel->progs.nt_io_submit);
-	uint32_t key = 0;
+/* Programs that are nowhere attached: nt_sys_exit goes on in them. In the order of enum nt_tail. */
+static const char *const tails[] = {"nt_tail_io_submit", "nt_tail_vmsplice", "nt_tail_sendmmsg",
+				    "nt_tail_socketcall", "nt_tail_exec"};
 
-	if (bpf_map_update_elem(bpf_map__fd(skel->maps.nt_tails), &key, &fd, BPF_ANY) < 0)
-		log_debug("io_submit is not seen: %s", strerror(errno));
+/* Without it only its own call is not counted. */
+static bool set_tail(struct capture_bpf *skel, const struct bpf_program *prog)
+{
+	int fd = bpf_program__fd(prog);
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(tails); i++) {
+		if (strcmp(bpf_program__name(prog), tails[i]) != 0)
+			continue;
+		if (bpf_map_update_elem(bpf_map__fd(skel->maps.nt_tails), &i, &fd, BPF_ANY) < 0)
+			log_debug("%s is not in its place: %s", tails[i], strerror(errno));
+		return true;
+	}
+	return false;
 }
 
 int programs__attach(struct capture_bpf *skel, enum hook_set hooks, char *ret_why, size_t size)
@@ -295,10 +358,8 @@ int programs__attach(struct capture_bpf *skel, enum hook_set hooks, char *ret_wh
 
 		if (!bpf_program__autoload(prog) || is_iterator(prog))
 			continue;
-		if (prog == skel->progs.nt_io_submit) {
-			set_tail(skel);
+		if (set_tail(skel, prog))
 			continue;
-		}
 		r = attach_one(prog, p->link);
 		if (r == 0) {
 			note(&done, prog);
@@ -360,9 +421,9 @@ int programs__attach_writers(struct capture_bpf *skel)
 	return r;
 }
 
-int programs__iterate(struct bpf_program *prog)
+/* To its end. Takes the link over. */
+static int run_iterator(struct bpf_link *link)
 {
-	struct bpf_link *link = bpf_program__attach_iter(prog, NULL);
 	_close_ int fd = -1;
 	char text[512];
 	ssize_t n;
@@ -382,6 +443,25 @@ int programs__iterate(struct bpf_program *prog)
 	}
 	bpf_link__destroy(link);
 	return r;
+}
+
+int programs__sweep(struct capture_bpf *skel, uint64_t cgroup_id, uint32_t reader)
+{
+	struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, "nt_sweep");
+	union bpf_iter_link_info info = {.map.map_fd =
+						 (uint32_t)bpf_map__fd(skel->maps.nt_streams)};
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+
+	if (!prog)
+		return 0; /* the kernel's side does it */
+	skel->bss->nt_sweep_cgroup = cgroup_id;
+	skel->bss->nt_sweep_reader = reader;
+	return run_iterator(bpf_program__attach_iter(prog, &opts));
+}
+
+int programs__iterate(struct bpf_program *prog)
+{
+	return run_iterator(bpf_program__attach_iter(prog, NULL));
 }
 
 static uint64_t misses_of(const struct bpf_program *prog)

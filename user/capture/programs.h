@@ -20,8 +20,14 @@ struct copies {
 /* Opens, sizes the maps, chooses the programs, loads. Text in ret_why on failure. */
 int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, enum hook_set hooks,
 		   const struct copies *copies, char *ret_why, size_t size);
+/* Whether it is the object for kernels without bpf_loop, which was loaded since the other was not.
+ */
+bool programs__legacy(const struct capture_bpf *skel);
 /* Attaches all but the iterators; what was attached goes with capture_bpf__destroy. */
 int programs__attach(struct capture_bpf *skel, enum hook_set hooks, char *ret_why, size_t size);
+/* Where programs cannot walk through a map (legacy): ends the streams of the cgroup, or of the
+ * reader, that went, and that nobody ends. 0 is none. */
+int programs__sweep(struct capture_bpf *skel, uint64_t cgroup_id, uint32_t reader);
 /* Runs an iterator to its end. */
 int programs__iterate(struct bpf_program *prog);
 /* Calls that the kernel skipped since a program was already active on that CPU; 0 where the kernel

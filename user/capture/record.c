@@ -119,6 +119,10 @@ int record__dispatch(const void *data, size_t size, uint64_t pos, const struct r
 		DISPATCH(nt_cgroup_event, check_cgroup, cgroup_gone);
 	case NT_KIND_NOTE:
 		DISPATCH(nt_note, check_note, note);
+	case NT_KIND_READER_GONE:
+		return size < sizeof(struct nt_reader_gone)
+			       ? bad(ret_why, "record of a reader too short")
+			       : 0;
 	default:
 		return bad(ret_why, "record of an unknown kind");
 	}
