@@ -169,7 +169,10 @@ static int configure_notes(struct capture_bpf *skel, const struct capture_opts *
 {
 	int r;
 
+	/* Notes have their places by an atomic addition that the legacy programs do without. */
 	skel->rodata->nt_notes = opts->attribution == ATTRIBUTION_LINE && !programs__legacy(skel);
+	if (opts->attribution == ATTRIBUTION_LINE && !skel->rodata->nt_notes)
+		log_warn("names are by stream: attribution by line needs a kernel with bpf_loop");
 	if (skel->rodata->nt_notes) {
 		r = traces__use(skel->maps.nt_traces, opts->traces);
 		if (r < 0 && r != -ENOENT && r != -EINVAL)

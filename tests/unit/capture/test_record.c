@@ -292,7 +292,7 @@ static void test_unknown_kind(void **state)
 	(void)state;
 	d.rec.hdr.kind = 0;
 	bad(&d, sizeof(d));
-	d.rec.hdr.kind = NT_KIND_TAP + 1;
+	d.rec.hdr.kind = NT_KIND_READER_GONE + 1;
 	bad(&d, sizeof(d));
 }
 
