@@ -127,6 +127,10 @@ static void choose(struct capture_bpf *skel, const struct btf *btf, enum hook_se
 
 		if (is_second_copy(prog))
 			wanted &= set == HOOKS_SYSCALL ? copies->reads : copies->events;
+		/* More than the verifiers before bpf_loop can take. */
+		if (programs__legacy(skel) &&
+		    strcmp(bpf_program__name(prog), "nt_tail_io_submit") == 0)
+			wanted = false;
 		bpf_program__set_autoload(prog, wanted);
 		if (!wanted && set == hooks)
 			log_debug("%s: not in this kernel", bpf_program__section_name(prog));
