@@ -37,9 +37,9 @@ struct nt_copy {
 	__u64 iov;   /* the next buffers' iovec */
 	__u64 iovs;  /* how many there are */
 	__u64 total; /* bytes of the call left */
-	__u32 iovec; /* enum nt_iovec: what they look like */
+	__u16 iovec; /* enum nt_iovec: what they look like */
+	__u16 how;   /* NT_COPY_*: for its note */
 	__u32 calls; /* 1 until a part of the call was lost */
-	__u32 how;   /* NT_COPY_*: for its note */
 	struct nt_who who;
 };
 
