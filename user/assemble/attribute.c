@@ -6,23 +6,27 @@
  *
  * By line. Why a name is right:
  *
- * - What the reader read is the truth: its order is the pipe's. Notes say who wrote, how much, and
- * a hash of what; they are made when a write returns, so neither the order in which they were
- *   counted nor the one in which they come is the pipe's, and any may come after its bytes.
- * - Notes lie side by side in the order of counting. So none missing is seen as none missing: all
- * up to an offset are here when those that are here reach it without a hole.
- * - When the reader finds that what was ever put into the pipe (read before, read now, still in it)
- *   is as much as was ever counted, no write is under way that has bytes in the pipe and no note.
- *   Up to there, bytes and notes are the same writes: the stream is settled. The kernel looks at
- * the count first and at the pipe then: what happens in between makes them differ, never agree.
- * - Between two such offsets, a window, the bytes are those of the window's notes, all and nothing
- *   else, only in an order that is not known. A write of PIPE_BUF at most is not interleaved, so
- * the window is a row of its notes' contents.
- * - A name is found by elimination. The hash is never believed; it only rules out. Of all rows of
- *   notes that lengths and hashes allow, the true one is one. What all of them agree on is true. So
- *   two processes' lines of equal length that the hash cannot tell apart have no name, whether they
- *   are equal or not; and equal lines of one process have one. match.c does that.
- * - With one writer in the window there is nothing to find out, whatever calls it wrote by.
+ * What the reader read is the truth: its order is the pipe's. Notes say who wrote, how much, and a
+ * hash of what; they are made when a write returns, so neither the order in which they were counted
+ * nor the one in which they come is the pipe's, and any may come after its bytes.
+ *
+ * Notes lie side by side in the order of counting. So none missing is seen as none missing: all up
+ * to an offset are here when those that are here reach it without a hole.
+ *
+ * When the reader finds that what was ever put into the pipe (read before, read now, still in it)
+ * is as much as was ever counted, no write is under way that has bytes in the pipe and no note. Up
+ * to there, bytes and notes are the same writes: the stream is settled. The kernel looks at the
+ * count first and at the pipe then: what happens in between makes them differ, never agree.
+ *
+ * Between two such offsets, a window, the bytes are those of the window's notes, all and nothing
+ * else, only in an order that is not known. A write of PIPE_BUF at most is not interleaved, so the
+ * window is a row of its notes' contents.
+ *
+ * A name is found by elimination. The hash is never believed; it only rules out. Of all rows of
+ * notes that lengths and hashes allow, the true one is one. What all of them agree on is true. So
+ * two processes' lines of equal length that the hash cannot tell apart have no name, whether they
+ * are equal or not; and equal lines of one process have one. match.c does that. With one writer in
+ * the window there is nothing to find out, whatever calls it wrote by.
  *
  * It rests on the hash being that of the bytes: a buffer that another thread changes while it is
  * written may have another one. Then that note finds no place, and nobody in the window has a name.

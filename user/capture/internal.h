@@ -35,6 +35,9 @@ struct capture {
 /* Puts a pipe or socket into the kernel's map; -EEXIST when it is there. */
 int stream__insert(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s);
 void stream__delete(struct capture *c, const struct nt_stream_key *key);
+/* Calls fn for each stream; fn may delete it. -EAGAIN: the map changed too much to come to an end.
+ */
+int streams__each(struct capture *c, stream_fn fn, void *arg);
 /* Makes the read tap look at what this process reads. */
 int reader__insert(struct capture *c, pid_t reader);
 void reader__delete(struct capture *c, pid_t reader);

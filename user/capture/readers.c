@@ -22,25 +22,20 @@
 #define LEAST_PAUSE_NS (50 * NS_PER_MS)
 #define MAX_SEARCHES 8 /* the last one two minutes after the first */
 
-static bool wants_reader(const struct nt_stream *s)
+static void look_at_reader(void *ret_wanted, const struct nt_stream_key *key,
+			   const struct nt_stream *s)
 {
-	return s->tap && !s->reader && !s->denied && (s->pipe || s->file == NT_FILE_TTY);
+	(void)key;
+	if (s->tap && !s->reader && !s->denied && (s->pipe || s->file == NT_FILE_TTY))
+		*(bool *)ret_wanted = true;
 }
 
-static bool any_wants_reader(const struct capture *c)
+static bool any_wants_reader(struct capture *c)
 {
-	size_t steps = 4 * (size_t)bpf_map__max_entries(c->skel->maps.nt_streams);
-	struct nt_stream_key key, next;
-	struct nt_stream s;
-	int r = bpf_map_get_next_key(c->streams_fd, NULL, &next);
+	bool wanted = false;
 
-	while (r == 0 && steps--) {
-		key = next;
-		if (bpf_map_lookup_elem(c->streams_fd, &key, &s) == 0 && wants_reader(&s))
-			return true;
-		r = bpf_map_get_next_key(c->streams_fd, &key, &next);
-	}
-	return false;
+	streams__each(c, look_at_reader, &wanted);
+	return wanted;
 }
 
 uint64_t capture__due_ns(const struct capture *c)

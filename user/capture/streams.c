@@ -195,9 +195,7 @@ int capture__add_pid(struct capture *c, pid_t pid, uint64_t *ret_cgroup_id, char
 	return 0;
 }
 
-/* Calls fn for each stream; fn may delete it. -EAGAIN: the map changed too much to come to an end.
- */
-static int walk(struct capture *c, stream_fn fn, void *ctx)
+int streams__each(struct capture *c, stream_fn fn, void *ctx)
 {
 	size_t steps = 4 * (size_t)bpf_map__max_entries(c->skel->maps.nt_streams);
 	struct nt_stream_key key, next;
@@ -240,7 +238,7 @@ int capture__exclude(struct capture *c, uint64_t cgroup_id)
 	/* First the cgroup, so that no exec registers a stream behind the walk. */
 	if (bpf_map_update_elem(c->cgroups_fd, &cgroup_id, &cgroup, BPF_ANY) < 0)
 		return -errno;
-	return walk(c, deny_stream, &(struct of_cgroup){c, cgroup_id});
+	return streams__each(c, deny_stream, &(struct of_cgroup){c, cgroup_id});
 }
 
 static void delete_stream(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s)
@@ -255,7 +253,7 @@ void capture__forget(struct capture *c, uint64_t cgroup_id)
 {
 	if (!cgroup_id)
 		return; /* notail's own denied files are kept under 0 */
-	walk(c, delete_stream, &(struct of_cgroup){c, cgroup_id});
+	streams__each(c, delete_stream, &(struct of_cgroup){c, cgroup_id});
 	bpf_map_delete_elem(c->cgroups_fd, &cgroup_id);
 }
 
@@ -299,7 +297,7 @@ static void tell_orphan(void *ctx, const struct nt_stream_key *key, const struct
 
 void capture__orphans(struct capture *c, stream_fn fn, void *arg)
 {
-	walk(c, tell_orphan, &(struct orphans){c, fn, arg});
+	streams__each(c, tell_orphan, &(struct orphans){c, fn, arg});
 }
 
 int capture__cgroup_path(struct capture *c, uint64_t cgroup_id, char *ret_path, size_t size)
