@@ -229,7 +229,8 @@ static int load(struct capture *c, enum hook_set hooks, char *ret_why, size_t si
 	if (r == 0)
 		r = programs__attach(c->skel, hooks, ret_why, size);
 	c->writers_detached = r == 0 && c->opts.attribution == ATTRIBUTION_OFF &&
-			      c->opts.tap != TAP_WRITE && hooks != HOOKS_SYSCALL;
+			      c->opts.tap != TAP_WRITE && hooks != HOOKS_SYSCALL &&
+			      !programs__legacy(c->skel); /* there, they attach only once */
 	if (c->writers_detached)
 		programs__detach_writers(c->skel);
 	if (r < 0)

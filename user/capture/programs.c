@@ -115,6 +115,17 @@ static bool is_second_copy(const struct bpf_program *prog)
 	return len >= strlen(AGAIN) && strcmp(name + len - strlen(AGAIN), AGAIN) == 0;
 }
 
+/* What the legacy programs do without: io_submit is more than those verifiers can take, and
+ * sendfile to a pipe goes through pipe_write there, unless the kernel has the function for it. */
+static bool left_out(const struct btf *btf, const struct bpf_program *prog)
+{
+	const char *name = bpf_program__name(prog);
+
+	return strcmp(name, "nt_tail_io_submit") == 0 ||
+	       (strcmp(name, "nt_do_sendfile") == 0 &&
+		btf__find_by_name_kind(btf, "splice_file_to_pipe", BTF_KIND_FUNC) < 0);
+}
+
 static void choose(struct capture_bpf *skel, const struct btf *btf, enum hook_set hooks,
 		   const struct copies *copies)
 {
@@ -127,9 +138,7 @@ static void choose(struct capture_bpf *skel, const struct btf *btf, enum hook_se
 
 		if (is_second_copy(prog))
 			wanted &= set == HOOKS_SYSCALL ? copies->reads : copies->events;
-		/* More than the verifiers before bpf_loop can take. */
-		if (programs__legacy(skel) &&
-		    strcmp(bpf_program__name(prog), "nt_tail_io_submit") == 0)
+		if (programs__legacy(skel) && left_out(btf, prog))
 			wanted = false;
 		bpf_program__set_autoload(prog, wanted);
 		if (!wanted && set == hooks)
