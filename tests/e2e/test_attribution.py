@@ -221,7 +221,8 @@ class Probe(harness.TestCase):
     def test_probe_as_json(self):
         """The same as the text, for a program to read."""
         text, report = self.report(), json.loads(self.report("--json"))
-        self.assertEqual(set(report), {"features", "preemption", "lockdown", "hooks", "why_not_better"})
+        keys = {"features", "cgroups", "preemption", "lockdown", "programs", "hooks", "why_not_better", "streams"}
+        self.assertEqual(set(report), keys)
         for feature in report["features"]:
             self.assertEqual(set(feature), {"name", "ok", "says"})
             said = "ok" if feature["ok"] else "no"
