@@ -189,6 +189,7 @@ $(foreach t,$(wildcard tests/unit/*/test_*.c tests/unit/test_*.c),$(eval $(call 
 
 # The BPF tests load the programs of notail itself through its own capture room.
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter user/base/% user/capture/% user/assemble/match.c,$(LIB_SOURCES)))
+$(BUILD)/tests/test_contexts: LDLIBS += -Wl,--export-dynamic-symbol=otel_thread_ctx_v1
 $(BUILD)/tests/test_%: tests/bpf/test_%.c $(LIB_OBJECTS) | $(SKELS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)

@@ -113,6 +113,19 @@ static __always_inline struct task_struct *nt_current(void)
 #endif
 }
 
+/*
+ * Of the current thread: where its C library said that its thread-local variables are. The register
+ * itself, where the program can set that without a call, is saved when the thread is switched from.
+ */
+static __always_inline __u64 nt_thread_pointer(void)
+{
+#if defined(__TARGET_ARCH_x86)
+	return nt_walk(nt_current(), thread.fsbase);
+#else
+	return nt_walk(nt_current(), thread.uw.tp_value);
+#endif
+}
+
 /* Eight bytes of kernel memory. */
 static __always_inline __u64 nt_get_word(__u64 address)
 {

@@ -40,6 +40,15 @@ struct {
 	__type(value, struct nt_trace);
 } nt_traces SEC(".maps");
 
+/* By process: where its threads publish what they work for. User space adds those that notes ask
+ * for. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32);
+	__type(value, struct nt_context);
+} nt_contexts SEC(".maps");
+
 /* All bytes of the call side by side. False: not to be had, or not all that it was to write. */
 static __always_inline bool nt_note_gather(struct nt_copy *c, struct nt_scratch *scratch)
 {
@@ -120,10 +129,9 @@ static __noinline __u64 nt_note_hash(struct nt_copy *c)
 
 /* The entry may be given to another thread meanwhile (it is the least recently used): then the
  * second look finds another one, or none. */
-static __always_inline void nt_note_trace(struct nt_note *note)
+static __always_inline void nt_note_trace(struct nt_note *note, __u64 *thread)
 {
-	__u64 thread = bpf_get_current_pid_tgid();
-	struct nt_trace *trace = bpf_map_lookup_elem(&nt_traces, &thread);
+	struct nt_trace *trace = bpf_map_lookup_elem(&nt_traces, thread);
 	__u64 *to = (__u64 *)note->trace_id, *from = (__u64 *)trace;
 
 	if (!trace)
@@ -131,13 +139,54 @@ static __always_inline void nt_note_trace(struct nt_note *note)
 	to[0] = from[0];
 	to[1] = from[1];
 	to[2] = from[2];
-	trace = bpf_map_lookup_elem(&nt_traces, &thread);
+	trace = bpf_map_lookup_elem(&nt_traces, thread);
 	if (trace && to[0] == from[0] && to[1] == from[1] && to[2] == from[2] &&
-	    (__u64)trace == (__u64)from)
+	    (__u64)trace == (__u64)from) {
+		note->traced = 1;
 		return;
+	}
 	to[0] = 0;
 	to[1] = 0;
 	to[2] = 0;
+}
+
+/* Which program the current process runs: another number after an exec, and in another process of
+ * the same pid. */
+static __always_inline __u32 nt_image(void)
+{
+	__u64 h = nt_walk(nt_leader(), start_boottime);
+
+	NT_NOTE_MIX(h, nt_walk(nt_current(), self_exec_id));
+	return (__u32)h | 1;
+}
+
+/*
+ * The record of the current thread, read straight to its place in the note: the stack has no room.
+ * The thread is in a call, so it does not change the record meanwhile.
+ */
+static __always_inline void nt_note_context(struct nt_note *note, __u32 *tgid)
+{
+	struct nt_context *context = bpf_map_lookup_elem(&nt_contexts, tgid);
+	__u64 *at = (__u64 *)note->trace_id;
+	__s64 offset;
+
+	note->image = nt_image();
+	if (!context)
+		return;
+	/* In this order: the entry may be given to another process meanwhile. */
+	offset = *(volatile __s64 *)&context->offset;
+	if (*(volatile __u32 *)&context->image != note->image)
+		return;
+	note->image = 0;
+	if (!offset)
+		return;
+	if (!bpf_probe_read_user(at, sizeof(*at), (void *)(nt_thread_pointer() + offset)) && *at &&
+	    !bpf_probe_read_user(note->trace_id, NT_CONTEXT_LEN, (void *)*at) && note->traced == 1)
+		return;
+	at[0] = 0;
+	at[1] = 0;
+	at[2] = 0;
+	note->traced = 0;
 }
 
 static __noinline int nt_note_tell(struct nt_copy *c, __u64 at, __u64 hash, __u32 named)
@@ -169,7 +218,9 @@ static __noinline int nt_note_tell(struct nt_copy *c, __u64 at, __u64 hash, __u3
 		((__u64 *)note->comm)[1] = nt_get_comm(nt_leader(), 1);
 		if (!(c->how & NT_COPY_ASYNC)) {
 			note->tid = (__u32)thread;
-			nt_note_trace(note);
+			nt_note_context(note, (__u32 *)&thread + 1);
+			if (!note->traced)
+				nt_note_trace(note, &thread);
 		}
 	}
 	bpf_ringbuf_submit(note, nt_wake_flag());

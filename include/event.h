@@ -139,12 +139,15 @@ struct nt_note {
 	__u32 pid;   /* 0: not known */
 	__u32 tid;   /* 0: not known */
 	char comm[NT_COMM_LEN];
-	__u8 trace_id[16]; /* all zero: none */
+	/* As in a thread's record of its context: NT_CONTEXT_LEN bytes. All zero: none. */
+	__u8 trace_id[16];
 	__u8 span_id[8];
+	__u8 traced; /* 1: the ids are set */
 	__u8 file;
 	__u8 tap;
 	__u8 hashed; /* the bytes lie side by side in the pipe, too */
-	__u8 pad[5];
+	__u32 image; /* asks for the struct nt_context of this program of the process; 0: does not
+		      */
 };
 
 /*
@@ -166,6 +169,18 @@ struct nt_trace {
 	__u8 trace_id[16];
 	__u8 span_id[8];
 };
+
+/*
+ * Value of the map nt_contexts, by process: where its threads keep a pointer to the record of what
+ * they work for, as OpenTelemetry's SDKs publish it. User space finds it in the ELF file.
+ */
+struct nt_context {
+	__u32 image; /* the program that it holds for: a process may execute another one */
+	__u32 pad;
+	__s64 offset; /* from the thread pointer; 0: it has none */
+};
+
+#define NT_CONTEXT_LEN 25 /* trace id, span id, and a byte that is 1 when they are valid */
 
 struct nt_register {
 	struct nt_hdr hdr;
@@ -323,6 +338,10 @@ NT_ASSERT(sizeof(struct nt_hdr) == 24, "nt_hdr");
 NT_ASSERT(sizeof(struct nt_gap) == 16, "nt_gap");
 NT_ASSERT(sizeof(struct nt_data) == 104, "nt_data");
 NT_ASSERT(sizeof(struct nt_note) == 120, "nt_note");
+NT_ASSERT(__builtin_offsetof(struct nt_note, trace_id) % 8 == 0 &&
+		  __builtin_offsetof(struct nt_note, traced) ==
+			  __builtin_offsetof(struct nt_note, trace_id) + NT_CONTEXT_LEN - 1,
+	  "nt_note: a context");
 NT_ASSERT(sizeof(struct nt_trace) == 24, "nt_trace");
 NT_ASSERT(sizeof(struct nt_register) == 72, "nt_register");
 NT_ASSERT(sizeof(struct nt_end) == 160, "nt_end");

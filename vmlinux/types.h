@@ -190,12 +190,14 @@ struct task_struct {
 	struct task_struct *group_leader;
 	u64 parent_exec_id;
 	u64 self_exec_id;
+	u64 start_boottime;
 	struct signal_struct *signal;
 	char comm[16];
 	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct css_set *cgroups;
 	struct task_io_accounting ioac;
+	struct thread_struct thread;
 };
 
 struct kiocb {

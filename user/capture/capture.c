@@ -163,6 +163,8 @@ static int deny_self(struct capture *c, char *ret_why, size_t size)
 
 static void unload(struct capture *c)
 {
+	contexts__free(c->contexts);
+	c->contexts = NULL;
 	ring__free(c->ring);
 	c->ring = NULL;
 	if (c->skel)
@@ -209,6 +211,16 @@ static struct copies choose_copies(const struct capture *c, enum hook_set hooks)
 	};
 }
 
+static void open_contexts(struct capture *c)
+{
+	int r = 0;
+
+	if (c->skel->rodata->nt_notes)
+		r = contexts__new(&c->contexts, bpf_map__fd(c->skel->maps.nt_contexts));
+	if (r < 0)
+		log_warn("lines have no trace_id from SDKs: %s", strerror(-r));
+}
+
 /* Everything that depends on the hook set. On failure all of it is gone again. */
 static int load(struct capture *c, enum hook_set hooks, char *ret_why, size_t size)
 {
@@ -228,6 +240,8 @@ static int load(struct capture *c, enum hook_set hooks, char *ret_why, size_t si
 		r = deny_self(c, ret_why, size);
 	if (r == 0)
 		r = programs__attach(c->skel, hooks, ret_why, size);
+	if (r == 0)
+		open_contexts(c);
 	c->writers_detached = r == 0 && c->opts.attribution == ATTRIBUTION_OFF &&
 			      c->opts.tap != TAP_WRITE && hooks != HOOKS_SYSCALL &&
 			      !programs__legacy(c->skel); /* there, they attach only once */
@@ -376,6 +390,15 @@ static void attach_writers(struct capture *c)
 }
 
 /* `rec` was checked. */
+static void look_at_process(struct capture *c, const void *rec)
+{
+	const struct nt_note *note = rec;
+
+	if (note->hdr.kind == NT_KIND_NOTE && note->image && note->pid && c->contexts)
+		contexts__look(c->contexts, note);
+}
+
+/* `rec` was checked. */
 static void sweep(struct capture *c, const void *rec)
 {
 	const struct nt_hdr *hdr = rec;
@@ -396,6 +419,7 @@ static void on_record(void *ctx, uint64_t pos, uint64_t next, const void *data, 
 	if (record__dispatch(data, size, pos, &c->ops, c->ctx, &why) == 0) {
 		if (programs__legacy(c->skel))
 			sweep(c, data);
+		look_at_process(c, data);
 		if (c->writers_detached && copies_at_write(data))
 			attach_writers(c);
 		return;

@@ -5,6 +5,7 @@
 
 #include "capture.skel.h"
 #include "capture/capture.h"
+#include "capture/contexts.h"
 #include "capture/ring.h"
 
 struct capture {
@@ -14,6 +15,7 @@ struct capture {
 
 	struct capture_bpf *skel; /* owns programs, links and maps */
 	struct ring *ring;
+	struct contexts *contexts; /* NULL: no notes */
 	size_t ring_bytes;
 	int streams_fd, cgroups_fd, readers_fd; /* of maps; the skeleton's */
 

@@ -195,6 +195,8 @@ static int configure_notes(struct capture_bpf *skel, const struct capture_opts *
 		return 0;
 	}
 	r = bpf_map__set_autocreate(skel->maps.nt_traces, false);
+	if (r == 0)
+		r = bpf_map__set_autocreate(skel->maps.nt_contexts, false);
 	return r < 0 ? r : bpf_map__set_autocreate(skel->maps.nt_scratch, false);
 }
 

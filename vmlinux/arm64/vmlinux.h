@@ -10,6 +10,12 @@ struct thread_info {
 	unsigned long long preempt_count;
 };
 
+struct thread_struct {
+	struct {
+		unsigned long tp_value;
+	} uw;
+};
+
 struct user_pt_regs {
 	unsigned long long regs[31];
 	unsigned long long sp;

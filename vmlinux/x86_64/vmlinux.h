@@ -9,6 +9,10 @@ struct thread_info {
 	unsigned int status;
 };
 
+struct thread_struct {
+	unsigned long fsbase;
+};
+
 struct pt_regs {
 	unsigned long r10;
 	unsigned long r9;
