@@ -189,7 +189,7 @@ $(foreach t,$(wildcard tests/unit/*/test_*.c tests/unit/test_*.c),$(eval $(call 
 
 # The BPF tests load the programs of notail itself through its own capture room.
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter user/base/% user/capture/% user/assemble/match.c,$(LIB_SOURCES)))
-$(BUILD)/tests/test_contexts: LDLIBS += -Wl,--export-dynamic-symbol=otel_thread_ctx_v1
+$(BUILD)/tests/test_contexts: LDLIBS += $(EXPORT_CONTEXT)
 $(BUILD)/tests/test_%: tests/bpf/test_%.c $(LIB_OBJECTS) | $(SKELS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
@@ -217,11 +217,14 @@ $(BUILD)/bench/%: tests/bench/capture/%.c $(BUILD)/bench/libnotail.a
 
 # Writers for the end-to-end tests run in containers without a C library: static. A name that ends in 32 is built -m32,
 # one in _musl by musl-gcc, which finds the kernel's headers where glibc's are; dynamic_ says that one is not static.
+# An SDK's variable has to be in the dynamic symbol table.
+EXPORT_CONTEXT := -Wl,--export-dynamic-symbol=otel_thread_ctx_v1
+$(BUILD)/tests/traced: LINKAGE := -static-pie $(EXPORT_CONTEXT)
 MUSL_CC := musl-gcc -idirafter /usr/include -idirafter /usr/include/$(shell $(CC) -print-multiarch)
 $(BUILD)/tests/%: tests/e2e/%.c
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(if $(filter %_musl,$*),$(MUSL_CC),$(CC)) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE $(if $(filter dynamic_%,$*),,-static) -pthread \
+	$(Q)$(if $(filter %_musl,$*),$(MUSL_CC),$(CC)) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE $(or $(LINKAGE),$(if $(filter dynamic_%,$*),,-static)) -pthread \
 		-MMD -MP -MF $@.d -MT $@ -o $@ $<
 
 $(BUILD)/tests/vm_soak: tests/vm/soak.c

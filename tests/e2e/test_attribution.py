@@ -119,7 +119,7 @@ class Names(harness.TestCase):
 class ByLine(harness.TestCase):
     """The containers share this machine's process numbers: what a process says of itself can be compared."""
 
-    needs_programs = ("writer", "racer")
+    needs_programs = ("writer", "racer", "traced")
 
     def raced(self, mode, *command):
         """(lines, those with a name); each name is that of the process that the line's middle names."""
@@ -138,6 +138,25 @@ class ByLine(harness.TestCase):
         self.assertEqual(notail.stop(), 0)
         print(f"# {mode} {' '.join(command)[:40]}: {len(named)} of {len(entries)} lines named", flush=True)
         return len(entries), len(named)
+
+    def test_traces_of_threads(self):
+        """Each thread's own, as an SDK publishes it. The first lines come before the process was looked at."""
+        notail = self.notail("--attribution", "line")
+        name = self.name("traced")
+        self.engine.start("busybox", "traced", name=name)
+
+        def traced():
+            return {e.line for e in notail.of(name, "stdout") if "trace_id" in e.metadata}
+
+        harness.wait_for(lambda: len(traced()) >= 2, what=lambda: (traced(), notail.stderr()))
+        self.engine.docker("stop", "-t", "0", name)
+        notail.stream(name, "stdout")
+        for entry in notail.of(name, "stdout"):
+            ids = entry.metadata.get("trace_id"), entry.metadata.get("span_id")
+            if ids != (None, None):
+                self.assertEqual(entry.line, b"trace %s span %s" % tuple(i.encode() for i in ids))
+        self.assertIn(b"none", notail.lines(name, "stdout"))
+        self.assertEqual(notail.stop(), 0)
 
     def test_race_by_line(self):
         for length in (40, 300):
