@@ -43,7 +43,7 @@ struct contexts {
 	int map_fd;
 };
 
-/* 0: it has none. */
+/* *ret is 0 where the program has none, whatever the reason. */
 static int find_offset(uint32_t tgid, int64_t *ret)
 {
 	_close_ int fd = -1;
@@ -69,8 +69,9 @@ static void look(struct contexts *c, const struct asked *asked)
 	int64_t offset = 0;
 	int r = find_offset(asked->tgid, &offset);
 
-	if (r == -ENOENT || r == -ESRCH)
-		return; /* it is over */
+	/* It is over, or the next note may have more luck. */
+	if (r < 0 && r != -EACCES && r != -EPERM)
+		return;
 	context.offset = offset;
 	if (bpf_map_update_elem(c->map_fd, &asked->tgid, &context, BPF_ANY) < 0)
 		log_debug("the context of process %u: %s", asked->tgid, strerror(errno));
