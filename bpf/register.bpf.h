@@ -266,6 +266,12 @@ static __always_inline bool nt_reads(struct task_struct *task, struct nt_stream_
 	return q.found;
 }
 
+/* nt_reads, with a frame of its own: verifiers add up those that are nested. */
+static __noinline int nt_is_read_by(struct task_struct *task, struct nt_stream_key *key)
+{
+	return nt_reads(task, key);
+}
+
 static __always_inline __u64 nt_task_cgroup(struct task_struct *task)
 {
 	struct css_set *set = nt_get(task, cgroups);
@@ -367,7 +373,7 @@ __noinline int nt_register_file(__u64 init_address, __u64 file_address, __u64 cg
 		reader = t.pipe ? nt_donated_reader(init, &t.key) : 0;
 		if (!reader)
 			return 0;
-	} else if ((t.pipe || t.key.type == NT_KEY_TTY) && nt_reads(parent, &t.key)) {
+	} else if ((t.pipe || t.key.type == NT_KEY_TTY) && nt_is_read_by(parent, &t.key)) {
 		reader = nt_get(parent, tgid);
 	}
 	nt_add(&nt_filter_files[nt_filter_file_slot(t.key.ino)], 1);
@@ -465,7 +471,7 @@ static __always_inline bool nt_is_asked_file(struct nt_start *a, struct file *fi
 		return false;
 	if (a->contained)
 		return !a->init;
-	return a->forked && (t->pipe || nt_reads(a->parent, &t->key));
+	return a->forked && (t->pipe || nt_is_read_by(a->parent, &t->key));
 }
 
 static __always_inline int nt_register_asked_file(struct nt_start *a, __u32 which)
