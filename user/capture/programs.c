@@ -277,8 +277,11 @@ int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, en
 		return r;
 	}
 	r = load_object(ret, opts, hooks, copies, btf, false);
-	if (r < 0 && load_object(ret, opts, hooks, copies, btf, true) == 0)
+	if (r < 0 && load_object(ret, opts, hooks, copies, btf, true) == 0) {
+		log_debug("legacy %s programs: the others do not load here: %s",
+			  hook_set__name(hooks), programs__reason(r, reason, sizeof(reason)));
 		r = 0;
+	}
 	btf__free(btf);
 	if (r < 0)
 		snprintf(ret_why, size, "%s programs do not load here: %s", hook_set__name(hooks),
