@@ -391,8 +391,14 @@ static __always_inline void on_messages(struct call *call, __u32 fd, __u64 addre
 	m.c.total = m.bytes;
 	if (!tap_write_begins(&m.c, true, false) || !nt_copy_keep(&m.c))
 		return;
+	/* What the steps change must not look constant, or their code is removed. */
 	m.c.total = nt_zero;
+	m.c.base = nt_zero;
 	m.c.len = nt_zero;
+	m.c.iov = nt_zero;
+	m.c.iovs = nt_zero;
+	m.c.iovec = nt_zero;
+	m.c.calls = 1 + nt_zero;
 	nt_loop(2 * call->ret + NT_COPY_STEPS, NT_LEGACY_COPY_STEPS, on_message, &m);
 	nt_copy_drop();
 	if (m.c.total + m.bytes)

@@ -84,9 +84,8 @@ class Object:
 
 
 class Stack(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.object = Object(os.path.join(harness.BUILD, "capture.bpf.o"))
+    def setUp(self):
+        self.object = Object(os.path.join(harness.BUILD, "capture.bpf.o"))
 
     def test_calls_are_found(self):
         """Called, with a relocation and without one, and called back by a loop."""
