@@ -228,10 +228,13 @@ static inline int rig_load_with(struct capture_opts opts)
 		fprintf(stderr, "NT_HOOKS=%s is no hook set\n", hooks);
 		return -1;
 	}
-	if (capture__new(&rig.c, &opts, &ops, NULL, rig.why, sizeof(rig.why)) == 0)
-		return 0;
-	fprintf(stderr, "capture__new: %s\n", rig.why);
-	return -1;
+	if (capture__new(&rig.c, &opts, &ops, NULL, rig.why, sizeof(rig.why)) < 0) {
+		fprintf(stderr, "capture__new: %s\n", rig.why);
+		return -1;
+	}
+	if (opts.attribution == ATTRIBUTION_LINE && capture__legacy(rig.c))
+		rig.skip = "legacy programs make no notes";
+	return 0;
 }
 
 static inline int rig_load(enum tap_mode tap, bool containers)
@@ -257,6 +260,15 @@ static inline void rig_ready(void)
 		skip();
 	}
 	rig_drain();
+}
+
+/* After rig_ready, where a stream is to change its tap. */
+static inline void rig_needs_switch(void)
+{
+	if (capture__legacy(rig.c)) {
+		fprintf(stderr, "SKIP: with legacy programs a stream keeps its tap\n");
+		skip();
+	}
 }
 
 /* ---- pipes ---- */

@@ -335,12 +335,11 @@ static int setup_line_write(void **state)
 
 static int setup_traces(void **state)
 {
-	(void)state;
-	if (geteuid() != 0)
-		no_traces = "not root";
-	else if (access("/sys/kernel/btf/vmlinux", R_OK) < 0)
-		no_traces = "this kernel has no BTF";
-	else if (mount_bpffs() < 0)
+	if (setup_line(state) < 0)
+		return -1;
+	no_traces = rig.skip;
+	rig_unload(state);
+	if (!no_traces && mount_bpffs() < 0)
 		no_traces = "cannot mount a bpffs";
 	if (no_traces)
 		fprintf(stderr, "SKIP: %s\n", no_traces);

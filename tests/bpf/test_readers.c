@@ -375,6 +375,7 @@ static void switches_at_rest(void **state)
 
 	(void)state;
 	rig_ready();
+	rig_needs_switch();
 	p = park(writes_hello, "");
 	fd = take(p.sockets[1]);
 	assert_int_equal(write(p.w, "one", 3), 3);
@@ -408,6 +409,7 @@ static void no_switch_while_bytes_wait(void **state)
 
 	(void)state;
 	rig_ready();
+	rig_needs_switch();
 	p = park(writes_hello, "");
 	fd = take(p.sockets[1]);
 	assert_int_equal(write(p.w, "abcdef", 6), 6);
@@ -485,6 +487,7 @@ static void switch_of_a_used_pipe_at_the_first_read(void **state)
 
 	(void)state;
 	rig_ready();
+	rig_needs_switch();
 	p = park(writes_hello, "old");
 	fd = take(p.sockets[1]);
 	read_into(p.shared, fd, 3, 4096);
@@ -508,6 +511,7 @@ static void switch_under_load(void **state)
 
 	(void)state;
 	rig_ready();
+	rig_needs_switch();
 	for (int i = 0; i < SWITCH_ROUNDS; i++) {
 		struct rig_stream *s;
 		struct parked p;
@@ -676,6 +680,7 @@ static void found_reader_that_splices(void **state)
 
 	(void)state;
 	rig_ready();
+	rig_needs_switch();
 	p = park(writes_hello, "");
 	fd = take(p.sockets[1]);
 	assert_int_equal(write(p.w, "spliced\n", 8), 8);

@@ -16,6 +16,7 @@
 struct uring {
 	int fd;
 	unsigned int flags;
+	unsigned int features; /* IORING_FEAT_* */
 	unsigned int *sq_tail, *sq_mask, *sq_array, *sq_flags;
 	unsigned int *cq_head, *cq_tail, *cq_mask;
 	struct io_uring_sqe *sqes;
@@ -42,6 +43,7 @@ static inline int uring_open(struct uring *u, unsigned int flags)
 	u->fd = (int)syscall(SYS_io_uring_setup, RING_ENTRIES, &p);
 	if (u->fd < 0)
 		return -errno;
+	u->features = p.features;
 	sq = uring_map(u, 0, p.sq_off.array + p.sq_entries * sizeof(unsigned int),
 		       IORING_OFF_SQ_RING);
 	cq = uring_map(u, 1, p.cq_off.cqes + p.cq_entries * sizeof(struct io_uring_cqe),
