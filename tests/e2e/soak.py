@@ -34,6 +34,8 @@ KINDS = ((), (), (), ("--init",), ("--read-only", "--tmpfs", "/tmp"), ("--user",
          ("--pid=host",), ("-i",))
 # Besides the ways with the flag `taken`: the kernel drops the rest of a packet that does not fit into a read.
 PACKETS = "pipe_packets"
+# Two programs that write at once join their long lines to one that notail would cut; docker's record has it whole.
+MAX_LINE = "16MiB"
 GAP = re.compile(rb"notail: \d+ bytes lost here: missing")
 MAPS = ("nt_streams", "nt_cgroups", "nt_readers", "nt_entries")
 GROWTH_KB = 8192
@@ -297,7 +299,8 @@ class Soak:
     def run(self):
         shutil.rmtree(KEPT, ignore_errors=True)
         self.lines = Lines()
-        words = ("--stdout=json", "--stats", "--docker", self.engine.host, "--container", f"{self.base}-*")
+        words = ("--stdout=json", "--stats", "--max-line-size", MAX_LINE, "--docker", self.engine.host, "--container",
+                 f"{self.base}-*")
         self.notail = harness.Notail(*words, stdout=self.lines.file)
         self.maps = maps_of(self.notail.pid)
         began = time.monotonic()

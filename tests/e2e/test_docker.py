@@ -277,6 +277,17 @@ class Docker(harness.TestCase):
         self.assert_lines([e.line for e in entries], [b"x" * MAX_LINE, b"next", b"y" * MAX_LINE])
         self.assertEqual([("truncated" in e.metadata) for e in entries], [True, False, False])
 
+    def test_line_size_raised(self):
+        """Lines that two processes joined are as long as docker's record has them, over the default size too."""
+        notail = self.notail("--max-line-size", "1MiB")
+        name = self.name("longer")
+        half = f"head -c {MAX_LINE - 1000} /dev/zero | tr '\\0' "
+        self.engine.run("busybox", "sh", "-c", f"{half} x & {half} y & wait; echo; echo next", name=name)
+        self.assert_as_recorded(notail, name, "stdout")
+        entries = notail.of(name, "stdout")
+        self.assertEqual([len(e.line) for e in entries], [2 * (MAX_LINE - 1000), len("next")])
+        self.assertEqual([e for e in entries if "truncated" in e.metadata], [])
+
     def test_empty_lines_and_binary(self):
         notail = self.notail()
         name = self.name("empty")
