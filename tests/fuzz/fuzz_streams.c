@@ -97,7 +97,7 @@ static void registered(struct world *w, unsigned i)
 				.file = file_of(i),
 				.tap = NT_TAP_READ};
 
-	if (w->kernel[i].registered)
+	if (w->kernel[i].registered || w->kernel[i].seen)
 		w->wild = true; /* its end was never told */
 	w->kernel[i] = (struct kernel){.registered = true};
 	dispatch(w, &r, sizeof(r));
