@@ -155,23 +155,27 @@ static void a_child_is_another_process(void **state)
 	publish(&record_a);
 	expect_context(&p, &record_a);
 	for (int i = 0; i < 12; i++) {
-		int go[2];
+		int asked[2], go[2];
+		char c;
 
+		assert_int_equal(pipe(asked), 0);
 		assert_int_equal(pipe(go), 0);
 		pid = fork();
 		assert_true(pid >= 0);
 		if (pid == 0) {
-			char c;
-
 			/* The first write asks; the second one comes when it was answered. */
-			if (write(p.w, "x\n", 2) != 2 || read(go[0], &c, 1) != 1)
+			if (write(p.w, "x\n", 2) != 2 || write(asked[1], "x", 1) != 1 ||
+			    read(go[0], &c, 1) != 1)
 				_exit(1);
 			_exit(write(p.w, "x\n", 2) != 2);
 		}
+		assert_int_equal(read(asked[0], &c, 1), 1);
 		rig_drain();
 		usleep(10000u << i);
 		assert_int_equal(write(go[1], "x", 1), 1);
 		assert_int_equal(wait_child(pid), 0);
+		close(asked[0]);
+		close(asked[1]);
 		close(go[0]);
 		close(go[1]);
 		rig_drain();
