@@ -51,15 +51,17 @@ class Run:
         self.recorded = test.engine.record(name)
         self.captured, self.counts, self.whole = {}, {}, {}
         for stream, lines in self.recorded.items():
+            self.counts[stream] = notail.stream(name, "tty" if flag == "tty" else stream) if lines else None
             try:
-                notail.wait_lines(name, stream, len(lines))
+                if tap != "write":  # that may have fewer
+                    notail.wait_lines(name, stream, len(lines))
             except AssertionError as error:
                 self.whole[stream] = str(error)
+        notail.stop()
+        for stream in self.recorded:
             self.captured[stream] = notail.lines(name, stream)
             if flag == "answered":
                 self.captured[stream] = [line for line in self.captured[stream] if not MISSING.fullmatch(line)]
-            self.counts[stream] = notail.stream(name, "tty" if flag == "tty" else stream) if lines else None
-        notail.stop()
         self.by_way = {
             stream: (sections(self.captured[stream]), sections(self.recorded[stream])) for stream in self.recorded
         }
