@@ -18,7 +18,7 @@ import soak
 
 REGISTRATIONS = int(os.environ.get("REGISTRATIONS", "300"))
 REGISTRATIONS_DOCKER = int(os.environ.get("REGISTRATIONS_DOCKER", "24"))
-RING_FULL = 600  # so many containers fill a ring of 1 MiB
+RING_FULL = 1000  # so many containers fill a ring of 1 MiB: 1.5 KiB of records each
 GROWTH_KB = 4096
 
 
