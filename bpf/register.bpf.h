@@ -666,43 +666,84 @@ static __always_inline bool nt_scan_asked(struct task_struct *task, struct file 
 	return (nt_get(inode, i_mode) & NT_S_IFMT) != NT_S_IFSOCK || nt_is_log_socket(task, file);
 }
 
+/* The stream that the task may be the reader of. NULL: none, or one of a kind that has no reader to
+ * be found. */
+static __always_inline struct nt_stream *nt_scan_readable(struct file *file, struct nt_target *t)
+{
+	struct nt_stream *s;
+
+	if (!(nt_get(file, f_mode) & NT_FMODE_READ))
+		return NULL;
+	s = nt_find(file, NT_SIDE_READER, t);
+	return s && (t->pipe || t->key.type == NT_KEY_TTY) ? s : NULL;
+}
+
+static __always_inline void nt_scan_holder(struct nt_scan *scan, __u32 tgid, __u64 cgroup_id,
+					   struct file *file)
+{
+	struct nt_target t = {};
+	struct nt_stream *s = nt_scan_readable(file, &t);
+
+	if (!s || !s->tap || s->reader || !nt_is_outside(s, tgid, cgroup_id))
+		return;
+	nt_know_reader(tgid, NT_READER);
+	scan->found++;
+}
+
+static __always_inline void nt_scan_reader(struct nt_scan *scan, struct task_struct *task,
+					   __u32 tgid, __u64 cgroup_id, struct file *file)
+{
+	struct nt_target t = {};
+	struct nt_stream *s = nt_scan_readable(file, &t);
+
+	if (!s || s->tap || s->init_pid == tgid)
+		return;
+	/* A process of a container may have opened its own log for reading. */
+	if (scan->pid ? s->init_pid != scan->pid : s->cgroup_id == cgroup_id)
+		return;
+	nt_set_reader(s, tgid);
+	nt_tell_register(&t.key, s, task, NT_KIND_REGISTER);
+	scan->found++;
+}
+
+/* No reader was found. */
+static __always_inline void nt_scan_finish(struct nt_scan *scan, struct task_struct *task,
+					   struct file *file, bool asked)
+{
+	struct nt_target t = {};
+	struct nt_stream *s = nt_find(file, NT_SIDE_WRITER, &t);
+	bool readable = t.pipe || t.key.type == NT_KEY_TTY;
+
+	if (!s || s->tap)
+		return;
+	/* Nobody outside reads it. */
+	if (asked && readable) {
+		nt_delete_stream(&t.key);
+		return;
+	}
+	nt_set_tap(s, nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE);
+	if (readable)
+		nt_search_reader();
+	nt_tell_register(&t.key, s, task, NT_KIND_REGISTER);
+	scan->found++;
+}
+
 /* One file of one task, as nt_scan orders. */
 static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struct *task, __u32 fd,
 					 struct file *file)
 {
 	__u32 tgid = nt_get(task, tgid), origin = NT_ORIGIN_SCAN;
 	__u64 cgroup_id = nt_task_cgroup(task);
-	struct nt_target t = {};
-	struct nt_stream *s;
 	bool asked = false;
 
 	if (tgid != (__u32)nt_get(task, pid))
 		return;
 	if (scan->step == NT_SCAN_HOLDERS) {
-		if (!(nt_get(file, f_mode) & NT_FMODE_READ))
-			return;
-		s = nt_find(file, NT_SIDE_READER, &t);
-		if (s && s->tap && !s->reader && (t.pipe || t.key.type == NT_KEY_TTY) &&
-		    nt_is_outside(s, tgid, cgroup_id)) {
-			nt_know_reader(tgid, NT_READER);
-			scan->found++;
-		}
+		nt_scan_holder(scan, tgid, cgroup_id, file);
 		return;
 	}
 	if (scan->step == NT_SCAN_READERS) {
-		if (!(nt_get(file, f_mode) & NT_FMODE_READ))
-			return;
-		s = nt_find(file, NT_SIDE_READER, &t);
-		if (!s || s->tap || s->init_pid == tgid)
-			return;
-		if (!t.pipe && t.key.type != NT_KEY_TTY)
-			return;
-		/* A process of a container may have opened its own log for reading. */
-		if (scan->pid ? s->init_pid != scan->pid : s->cgroup_id == cgroup_id)
-			return;
-		nt_set_reader(s, tgid);
-		nt_tell_register(&t.key, s, task, NT_KIND_REGISTER);
-		scan->found++;
+		nt_scan_reader(scan, task, tgid, cgroup_id, file);
 		return;
 	}
 	if (fd != NT_FILE_STDOUT && fd != NT_FILE_STDERR)
@@ -722,25 +763,12 @@ static __always_inline void nt_scan_file(struct nt_scan *scan, struct task_struc
 		if (asked ? !nt_scan_asked(task, file, cgroup_id) : cg->init_pid != tgid)
 			return;
 	}
-	if (scan->step == NT_SCAN_FILES) {
+	if (scan->step == NT_SCAN_FILES)
 		scan->found +=
 			nt_register_file(nt_get_number(task, group_leader),
 					 nt_fd_file_address(task, fd), cgroup_id, fd | origin << 8);
-	} else if (scan->step == NT_SCAN_FINISH) {
-		s = nt_find(file, NT_SIDE_WRITER, &t);
-		if (!s || s->tap)
-			return;
-		/* Nobody outside reads it. */
-		if (asked && (t.pipe || t.key.type == NT_KEY_TTY)) {
-			nt_delete_stream(&t.key);
-			return;
-		}
-		nt_set_tap(s, nt_tap_mode == NT_TAP_READ ? NT_TAP_READ : NT_TAP_WRITE);
-		if (t.pipe || t.key.type == NT_KEY_TTY)
-			nt_search_reader();
-		nt_tell_register(&t.key, s, task, NT_KIND_REGISTER);
-		scan->found++;
-	}
+	else if (scan->step == NT_SCAN_FINISH)
+		nt_scan_finish(scan, task, file, asked);
 }
 
 /* The path of a cgroup, word by word. */
