@@ -8,15 +8,12 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/util.h"
+#include "capture/cgroup_tree.h"
 #include "capture/names.h"
 #include "capture/proc.h"
-
-#define MAX_DEPTH 32
 
 static inline void closedir_p(DIR **d)
 {
@@ -52,64 +49,31 @@ int sandboxes__count(const char *proc, struct sandboxes *ret)
 	return 0;
 }
 
-struct walk {
-	char path[4096];
+struct others {
 	void (*fn)(void *ctx, const char *path, unsigned processes);
 	void *ctx;
 };
 
-static unsigned count_processes(int dir)
+static void look_at(void *ctx, int dir, const char *path)
 {
-	int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	_fclose_ FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
-	unsigned n = 0;
+	const struct others *o = ctx;
+	_fclose_ FILE *f = NULL;
+	unsigned processes = 0;
 	int pid;
 
-	if (!f && fd >= 0)
-		close(fd);
-	while (f && fscanf(f, "%d", &pid) == 1)
-		n++;
-	return n;
-}
-
-/* w->path is that of `fd`, which is taken over. */
-static void walk(struct walk *w, int fd, int depth)
-{
-	_cleanup_(closedir_p) DIR *dir = fdopendir(fd);
-	size_t len = strlen(w->path);
-	const struct dirent *e;
-	unsigned processes;
-
-	if (!dir) {
-		close(fd);
+	if (names__container(path))
 		return;
-	}
-	processes = len && !names__container(w->path) ? count_processes(dirfd(dir)) : 0;
+	f = cgroup_tree__open_procs(dir);
+	while (f && fscanf(f, "%d", &pid) == 1)
+		processes++;
 	if (processes)
-		w->fn(w->ctx, w->path, processes);
-	while (depth < MAX_DEPTH && (e = readdir(dir))) {
-		int sub;
-
-		if (e->d_type != DT_DIR || e->d_name[0] == '.' ||
-		    len + strlen(e->d_name) + 2 > sizeof(w->path))
-			continue;
-		sub = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (sub < 0)
-			continue;
-		snprintf(w->path + len, sizeof(w->path) - len, "/%s", e->d_name);
-		walk(w, sub, depth + 1);
-		w->path[len] = '\0';
-	}
+		o->fn(o->ctx, path, processes);
 }
 
 int cgroups__each_other(int root_fd, void (*fn)(void *ctx, const char *path, unsigned processes),
 			void *ctx)
 {
-	struct walk w = {.fn = fn, .ctx = ctx};
-	int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct others o = {.fn = fn, .ctx = ctx};
 
-	if (fd < 0)
-		return -errno;
-	walk(&w, fd, 0);
-	return 0;
+	return cgroup_tree__walk(root_fd, look_at, &o);
 }

@@ -12,21 +12,19 @@
 #include "capture/scan.h"
 
 #include <bpf/bpf.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "capture/cgroup_tree.h"
 #include "capture/fault.h"
 #include "capture/names.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
 
-#define MAX_DEPTH 32
 #define MAX_PROCS 4096 /* of one cgroup that are looked at */
 
 struct scan {
@@ -36,15 +34,8 @@ struct scan {
 	const struct record_ops *ops;
 	void *ctx;
 	void (*found)(void *ctx, const char *path, pid_t init); /* instead of an insertion */
-	char path[4096]; /* of the directory being looked at, from the root */
 	uint32_t cgroups;
 };
-
-static inline void closedir_p(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
 
 static bool contains(const pid_t *pids, size_t n, pid_t pid)
 {
@@ -57,13 +48,10 @@ static bool contains(const pid_t *pids, size_t n, pid_t pid)
 
 static size_t read_pids(int dir, pid_t *pids, size_t max)
 {
-	int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
-	_fclose_ FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+	_fclose_ FILE *f = cgroup_tree__open_procs(dir);
 	size_t n = 0;
 	int pid;
 
-	if (!f && fd >= 0)
-		close(fd);
 	/* 0: a process outside our pid namespace. */
 	while (f && n < max && fscanf(f, "%d", &pid) == 1) {
 		if (pid > 0)
@@ -95,7 +83,7 @@ static pid_t find_init(int dir)
 	return init;
 }
 
-static void announce(const struct scan *s, uint64_t id)
+static void announce(const struct scan *s, const char *path, uint64_t id)
 {
 	struct nt_cgroup_event event = {
 		.hdr = {.kind = NT_KIND_CGROUP_NEW,
@@ -103,11 +91,11 @@ static void announce(const struct scan *s, uint64_t id)
 			.time_ns = clock__boot_ns(),
 			.cgroup_id = id},
 	};
-	size_t len = strlen(s->path);
+	size_t len = strlen(path);
 	size_t cut = len >= NT_PATH_LEN ? len - (NT_PATH_LEN - 1) : 0;
 
 	event.path_len = (uint32_t)(len - cut);
-	memcpy(event.path, s->path + cut, len - cut);
+	memcpy(event.path, path + cut, len - cut);
 	if (s->ops->cgroup_new)
 		s->ops->cgroup_new(s->ctx, s->pos, &event);
 }
@@ -127,7 +115,7 @@ static void look_again(const struct scan *s, int dir, uint64_t id)
 
 /* One that is asked for and no container's has no init: of all its processes the iterator takes
  * those that were started from outside. */
-static void insert(struct scan *s, int dir, uint64_t id, bool container)
+static void insert(struct scan *s, int dir, const char *path, uint64_t id, bool container)
 {
 	struct nt_cgroup value = {.flags = NT_CGROUP_SCANNED | (container ? 0 : NT_CGROUP_ASKED)};
 	int map = bpf_map__fd(s->skel->maps.nt_cgroups);
@@ -138,7 +126,7 @@ static void insert(struct scan *s, int dir, uint64_t id, bool container)
 	fault__gap(5);
 	if (bpf_map_update_elem(map, &id, &value, BPF_NOEXIST) < 0) {
 		if (errno != EEXIST)
-			log_warn("%s is not captured: %s", s->path, strerror(errno));
+			log_warn("%s is not captured: %s", path, strerror(errno));
 		return;
 	}
 	fault__gap(5);
@@ -151,43 +139,22 @@ static void insert(struct scan *s, int dir, uint64_t id, bool container)
 		look_again(s, dir, id);
 	s->cgroups++;
 	fault__gap(5);
-	announce(s, id);
+	announce(s, path, id);
 }
 
-/* s->path is that of `fd`, which is taken over. */
-static void walk(struct scan *s, int fd, int depth)
+static void look_at(void *ctx, int dir, const char *path)
 {
-	_cleanup_(closedir_p) DIR *dir = fdopendir(fd);
-	size_t len = strlen(s->path);
-	const struct dirent *e;
+	struct scan *s = ctx;
+	bool container = names__container(path);
+	struct stat st;
 
-	if (!dir) {
-		close(fd);
+	if ((!container && !names__asked(path, s->opts->cgroups, s->opts->n_cgroups)) ||
+	    fstat(dir, &st) < 0)
 		return;
-	}
-	while (depth < MAX_DEPTH && (e = readdir(dir))) {
-		struct stat st;
-		bool container;
-		int sub;
-
-		if (e->d_type != DT_DIR || e->d_name[0] == '.' ||
-		    len + strlen(e->d_name) + 2 > sizeof(s->path))
-			continue;
-		sub = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (sub < 0)
-			continue;
-		snprintf(s->path + len, sizeof(s->path) - len, "/%s", e->d_name);
-		container = names__container(s->path);
-		if ((container || names__asked(s->path, s->opts->cgroups, s->opts->n_cgroups)) &&
-		    fstat(sub, &st) == 0) {
-			if (s->found)
-				s->found(s->ctx, s->path, find_init(sub));
-			else
-				insert(s, sub, st.st_ino, container);
-		}
-		walk(s, sub, depth + 1);
-		s->path[len] = '\0';
-	}
+	if (s->found)
+		s->found(s->ctx, path, find_init(dir));
+	else
+		insert(s, dir, path, st.st_ino, container);
 }
 
 static int run_step(struct capture_bpf *skel, struct nt_scan *scan, enum nt_scan_step step,
@@ -238,13 +205,12 @@ int scan__containers(struct capture_bpf *skel, const struct capture_opts *opts, 
 	struct scan s = {.skel = skel, .opts = opts, .pos = pos, .ops = ops, .ctx = ctx};
 	struct nt_scan scan = {};
 	uint32_t found = 0;
-	int fd, r;
+	int r;
 
-	fd = openat(cgroup_root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
 	fault__gap(300);
-	walk(&s, fd, 0);
+	r = cgroup_tree__walk(cgroup_root, look_at, &s);
+	if (r < 0)
+		return r;
 	r = run_steps(skel, &scan, &found);
 	log_debug("scan: %u cgroups, %u streams", s.cgroups, found);
 	return r;
@@ -254,12 +220,8 @@ int scan__inits(int cgroup_root, void (*found)(void *ctx, const char *path, pid_
 {
 	const struct capture_opts none = {};
 	struct scan s = {.opts = &none, .found = found, .ctx = ctx};
-	int fd = openat(cgroup_root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0)
-		return -errno;
-	walk(&s, fd, 0);
-	return 0;
+	return cgroup_tree__walk(cgroup_root, look_at, &s);
 }
 
 int scan__process(struct capture_bpf *skel, pid_t pid, uint64_t cgroup_id, uint32_t *ret_found)
