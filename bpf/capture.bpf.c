@@ -1107,7 +1107,7 @@ static __always_inline void on_cgroup_mkdir(struct cgroup *cgrp, const char *pat
 	struct kernfs_node *kn = nt_get(cgrp, kn);
 	struct nt_cgroup cg = {};
 	struct nt_path_walk w;
-	long err;
+	int err; /* as in nt_register_file */
 	__u64 id;
 
 	if (!nt_containers || nt_get(root, hierarchy_id) != 0)

@@ -355,7 +355,7 @@ __noinline int nt_register_file(__u64 init_address, __u64 file_address, __u64 cg
 	__u32 init_pid = nt_get(init, tgid), reader = 0;
 	struct nt_target t = {};
 	struct nt_stream *s;
-	long err;
+	int err; /* a map's, before 6.4, has no sign in its upper half */
 
 	if (!nt_target(file, NT_SIDE_WRITER, &t))
 		return 0;
