@@ -72,6 +72,8 @@ def leftovers(pid):
     left = {}
     for name, one in maps_of(pid).items():
         entries = [e.get("formatted", e) for e in bpftool("map", "dump", "id", one)]
+        # One that is deleted meanwhile has an error for a value.
+        entries = [e for e in entries if "error" not in (e["value"] if isinstance(e["value"], dict) else {})]
         if name == "nt_cgroups":
             entries = [e for e in entries if e["key"] not in living]
         elif name == "nt_streams":

@@ -447,6 +447,13 @@ static void set_pending(struct capture *c, bool pending)
 		c->pending = pending;
 }
 
+uint64_t capture__due_ns(const struct capture *c)
+{
+	uint64_t due_ns = c->n_forgotten ? c->sweep_ns : UINT64_MAX;
+
+	return c->search_due_ns ? MIN(due_ns, c->search_due_ns) : due_ns;
+}
+
 size_t capture__read(struct capture *c, size_t max_bytes, uint64_t *ret_position)
 {
 	uint64_t before = ring__position(c->ring), skipped = 0;
@@ -459,6 +466,8 @@ size_t capture__read(struct capture *c, size_t max_bytes, uint64_t *ret_position
 		c->counters.corrupt_bytes += skipped;
 	}
 	readers__search(c);
+	if (c->n_forgotten && clock__boot_ns() >= c->sweep_ns)
+		streams__sweep(c);
 	*ret_position = ring__position(c->ring);
 	if (*ret_position != before) {
 		c->wake_at_next = false;

@@ -8,6 +8,8 @@
 #include "capture/contexts.h"
 #include "capture/ring.h"
 
+#define FORGOTTEN_MAX 256
+
 struct capture {
 	struct capture_opts opts;
 	struct record_ops ops;
@@ -28,7 +30,10 @@ struct capture {
 	uint64_t search_ns;	/* of the last look for readers */
 	uint64_t search_due_ns; /* of the next; 0: all have one, or it was looked often enough */
 	unsigned searches;	/* since a stream was without a reader */
-	int cgroup_root;	/* directory of the unified hierarchy; -1: none */
+	uint64_t forgotten[FORGOTTEN_MAX]; /* cgroups whose streams streams__sweep deletes */
+	size_t n_forgotten;
+	uint64_t sweep_ns; /* when to, if there are any */
+	int cgroup_root;   /* directory of the unified hierarchy; -1: none */
 	enum hook_set hooks;
 	char why[256];
 	struct capture_counters counters; /* what user space counts */
@@ -40,6 +45,8 @@ void stream__delete(struct capture *c, const struct nt_stream_key *key);
 /* Calls fn for each stream; fn may delete it. -EAGAIN: the map changed too much to come to an end.
  */
 int streams__each(struct capture *c, stream_fn fn, void *arg);
+/* Deletes the streams of all that capture__forget was told of. */
+void streams__sweep(struct capture *c);
 /* Makes the read tap look at what this process reads. */
 int reader__insert(struct capture *c, pid_t reader);
 void reader__delete(struct capture *c, pid_t reader);

@@ -38,11 +38,6 @@ static bool any_wants_reader(struct capture *c)
 	return wanted;
 }
 
-uint64_t capture__due_ns(const struct capture *c)
-{
-	return c->search_due_ns ? c->search_due_ns : UINT64_MAX;
-}
-
 void readers__search(struct capture *c)
 {
 	uint64_t searches = __atomic_load_n(&c->skel->bss->nt_searches, __ATOMIC_SEQ_CST);

@@ -22,6 +22,7 @@
 #include "capture/programs.h"
 #include "capture/scan.h"
 
+#define SWEEP_NS NS_PER_SEC
 #define MEM_MAJOR 1 /* /dev/null and its like */
 
 /* `count`: the kernel's filter, which must never be behind the map. */
@@ -241,20 +242,41 @@ int capture__exclude(struct capture *c, uint64_t cgroup_id)
 	return streams__each(c, deny_stream, &(struct of_cgroup){c, cgroup_id});
 }
 
-static void delete_stream(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s)
+static int id__cmp(const void *a, const void *b)
 {
-	const struct of_cgroup *of = ctx;
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-	if (s->cgroup_id == of->cgroup_id)
-		stream__delete(of->c, key);
+	return x < y ? -1 : x > y;
 }
 
+static void delete_forgotten(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s)
+{
+	struct capture *c = ctx;
+
+	if (bsearch(&s->cgroup_id, c->forgotten, c->n_forgotten, sizeof(*c->forgotten), id__cmp))
+		stream__delete(c, key);
+}
+
+void streams__sweep(struct capture *c)
+{
+	if (!c->n_forgotten)
+		return;
+	qsort(c->forgotten, c->n_forgotten, sizeof(*c->forgotten), id__cmp);
+	streams__each(c, delete_forgotten, c);
+	c->n_forgotten = 0;
+}
+
+/* A walk over all streams for each container that ends would be too much where many end at once. */
 void capture__forget(struct capture *c, uint64_t cgroup_id)
 {
 	if (!cgroup_id)
 		return; /* notail's own denied files are kept under 0 */
-	streams__each(c, delete_stream, &(struct of_cgroup){c, cgroup_id});
 	bpf_map_delete_elem(c->cgroups_fd, &cgroup_id);
+	if (!c->n_forgotten)
+		c->sweep_ns = clock__boot_ns() + SWEEP_NS;
+	c->forgotten[c->n_forgotten++] = cgroup_id;
+	if (c->n_forgotten == ARRAY_SIZE(c->forgotten))
+		streams__sweep(c);
 }
 
 bool capture__cgroup_lives(struct capture *c, uint64_t cgroup_id)
@@ -297,6 +319,7 @@ static void tell_orphan(void *ctx, const struct nt_stream_key *key, const struct
 
 void capture__orphans(struct capture *c, stream_fn fn, void *arg)
 {
+	streams__sweep(c); /* what is forgotten is nobody's orphan */
 	streams__each(c, tell_orphan, &(struct orphans){c, fn, arg});
 }
 
