@@ -193,7 +193,7 @@ class Docker(harness.TestCase):
         self.engine.start("busybox", "sh", "-c", COUNT, name=name)
         notail = self.notail()
         notail.wait_lines(name, "stdout", 20)
-        self.engine.docker("exec", name, "touch", "/tmp/end")
+        self.engine.touch(name, "/tmp/end")
         self.engine.wait(name)
         recorded = self.engine.record(name)["stdout"]
         harness.wait_for(lambda: notail.lines(name)[-1] == recorded[-1], what="the last line")
@@ -400,7 +400,7 @@ class Faults(harness.TestCase):
             notail.wait_lines(name, "stdout", count + 10)
             own.run("busybox", "echo", "new", name=after)
             notail.wait_lines(after, "stdout", [b"new"])
-            own.docker("exec", name, "touch", "/tmp/end")
+            own.touch(name, "/tmp/end")
             own.wait(name)
             notail.stream(name, "stdout")
             captured = notail.lines(name)

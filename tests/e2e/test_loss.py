@@ -48,11 +48,11 @@ class Loss(harness.TestCase):
             notail.wait_lines(name, stream, [b"first"])
         try:
             notail.process.send_signal(signal.SIGSTOP)
-            self.engine.docker("exec", name, "touch", "/tmp/go")
+            self.engine.touch(name, "/tmp/go")
             self.engine.docker("exec", name, "sh", "-c", "until [ -e /tmp/written ]; do sleep 0.05; done")
         finally:
             notail.process.send_signal(signal.SIGCONT)
-        self.engine.docker("exec", name, "touch", "/tmp/end")
+        self.engine.touch(name, "/tmp/end")
         self.engine.wait(name)
         record = self.engine.record(name)
         lost = 0
@@ -92,7 +92,7 @@ class Loss(harness.TestCase):
         notail.wait_lines(name, "stdout", [b"first"])
         try:
             notail.process.send_signal(signal.SIGSTOP)
-            self.engine.docker("exec", name, "touch", "/tmp/go", "/tmp/end")
+            self.engine.touch(name, "/tmp/go", "/tmp/end")
             self.engine.wait(name)
         finally:
             notail.process.send_signal(signal.SIGCONT)

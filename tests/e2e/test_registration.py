@@ -136,7 +136,7 @@ class Kinds(harness.TestCase):
             harness.wait_for(lambda: self.engine.record(name)["stdout"], what=f"{name}'s first line")
         notail = self.notail()
         for name in names:
-            self.engine.docker("exec", name, "touch", "/tmp/go")
+            self.engine.touch(name, "/tmp/go")
             self.engine.wait(name)
         for name, options in names.items():
             end = b"\r" if "-t" in options else b""
@@ -155,7 +155,7 @@ class Kinds(harness.TestCase):
         self.assertIn("healthy", health()[0]["Output"])
         for options in ((), ("-t",), ("-d",)):
             self.engine.docker("exec", *options, name, "sh", "-c", "echo session; echo session >&2")
-        self.engine.docker("exec", name, "touch", "/tmp/end")
+        self.engine.touch(name, "/tmp/end")
         self.engine.wait(name)
         self.assert_as_recorded(notail, name)
         self.assertEqual([line for line in notail.lines(name) if not line.isdigit()], [])
