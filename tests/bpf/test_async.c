@@ -538,21 +538,27 @@ static void aio_short_writes(void **state)
 struct aio_thread {
 	pthread_t thread;
 	aio_context_t context;
-	int fd;
+	int fd, id;
 	int failed;
 };
+
+/* So that a difference says which request it was. */
+static size_t aio_size(int thread, int which, int round)
+{
+	return (size_t)(1 + thread + AIO_THREADS * (which + 2 * (round % 250)));
+}
 
 static void *aio_thread_main(void *arg)
 {
 	struct aio_thread *t = arg;
 	struct io_event events[4];
-	char line[64];
+	char line[2048];
 	struct iocb iocbs[2], *ptrs[2] = {&iocbs[0], &iocbs[1]};
 
 	memset(line, 'x', sizeof(line));
 	for (int i = 0; i < AIO_ROUNDS && !t->failed; i++) {
-		iocbs[0] = aio_iocb(IOCB_CMD_PWRITE, t->fd, line, (size_t)(1 + i % 60));
-		iocbs[1] = aio_iocb(IOCB_CMD_PWRITE, t->fd, line, (size_t)(1 + i % 7));
+		iocbs[0] = aio_iocb(IOCB_CMD_PWRITE, t->fd, line, aio_size(t->id, 0, i));
+		iocbs[1] = aio_iocb(IOCB_CMD_PWRITE, t->fd, line, aio_size(t->id, 1, i));
 		t->failed = syscall(SYS_io_submit, t->context, 2L, ptrs) != 2;
 		/* Whose events they are does not matter: as many are taken as put in. */
 		for (int got = 0; got < 2 && !t->failed;) {
@@ -579,10 +585,10 @@ static void aio_threads_on_one_context(void **state)
 	context = need_aio(900);
 	p = open_stream();
 	for (int i = 0; i < AIO_ROUNDS; i++)
-		total += (size_t)(1 + i % 60 + 1 + i % 7);
-	total *= AIO_THREADS;
+		for (int k = 0; k < AIO_THREADS; k++)
+			total += aio_size(k, 0, i) + aio_size(k, 1, i);
 	for (int i = 0; i < AIO_THREADS; i++) {
-		threads[i] = (struct aio_thread){.context = context, .fd = p.w};
+		threads[i] = (struct aio_thread){.context = context, .fd = p.w, .id = i};
 		assert_int_equal(
 			pthread_create(&threads[i].thread, NULL, aio_thread_main, &threads[i]), 0);
 	}
@@ -599,6 +605,8 @@ static void aio_threads_on_one_context(void **state)
 	}
 	rig_drain();
 	assert_int_equal(rig_seen(&p.key)->len, total);
+	{ struct nt_stream k = kernel_stream(&p.key); long d = (long)(k.seen - k.written); long e = d - 1; const char *b = (char *)context;
+	fprintf(stderr, "XX ring %lx slots %u diff %ld: thread %ld which %ld round %ld\n", (long)context, ((uint32_t *)b)[1], d, e & 3, e >> 2 & 1, e >> 3); }
 	expect_proof(&p.key);
 	syscall(SYS_io_destroy, context);
 	close_pipe(&p);
