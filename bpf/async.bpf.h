@@ -10,7 +10,7 @@
  * AIO writes to pipes, sockets and terminals while it submits: at the return of io_submit the
  * results lie in the ring that the kernel maps for the program. Of that the first 64 KiB, some
  * 2,000 events, can be read even if the program never looks there: io_submit itself looks at the
- * first page, and a fault brings its neighbours.
+ * first page, and a fault brings its neighbours, those in the same 2 MiB of addresses.
  */
 #ifndef NT_ASYNC_BPF_H
 #define NT_ASYNC_BPF_H
