@@ -507,12 +507,13 @@ static void switch_of_a_used_pipe_at_the_first_read(void **state)
 /* One writer, so that the write tap's order is right too: byte for byte what the reader got. */
 static void switch_under_load(void **state)
 {
-	size_t switched = 0;
+	size_t switched = 0, repeated = 0;
 
 	(void)state;
 	rig_ready();
 	rig_needs_switch();
 	for (int i = 0; i < SWITCH_ROUNDS; i++) {
+		const uint64_t misses = capture__misses(rig.c, NT_TAP_WRITE);
 		struct rig_stream *s;
 		struct parked p;
 
@@ -529,12 +530,23 @@ static void switch_under_load(void **state)
 			poll(NULL, 0, 1);
 		}
 		p.reader = -1;
+		/* Where a task can be preempted while hooks are off on its CPU, as they are inside
+		 * a map's system call, a call may be missed: that is counted, and proves nothing.
+		 */
+		if (capture__misses(rig.c, NT_TAP_WRITE) != misses) {
+			assert_true(repeated++ < SWITCH_ROUNDS);
+			i--;
+			rig_drain();
+			finish(&p);
+			continue;
+		}
 		s = expect_as_read(&p);
 		expect_end(s, s->len);
 		switched += s->end.tap == NT_TAP_READ;
 		finish(&p);
 	}
-	fprintf(stderr, "%zu of %d switched\n", switched, SWITCH_ROUNDS);
+	fprintf(stderr, "%zu of %d switched, %zu rounds with misses\n", switched, SWITCH_ROUNDS,
+		repeated);
 	assert_true(switched > 0);
 }
 
