@@ -16,6 +16,55 @@
 #define NT_FOREIGN_NS 1000000000ull /* a name is given this long after another process wrote */
 #define NT_PIPE_SLOTS 16	    /* the default; a fuller pipe is not added up */
 
+/* What is known of a stream's writers: in the entry itself, or where writes reach it faster. */
+static __always_inline struct nt_writer *nt_writer(struct nt_stream *s)
+{
+	__u64 at = s->hot;
+
+	barrier_var(at);
+	if (!NT_ATOMIC || at - 1 >= NT_HOT)
+		return (struct nt_writer *)&s->written;
+	return &nt_hot[at - 1].w;
+}
+
+/*
+ * A stream that was inserted and that no tap touches yet gets a hot entry, if there is one for it.
+ * Nobody goes by the device before it is there: none is 0.
+ */
+static __always_inline void nt_heat(struct nt_stream_key *key, struct nt_stream *s)
+{
+	__u32 slot = nt_hot_slot(key->ino);
+	struct nt_hot *hot = &nt_hot[slot];
+
+	if (!NT_ATOMIC || key->type != NT_KEY_INODE || nt_cmpxchg(&hot->ino, 0, key->ino) != 0)
+		return;
+	__builtin_memset(&hot->w, 0, sizeof(hot->w));
+	hot->dev = key->dev;
+	s->hot = slot + 1;
+}
+
+static __always_inline struct nt_hot *nt_find_hot(struct nt_stream_key *key)
+{
+	struct nt_hot *hot = &nt_hot[nt_hot_slot(key->ino)];
+
+	if (!NT_ATOMIC || hot->ino != key->ino || hot->dev != key->dev)
+		return NULL;
+	return hot;
+}
+
+/* Before it is deleted: another stream may have its key right after that. */
+static __always_inline void nt_cool(struct nt_hot *hot)
+{
+	hot->counts = 0;
+}
+
+/* After. */
+static __always_inline void nt_free_hot(struct nt_hot *hot)
+{
+	hot->dev = 0;
+	nt_xchg(&hot->ino, 0);
+}
+
 /* `bytes` that the copying tap saw are not in the ring. `calls`: 1 at a call's first loss. */
 static __always_inline void nt_lose(struct nt_stream *s, enum nt_lost reason, __u64 bytes,
 				    __u32 calls)
@@ -63,24 +112,23 @@ static __always_inline struct task_struct *nt_leader(void)
 	return nt_walk(nt_current(), group_leader);
 }
 
-/* The current process wrote `bytes`. */
-static __always_inline void nt_wrote(struct nt_stream *s, __u64 bytes)
+/* The current process, that of `task`, wrote `bytes`. */
+static __always_inline void nt_wrote(struct nt_writer *w, struct task_struct *task, __u64 bytes)
 {
-	struct task_struct *task = nt_current();
 	struct task_struct *leader = nt_walk(task, group_leader);
-	__u64 *comm = (__u64 *)s->writer_comm;
+	__u64 *comm = (__u64 *)w->writer_comm;
 	__u64 head = nt_walk_comm(leader);
 	__u32 pid = nt_current_tgid(task);
 
-	if (s->writer_pid != pid || comm[0] != head) {
-		if (s->writer_pid && s->writer_pid != pid)
-			s->foreign_ns = bpf_ktime_get_boot_ns();
-		s->writer_from = s->written;
-		s->writer_pid = pid;
+	if (w->writer_pid != pid || comm[0] != head) {
+		if (w->writer_pid && w->writer_pid != pid)
+			w->foreign_ns = bpf_ktime_get_boot_ns();
+		w->writer_from = w->written;
+		w->writer_pid = pid;
 		comm[0] = head;
 		comm[1] = nt_get_comm(leader, 1);
 	}
-	nt_add(&s->written, bytes);
+	nt_add(&w->written, bytes);
 }
 
 /* Has the write tap anything to do? The compiler sees that it has while names are wanted. */
@@ -129,8 +177,10 @@ static __always_inline __u64 nt_pipe_unread(__u64 address)
  * A write between its bytes and its count is soon through: worth a second look, and a third. */
 static __always_inline __u64 nt_settled(struct nt_stream *s, __u64 pipe, __u64 bytes)
 {
+	volatile struct nt_writer *w = nt_writer(s);
+
 	for (int i = 0; i < 3; i++) {
-		__u64 written = ((volatile struct nt_stream *)s)->written;
+		__u64 written = w->written;
 
 		if (s->seen + bytes + nt_pipe_unread(pipe) == written)
 			return written;
@@ -143,8 +193,8 @@ static __always_inline __u64 nt_settled(struct nt_stream *s, __u64 pipe, __u64 b
 static __always_inline void nt_name_writer(struct nt_stream *s, __u64 pipe, __u64 bytes,
 					   struct nt_who *who)
 {
-	volatile struct nt_stream *v = s;
-	__u64 written = v->written, foreign_ns, unread;
+	volatile struct nt_writer *w = nt_writer(s);
+	__u64 written = w->written, foreign_ns, unread;
 	__u64 *comm = (__u64 *)who->comm;
 	__u32 pid;
 
@@ -156,11 +206,11 @@ static __always_inline void nt_name_writer(struct nt_stream *s, __u64 pipe, __u6
 		return;
 	}
 	unread = nt_pipe_unread(pipe);
-	pid = v->writer_pid;
-	comm[0] = ((volatile __u64 *)s->writer_comm)[0];
-	comm[1] = ((volatile __u64 *)s->writer_comm)[1];
-	who->from = v->writer_from;
-	foreign_ns = v->foreign_ns;
+	pid = w->writer_pid;
+	comm[0] = ((volatile __u64 *)w->writer_comm)[0];
+	comm[1] = ((volatile __u64 *)w->writer_comm)[1];
+	who->from = w->writer_from;
+	foreign_ns = w->foreign_ns;
 	if (!foreign_ns || foreign_ns + NT_FOREIGN_NS < bpf_ktime_get_boot_ns()) {
 		if (s->seen + bytes + unread != written) {
 			who->known = NT_KNOWN_LATER;

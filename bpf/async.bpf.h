@@ -115,14 +115,15 @@ static __always_inline bool nt_in_kernel_thread(void)
 
 static __always_inline void nt_wrote_nameless(struct nt_stream *s, __u64 bytes)
 {
-	__u64 *comm = (__u64 *)s->writer_comm;
+	struct nt_writer *w = nt_writer(s);
+	__u64 *comm = (__u64 *)w->writer_comm;
 
-	s->foreign_ns = bpf_ktime_get_boot_ns();
-	s->writer_from = s->written;
-	s->writer_pid = 0;
+	w->foreign_ns = bpf_ktime_get_boot_ns();
+	w->writer_from = w->written;
+	w->writer_pid = 0;
 	comm[0] = 0;
 	comm[1] = 0;
-	nt_add(&s->written, bytes);
+	nt_add(&w->written, bytes);
 }
 
 /* ---- AIO ---- */

@@ -49,15 +49,20 @@ static __always_inline bool fault_drops(void)
 	return ++fault_calls % 1000 == 0;
 }
 
+static __always_inline void count_bytes(struct nt_writer *w, struct task_struct *task, __u64 bytes)
+{
+	if (!nt_no_writers && (!NT_DROPS_COUNT || !fault_drops()))
+		nt_wrote(w, task, bytes);
+}
+
 /* The current process wrote to a stream. False: counting is not all that there is to do. */
-static __always_inline bool count_write(struct nt_stream *s, __u64 bytes)
+static __always_inline bool count_write(struct nt_stream *s, struct task_struct *task, __u64 bytes)
 {
 	if (!s->tap)
 		return true;
 	if (nt_notes || s->tap == NT_TAP_WRITE)
 		return false;
-	if (!nt_no_writers && (!NT_DROPS_COUNT || !fault_drops()))
-		nt_wrote(s, bytes);
+	count_bytes(nt_writer(s), task, bytes);
 	return true;
 }
 
@@ -72,8 +77,8 @@ static __always_inline bool tap_write_begins(struct nt_copy *c, bool readable, b
 		return false;
 	if (nt_notes)
 		at = nt_note_write(c, readable, hash);
-	else if (!nt_no_writers && (!NT_DROPS_COUNT || !fault_drops()))
-		nt_wrote(s, c->total);
+	else
+		count_bytes(nt_writer(s), nt_current(), c->total);
 	if (s->tap != NT_TAP_WRITE || nt_has_switched(s, c->total))
 		return false;
 	if (!readable) {
@@ -174,17 +179,28 @@ static __always_inline bool find_stream(struct nt_copy *c, struct file *file, en
  * The current process wrote to the file. False: it is no stream, or it was only to be counted,
  * which is done by now. Nearly all writes of containers end here.
  */
-static __always_inline bool begin_write(struct nt_copy *c, struct file *file, __u64 bytes)
+static __always_inline bool begin_write(struct nt_copy *c, struct task_struct *task,
+					struct file *file, __u64 bytes)
 {
-	struct nt_target t = {};
-	struct nt_stream *s = nt_find(file, NT_SIDE_WRITER, &t);
+	struct nt_stream_key key;
+	struct nt_stream *s;
+	struct nt_hot *hot;
+	__u64 pipe;
 
-	if (!s || count_write(s, bytes))
+	if (!nt_key_of(file, NT_SIDE_WRITER, &key, &pipe, true))
+		return false;
+	hot = nt_find_hot(&key);
+	if (hot && hot->counts && !nt_notes) {
+		count_bytes(&hot->w, task, bytes);
+		return false;
+	}
+	s = nt_lookup(&key);
+	if (!s || count_write(s, task, bytes))
 		return false;
 	nt_copy_begin(c, bytes);
 	c->s = s;
-	c->key = t.key;
-	c->pipe = t.pipe;
+	c->key = key;
+	c->pipe = pipe;
 	return true;
 }
 
@@ -263,7 +279,7 @@ static __always_inline void on_write(struct call *call)
 	bool readable = true;
 	struct nt_copy c;
 
-	if (call->ret <= 0 || !begin_write(&c, call_file(call, 0), call->ret))
+	if (call->ret <= 0 || !begin_write(&c, call->task, call_file(call, 0), call->ret))
 		return;
 	if (call->class == NT_CALL_WRITE) {
 		c.base = call_arg(call, 1);
@@ -769,7 +785,7 @@ static __always_inline void on_iter_write(struct file *file, struct iov_iter *it
 {
 	struct nt_copy c;
 
-	if (ret <= 0 || !begin_write(&c, file, ret))
+	if (ret <= 0 || !begin_write(&c, nt_current(), file, ret))
 		return;
 	if (nt_notes && !nt_get(iter, count))
 		c.how = NT_COPY_WHOLE;

@@ -26,6 +26,7 @@ volatile __u64 nt_write_taps = 0;
 /* See include/event.h. */
 __u32 nt_filter_files[NT_FILTER_FILES] = {};
 __u32 nt_filter_readers[NT_FILTER_READERS] = {};
+struct nt_hot nt_hot[NT_HOT] = {};
 
 /* What nt_sweep looks for, in legacy.bpf.c. */
 volatile __u64 nt_sweep_cgroup = 0;

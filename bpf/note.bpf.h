@@ -232,7 +232,7 @@ static __noinline int nt_note_tell(struct nt_copy *c, __u64 at, __u64 hash, __u3
 static __always_inline __u64 nt_note_write(struct nt_copy *c, bool readable, bool hashes)
 {
 	bool at_read = c->s->tap == NT_TAP_READ;
-	__u64 at = nt_fetch_add(&c->s->written, c->total), hash = 0;
+	__u64 at = nt_fetch_add(&nt_writer(c->s)->written, c->total), hash = 0;
 
 	if (!c->pipe && at_read)
 		return at;
@@ -245,7 +245,7 @@ static __always_inline __u64 nt_note_write(struct nt_copy *c, bool readable, boo
 /* A process that is gone did: no name is right for it. */
 static __always_inline void nt_note_nameless(struct nt_copy *c)
 {
-	__u64 at = nt_fetch_add(&c->s->written, c->total);
+	__u64 at = nt_fetch_add(&nt_writer(c->s)->written, c->total);
 
 	if (c->pipe)
 		nt_note_tell(c, at, 0, 0);

@@ -122,6 +122,13 @@ static __always_inline bool nt_target(struct file *file, enum nt_side side, stru
 	return nt_key_of(file, side, &t->key, &t->pipe, false);
 }
 
+static __always_inline struct nt_stream *nt_lookup(struct nt_stream_key *key)
+{
+	struct nt_stream *s = bpf_map_lookup_elem(&nt_streams, key);
+
+	return s && !s->denied ? s : NULL;
+}
+
 /* The stream of a file, unless it is none or no tap may touch it. */
 static __always_inline struct nt_stream *nt_find(struct file *file, enum nt_side side,
 						 struct nt_target *t)
@@ -133,8 +140,8 @@ static __always_inline struct nt_stream *nt_find(struct file *file, enum nt_side
 
 	if (!nt_key_of(file, side, &key, &pipe, true))
 		return NULL;
-	s = bpf_map_lookup_elem(&nt_streams, &key);
-	if (!s || s->denied)
+	s = nt_lookup(&key);
+	if (!s)
 		return NULL;
 	t->key = key;
 	t->pipe = pipe;
@@ -144,6 +151,7 @@ static __always_inline struct nt_stream *nt_find(struct file *file, enum nt_side
 static __noinline int nt_tell_end(struct nt_stream_key *key, struct nt_stream *s, __u32 cause)
 {
 	struct nt_end *rec = bpf_ringbuf_reserve(&nt_ring, sizeof(*rec), 0);
+	struct nt_writer *w;
 
 	if (!rec) {
 		nt_count(events_lost);
@@ -157,18 +165,19 @@ static __noinline int nt_tell_end(struct nt_stream_key *key, struct nt_stream *s
 	rec->key = *key;
 	nt_take_gap(s, &rec->gap);
 	rec->seen = s->seen;
-	rec->written = s->written;
+	w = nt_writer(s);
+	rec->written = w->written;
 	__builtin_memcpy(rec->lost, s->lost, sizeof(rec->lost));
 	rec->before = s->before;
 	rec->unread = cause == NT_END_CGROUP ? nt_left_unread(s) : 0;
 	rec->foreign = s->foreign;
-	rec->from = s->writer_from;
+	rec->from = w->writer_from;
 	/* At the end there is no write left that has not returned. */
 	rec->pid = 0;
 	if (cause == NT_END_EOF && key->type == NT_KEY_INODE && rec->seen == rec->written &&
-	    !s->foreign_ns)
-		rec->pid = s->writer_pid;
-	__builtin_memcpy(rec->comm, s->writer_comm, sizeof(rec->comm));
+	    !w->foreign_ns)
+		rec->pid = w->writer_pid;
+	__builtin_memcpy(rec->comm, w->writer_comm, sizeof(rec->comm));
 	rec->file = s->file;
 	rec->tap = s->tap;
 	rec->cause = cause;
@@ -180,8 +189,15 @@ static __noinline int nt_tell_end(struct nt_stream_key *key, struct nt_stream *s
 
 static __always_inline void nt_delete_stream(struct nt_stream_key *key)
 {
-	if (bpf_map_delete_elem(&nt_streams, key) == 0)
-		nt_add(&nt_filter_files[nt_filter_file_slot(key->ino)], -1);
+	struct nt_hot *hot = nt_find_hot(key);
+
+	if (hot)
+		nt_cool(hot);
+	if (bpf_map_delete_elem(&nt_streams, key))
+		return;
+	if (hot)
+		nt_free_hot(hot);
+	nt_add(&nt_filter_files[nt_filter_file_slot(key->ino)], -1);
 }
 
 static __always_inline void nt_end_stream(struct nt_stream_key *key, struct nt_stream *s,
@@ -283,9 +299,14 @@ static __always_inline __u64 nt_task_cgroup(struct task_struct *task)
 
 static __always_inline void nt_set_tap(struct nt_stream *s, enum nt_tap tap)
 {
+	__u64 at = s->hot;
+
 	if (tap == NT_TAP_WRITE)
 		nt_write_taps = 1;
 	s->tap = tap;
+	barrier_var(at);
+	if (NT_ATOMIC && at - 1 < NT_HOT)
+		nt_hot[at - 1].counts = tap == NT_TAP_READ;
 }
 
 static __always_inline void nt_set_reader(struct nt_stream *s, __u32 tgid)
@@ -389,6 +410,8 @@ __noinline int nt_register_file(__u64 init_address, __u64 file_address, __u64 cg
 		return 0;
 	s->cgroup_id = cgroup_id;
 	nt_begin_pipe(s, t.pipe);
+	if (t.pipe)
+		nt_heat(&t.key, s);
 	s->init_pid = init_pid;
 	s->file = t.key.type == NT_KEY_TTY ? NT_FILE_TTY : which;
 	s->origin = origin;
@@ -487,7 +510,7 @@ static __always_inline int nt_register_asked_file(struct nt_start *a, __u32 whic
 		__u64 owner = s->cgroup_id;
 
 		/* Of a stage of the runtime that wrote nothing, the program itself takes over. */
-		if (s->denied || s->written || s->seen || s->init_pid == a->tgid ||
+		if (s->denied || nt_writer(s)->written || s->seen || s->init_pid == a->tgid ||
 		    (owner != a->cgroup_id && bpf_map_lookup_elem(&nt_cgroups, &owner)))
 			return 0;
 		nt_delete_stream(&t.key);

@@ -84,7 +84,7 @@ static __always_inline void nt_reader_opened(struct nt_stream *s)
 /* The reader ends, its files are still open. What it had got wrong by now is no unread rest. */
 static __always_inline void nt_reader_gone(struct nt_stream *s)
 {
-	__u64 written = s->written;
+	__u64 written = nt_writer(s)->written;
 	__u64 there = s->seen + s->foreign + (s->pipe ? nt_pipe_unread(s->pipe) : 0);
 
 	s->unexplained = written > there ? written - there : 0;
@@ -96,11 +96,11 @@ static __always_inline void nt_reader_gone(struct nt_stream *s)
 /* Nobody will read any more what the read tap has not seen. */
 static __always_inline __u64 nt_left_unread(struct nt_stream *s)
 {
-	__u64 there = s->seen + s->foreign + s->unexplained;
+	__u64 there = s->seen + s->foreign + s->unexplained, written = nt_writer(s)->written;
 
-	if (!s->pipe || s->tap != NT_TAP_READ || s->written <= there)
+	if (!s->pipe || s->tap != NT_TAP_READ || written <= there)
 		return 0;
-	return s->written - there;
+	return written - there;
 }
 
 /* A stream's key in two numbers, for functions that are not static. */

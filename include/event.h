@@ -234,14 +234,10 @@ struct nt_reader_gone {
  * and deletes. */
 struct nt_stream {
 	__u64 cgroup_id;
-	__u64 written; /* bytes counted by the write tap */
 	__u64 seen;    /* bytes that the copying tap saw: copied + lost; the next record's offset */
 	__u64 lost[NT_LOST_MAX];
 	__u64 next_ns;	   /* least time of the next record, so that no two overlap */
 	struct nt_gap gap; /* not shown by a record yet */
-	__u64 foreign_ns; /* when a process other than writer_pid wrote last, or took over; 0: never
-			   */
-	__u64 writer_from; /* `written` when writer_pid took over or changed its name */
 	__u64 pipe;	   /* address of the pipe_inode_info, to look at only; 0: none */
 	__u64 before;	   /* as in struct nt_end */
 	__u64 foreign;	   /* likewise */
@@ -249,18 +245,52 @@ struct nt_stream {
 	__u64 at_write;	   /* bytes that came to the copying write tap, and NT_SWITCHED */
 	__u64 taken;	   /* bytes that the reader took while the write tap copied */
 	__u32 reader;	   /* tgid; 0: not known */
-	__u32 writer_pid;
+	__u32 init_pid;
+	/* struct nt_writer; if `hot` is not 0, it is that of nt_hot[hot - 1]. User space finds it here
+	 * either way: see capture__stream. */
+	__u64 written; /* bytes counted by the write tap */
+	__u64 foreign_ns; /* when a process other than writer_pid wrote last, or took over; 0: never
+			   */
+	__u64 writer_from; /* `written` when writer_pid took over or changed its name */
 	char writer_comm[NT_COMM_LEN];
+	__u32 writer_pid;
+	__u32 hot;
 	__u8 file;   /* enum nt_file */
 	__u8 tap;    /* enum nt_tap */
 	__u8 origin; /* enum nt_origin */
 	__u8 denied; /* notail's own: no tap touches it */
-	__u32 init_pid;
 	__u8 exact; /* nothing was written before registration: at_write and taken may be compared
 		     */
-	__u8 pad[7];
+	__u8 pad[3];
 };
 #define NT_SWITCHED (1ull << 63) /* in at_write: the read tap copies */
+
+/* What the write tap keeps of a stream: these fields of struct nt_stream. */
+struct nt_writer {
+	__u64 written;
+	__u64 foreign_ns;
+	__u64 writer_from;
+	char writer_comm[NT_COMM_LEN];
+	__u32 writer_pid;
+};
+
+/*
+ * Streams whose writes are counted without a look into nt_streams, by nt_hot_slot. One keeps its
+ * slot for its lifetime; one that finds it taken does without. A line of the cache each: readers
+ * change what else is known of a stream.
+ */
+struct nt_hot {
+	__u64 ino; /* 0: free */
+	__u32 dev; /* of the key, whose type is NT_KEY_INODE */
+	__u32 counts; /* 1: all that there is to do at a write is to count it */
+	struct nt_writer w;
+} __attribute__((aligned(64)));
+#define NT_HOT 4096
+
+static inline __u32 nt_hot_slot(__u64 ino)
+{
+	return ino & (NT_HOT - 1);
+}
 
 /* Value of the map nt_readers, by tgid. */
 enum nt_reader {
@@ -350,5 +380,13 @@ NT_ASSERT(sizeof(struct nt_reader_gone) == 32, "nt_reader_gone");
 NT_ASSERT(sizeof(struct nt_cgroup) == 16, "nt_cgroup");
 NT_ASSERT(sizeof(struct nt_scan) == 24, "nt_scan");
 NT_ASSERT(sizeof(struct nt_stream) == 184, "nt_stream");
+NT_ASSERT(sizeof(struct nt_hot) == 64, "nt_hot");
+NT_ASSERT(__builtin_offsetof(struct nt_stream, writer_pid) -
+				  __builtin_offsetof(struct nt_stream, written) ==
+			  __builtin_offsetof(struct nt_writer, writer_pid) &&
+		  __builtin_offsetof(struct nt_stream, writer_comm) -
+				  __builtin_offsetof(struct nt_stream, written) ==
+			  __builtin_offsetof(struct nt_writer, writer_comm),
+	  "nt_writer");
 
 #endif

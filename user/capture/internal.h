@@ -3,6 +3,8 @@
 #ifndef NOTAIL_CAPTURE_INTERNAL_H
 #define NOTAIL_CAPTURE_INTERNAL_H
 
+#include "event.h"
+
 #include "capture.skel.h"
 #include "capture/capture.h"
 #include "capture/contexts.h"

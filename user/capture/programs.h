@@ -6,6 +6,8 @@
 #ifndef NOTAIL_CAPTURE_PROGRAMS_H
 #define NOTAIL_CAPTURE_PROGRAMS_H
 
+#include "event.h"
+
 #include "capture.skel.h"
 #include "capture/capture.h"
 

@@ -7,6 +7,8 @@
 #ifndef NOTAIL_CAPTURE_SCAN_H
 #define NOTAIL_CAPTURE_SCAN_H
 
+#include "event.h"
+
 #include "capture.skel.h"
 #include "capture/capture.h"
 

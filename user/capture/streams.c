@@ -37,19 +37,89 @@ static int insert(int map, const void *key, const void *value, uint32_t *count)
 	return r;
 }
 
+static struct nt_hot *hot_of(struct capture *c, const struct nt_stream_key *key)
+{
+	return &c->skel->bss->nt_hot[nt_hot_slot(key->ino)];
+}
+
+static bool is_hot(const struct nt_hot *hot, const struct nt_stream_key *key)
+{
+	return hot->ino == key->ino && hot->dev == key->dev;
+}
+
+/* See nt_heat. False: there is none. */
+static bool heat(struct capture *c, const struct nt_stream_key *key)
+{
+	struct nt_hot *hot = hot_of(c, key);
+	uint64_t none = 0;
+
+	if (programs__legacy(c->skel) || key->type != NT_KEY_INODE ||
+	    !__atomic_compare_exchange_n(&hot->ino, &none, key->ino, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
+		return false;
+	memset(&hot->w, 0, sizeof(hot->w));
+	hot->dev = key->dev;
+	return true;
+}
+
+static void free_hot(struct nt_hot *hot)
+{
+	hot->counts = 0;
+	hot->dev = 0;
+	__atomic_store_n(&hot->ino, 0, __ATOMIC_SEQ_CST);
+}
+
+/* With what the write tap keeps elsewhere. That is read first: what is seen was written before. */
+static int look_up(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret)
+{
+	const struct nt_hot *hot = hot_of(c, key);
+	bool was_hot = is_hot(hot, key);
+	struct nt_writer w = hot->w;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (bpf_map_lookup_elem(c->streams_fd, key, ret) < 0)
+		return -errno;
+	if (!ret->hot)
+		return 0;
+	if (!was_hot || !is_hot(hot, key))
+		return -ENOENT; /* it came or went meanwhile */
+	ret->written = w.written;
+	ret->foreign_ns = w.foreign_ns;
+	ret->writer_from = w.writer_from;
+	ret->writer_pid = w.writer_pid;
+	memcpy(ret->writer_comm, w.writer_comm, sizeof(ret->writer_comm));
+	return 0;
+}
+
 int stream__insert(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s)
 {
 	uint32_t *count = &c->skel->bss->nt_filter_files[nt_filter_file_slot(key->ino)];
+	struct nt_stream stream = *s;
+	int r;
 
-	return insert(c->streams_fd, key, s, count);
+	if (heat(c, key))
+		stream.hot = nt_hot_slot(key->ino) + 1;
+	r = insert(c->streams_fd, key, &stream, count);
+	if (r < 0 && stream.hot)
+		free_hot(hot_of(c, key));
+	else if (stream.hot)
+		__atomic_store_n(&hot_of(c, key)->counts, s->tap == NT_TAP_READ, __ATOMIC_SEQ_CST);
+	return r;
 }
 
 void stream__delete(struct capture *c, const struct nt_stream_key *key)
 {
 	uint32_t *count = &c->skel->bss->nt_filter_files[nt_filter_file_slot(key->ino)];
+	struct nt_hot *hot = hot_of(c, key);
+	bool was_hot = is_hot(hot, key);
 
-	if (bpf_map_delete_elem(c->streams_fd, key) == 0)
-		__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
+	if (was_hot)
+		__atomic_store_n(&hot->counts, 0, __ATOMIC_SEQ_CST);
+	if (bpf_map_delete_elem(c->streams_fd, key) < 0)
+		return;
+	if (was_hot)
+		free_hot(hot);
+	__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
 }
 
 int reader__insert(struct capture *c, pid_t reader)
@@ -206,7 +276,7 @@ int streams__each(struct capture *c, stream_fn fn, void *ctx)
 	while (r == 0 && steps--) {
 		key = next;
 		r = bpf_map_get_next_key(c->streams_fd, &key, &next);
-		if (bpf_map_lookup_elem(c->streams_fd, &key, &s) == 0)
+		if (look_up(c, &key, &s) == 0)
 			fn(ctx, &key, &s);
 	}
 	if (r == 0)
@@ -227,6 +297,8 @@ static void deny_stream(void *ctx, const struct nt_stream_key *key, const struct
 	if (s->cgroup_id != of->cgroup_id)
 		return;
 	denied.denied = 1;
+	if (s->hot)
+		__atomic_store_n(&hot_of(of->c, key)->counts, 0, __ATOMIC_SEQ_CST);
 	bpf_map_update_elem(of->c->streams_fd, key, &denied, BPF_EXIST);
 }
 
@@ -342,8 +414,10 @@ int capture__stream(struct capture *c, const struct nt_stream_key *key, struct n
 {
 	struct nt_stream s;
 
-	if (bpf_map_lookup_elem(c->streams_fd, key, &s) < 0)
-		return -errno;
+	int r = look_up(c, key, &s);
+
+	if (r < 0)
+		return r;
 	*ret = s;
 	return 0;
 }
