@@ -142,12 +142,15 @@ static __always_inline void tap_read(struct nt_copy *c, bool readable)
 }
 
 /* May the current process be the reader of a stream? */
-static __always_inline bool is_reader(void)
+static __always_inline bool is_reader_process(__u32 tgid)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-
 	return nt_is_searching() ||
 	       ((volatile __u32 *)nt_filter_readers)[nt_filter_reader_slot(tgid)];
+}
+
+static __always_inline bool is_reader(void)
+{
+	return is_reader_process(bpf_get_current_pid_tgid() >> 32);
 }
 
 /* Not a stranger: what one took is counted by the first copy alone, which leaves no mark of it. */
@@ -253,7 +256,7 @@ static __always_inline void on_read(struct call *call)
 
 	if (call->ret < 0 && call->ret != -NT_EIO)
 		return;
-	if (!is_reader())
+	if (!is_reader_process(nt_current_tgid(call->task)))
 		return;
 	nt_copy_begin(&c, call->ret);
 	if (!find_stream(&c, call_file(call, 0), NT_SIDE_READER))
@@ -567,6 +570,11 @@ static __always_inline void on_io_submit(struct call *call)
 	nt_loop(2 * call->ret + NT_AIO_STEPS, NT_LEGACY_AIO_STEPS, on_submitted, &s);
 }
 
+static __always_inline bool is_write(__u8 class)
+{
+	return class >= NT_CALL_WRITE && class < NT_CALL_SPLICE;
+}
+
 /* False for nearly every call of the host: the number alone decides that. */
 static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, long ret)
 {
@@ -578,10 +586,12 @@ static __always_inline bool call_begin(struct call *call, struct pt_regs *regs, 
 	classes = nt_calls[nr];
 	if (!classes)
 		return false;
+	if (!nt_wants_writes() && is_write(classes & 15) && classes < 16)
+		return false;
 	call->task = nt_current();
 	call->compat = nt_call_is_compat(call->task);
 	call->class = call->compat ? classes >> 4 : classes & 15;
-	if (call->class >= NT_CALL_WRITE && call->class < NT_CALL_SPLICE && !nt_wants_writes())
+	if (is_write(call->class) && !nt_wants_writes())
 		return false;
 	call->regs = regs;
 	call->ret = call->compat ? (__s32)ret : ret;

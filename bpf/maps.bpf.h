@@ -103,7 +103,8 @@ struct {
 	__type(value, struct nt_path);
 } nt_paths SEC(".maps");
 
-/* Arguments of the calls under way, by thread: hook set multi only. */
+/* Arguments of the calls under way, by thread: hook set multi only, elsewhere user space makes it
+ * small. */
 struct nt_entry {
 	__u64 file;
 	__u64 other; /* the iterator, or the file that data is moved from */
@@ -111,7 +112,7 @@ struct nt_entry {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 8192);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct nt_entry);

@@ -234,7 +234,7 @@ struct nt_reader_gone {
  * and deletes. */
 struct nt_stream {
 	__u64 cgroup_id;
-	__u64 seen;    /* bytes that the copying tap saw: copied + lost; the next record's offset */
+	__u64 seen; /* bytes that the copying tap saw: copied + lost; the next record's offset */
 	__u64 lost[NT_LOST_MAX];
 	__u64 next_ns;	   /* least time of the next record, so that no two overlap */
 	struct nt_gap gap; /* not shown by a record yet */
@@ -246,9 +246,9 @@ struct nt_stream {
 	__u64 taken;	   /* bytes that the reader took while the write tap copied */
 	__u32 reader;	   /* tgid; 0: not known */
 	__u32 init_pid;
-	/* struct nt_writer; if `hot` is not 0, it is that of nt_hot[hot - 1]. User space finds it here
-	 * either way: see capture__stream. */
-	__u64 written; /* bytes counted by the write tap */
+	/* struct nt_writer; if `hot` is not 0, it is that of nt_hot[hot - 1]. User space finds it
+	 * here either way: see capture__stream. */
+	__u64 written;	  /* bytes counted by the write tap */
 	__u64 foreign_ns; /* when a process other than writer_pid wrote last, or took over; 0: never
 			   */
 	__u64 writer_from; /* `written` when writer_pid took over or changed its name */
@@ -259,8 +259,8 @@ struct nt_stream {
 	__u8 tap;    /* enum nt_tap */
 	__u8 origin; /* enum nt_origin */
 	__u8 denied; /* notail's own: no tap touches it */
-	__u8 exact; /* nothing was written before registration: at_write and taken may be compared
-		     */
+	__u8 exact;  /* nothing was written before registration: at_write and taken may be compared
+		      */
 	__u8 pad[3];
 };
 #define NT_SWITCHED (1ull << 63) /* in at_write: the read tap copies */
@@ -280,8 +280,8 @@ struct nt_writer {
  * change what else is known of a stream.
  */
 struct nt_hot {
-	__u64 ino; /* 0: free */
-	__u32 dev; /* of the key, whose type is NT_KEY_INODE */
+	__u64 ino;    /* 0: free */
+	__u32 dev;    /* of the key, whose type is NT_KEY_INODE */
 	__u32 counts; /* 1: all that there is to do at a write is to count it */
 	struct nt_writer w;
 } __attribute__((aligned(64)));

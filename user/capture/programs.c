@@ -252,6 +252,8 @@ static int load_object(struct capture_bpf **ret, const struct capture_opts *opts
 		r = configure(skel, opts, copies);
 	if (r == 0)
 		r = configure_notes(skel, opts);
+	if (r == 0 && hooks != HOOKS_MULTI)
+		r = bpf_map__set_max_entries(skel->maps.nt_entries, 1);
 	if (r == 0) {
 		choose(skel, btf, hooks, copies);
 		r = capture_bpf__load(skel);
