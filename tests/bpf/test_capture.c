@@ -237,6 +237,56 @@ static void read_by_a_stranger(void **state)
 	close_pipe(&p);
 }
 
+/* A stream whose inode's number ends as that of another one. */
+static struct pipe_end open_like(const struct pipe_end *other)
+{
+	struct pipe_end p = open_pipe();
+
+	for (int i = 0; i < 500000 && nt_hot_slot(p.key.ino) != nt_hot_slot(other->key.ino); i++) {
+		close_p(&p.r);
+		close_p(&p.w);
+		p = open_pipe();
+	}
+	assert_int_equal(nt_hot_slot(p.key.ino), nt_hot_slot(other->key.ino));
+	assert_int_equal(capture__add_pipe(rig.c, p.r, getpid(), NT_FILE_STDOUT, RIG_CGROUP_ID), 0);
+	return p;
+}
+
+/* Only one of them has the slot. What one counts is not the other's, nor left to the next. */
+static void streams_of_one_slot(void **state)
+{
+	struct pipe_end first, second, third;
+
+	(void)state;
+	rig_ready();
+	first = open_stream();
+	second = open_like(&first);
+	for (int i = 0; i < 3; i++) {
+		put(&first, "one");
+		put(&second, "second");
+	}
+	get(&first, 9, 4096);
+	get(&second, 18, 4096);
+	assert_int_equal(kernel_stream(&first.key).written, 9);
+	assert_int_equal(kernel_stream(&second.key).written, 18);
+	close_pipe(&first);
+	third = open_like(&second);
+	put(&third, "3");
+	put(&second, "!");
+	get(&third, 1, 4096);
+	get(&second, 1, 4096);
+	assert_int_equal(kernel_stream(&third.key).written, 1);
+	assert_int_equal(kernel_stream(&third.key).writer_pid, getpid());
+	assert_int_equal(kernel_stream(&second.key).written, 19);
+	close_pipe(&second);
+	put(&third, "3");
+	get(&third, 1, 4096);
+	expect_text(&second.key, "secondsecondsecond!", 19);
+	expect_text(&third.key, "33", 2);
+	assert_int_equal(kernel_stream(&third.key).written, 2);
+	close_pipe(&third);
+}
+
 static void end_at_eof(void **state)
 {
 	struct rig_stream *s;
@@ -1274,6 +1324,7 @@ int main(void)
 		cmocka_unit_test(read_of_nothing_is_no_end),
 		cmocka_unit_test(read_eagain),
 		cmocka_unit_test(read_by_a_stranger),
+		cmocka_unit_test(streams_of_one_slot),
 		cmocka_unit_test(end_at_eof),
 		cmocka_unit_test(unreadable_buffer_is_lost_with_a_reason),
 		cmocka_unit_test(counts_writev),
