@@ -71,7 +71,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
-/* ---- the ring ---- */
+/* ---- the ring, two streams a container ---- */
 
 static uint8_t *map_twice(size_t size)
 {
@@ -97,14 +97,14 @@ static void put_record(uint8_t *at, uint64_t ino, uint64_t nth, uint64_t of_stre
 	rec->hdr.kind = NT_KIND_DATA;
 	rec->hdr.size = sizeof(*rec) + LINE_BYTES;
 	rec->hdr.time_ns = (nth + 1) * 1000;
-	rec->hdr.cgroup_id = CGROUP_ID;
+	rec->hdr.cgroup_id = CGROUP_ID + ino / 2;
 	rec->key.ino = ino;
 	rec->key.dev = 14;
 	rec->offset = of_stream * LINE_BYTES;
 	rec->len = LINE_BYTES;
 	rec->pid = 71;
 	strcpy(rec->comm, "writer");
-	rec->file = NT_FILE_STDOUT;
+	rec->file = ino % 2 ? NT_FILE_STDERR : NT_FILE_STDOUT;
 	rec->tap = NT_TAP_READ;
 	rec->known = NT_KNOWN;
 	rec->from = 0;
@@ -210,9 +210,12 @@ static void make_streams(struct bench *b)
 				    .ctx = b};
 	const struct batch_opts batch = {.encoding = BATCH_LOKI, .anchor = &b->anchor};
 	int r = registry__new(&b->registry);
+	char name[24];
 
-	if (r == 0)
-		r = registry__cgroup_named(b->registry, CGROUP_ID, "bench");
+	for (unsigned i = 0; i < b->streams && r == 0; i += 2) {
+		snprintf(name, sizeof(name), "bench-%u", i / 2);
+		r = registry__cgroup_named(b->registry, CGROUP_ID + i / 2, name);
+	}
 	if (r == 0)
 		r = selection__new(&b->selection);
 	opts.registry = b->registry;
