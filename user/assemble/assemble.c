@@ -30,12 +30,12 @@ struct assembler {
 	void *ctx;
 	uint64_t cgroup_id;
 	enum line_stream stream;
+	bool skipping; /* the rest of a cut line, up to its newline */
 	size_t max_line_size;
 	uint64_t last_ns; /* of the last line delivered */
-	bool skipping;	  /* the rest of a cut line, up to its newline */
 	struct buf half;
-	struct line half_line; /* without bytes and len; valid while half.len */
 	struct assemble_stats stats;
+	struct line half_line; /* without bytes and len; valid while half.len */
 };
 
 int assembler__new(struct assembler **ret, const struct assemble_opts *opts, uint64_t cgroup_id,
@@ -184,18 +184,19 @@ static int take(struct assembler *a, struct line *line, const char *bytes, size_
 
 int assembler__feed(struct assembler *a, const struct chunk *chunk)
 {
-	struct line line = {
-		.cgroup_id = a->cgroup_id,
-		.ring_pos = chunk->ring_pos,
-		.stream = a->stream,
-		.pid = chunk->pid,
-		.tid = chunk->tid,
-	};
+	/* Copied, for an initializer of this size becomes `rep stos`, which is slow to begin. */
+	static const struct line none;
+	struct line line = none;
 	const char *p = chunk->bytes, *end = p + chunk->len;
 	int err = 0, err_take;
 
-	if (chunk->comm)
-		memcpy(line.comm, chunk->comm, strnlen(chunk->comm, LINE_COMM_LEN - 1));
+	line.cgroup_id = a->cgroup_id;
+	line.ring_pos = chunk->ring_pos;
+	line.stream = a->stream;
+	line.pid = chunk->pid;
+	line.tid = chunk->tid;
+	for (size_t i = 0; chunk->comm && chunk->comm[i] && i < LINE_COMM_LEN - 1; i++)
+		line.comm[i] = chunk->comm[i];
 	if (chunk->trace)
 		line.trace = *chunk->trace;
 	while (p < end) {
