@@ -18,7 +18,13 @@
 
 /* uthash calls this when there is no memory; the entry is then not in the map (hh.tbl NULL). */
 #define HASH_NONFATAL_OOM 1
+/* Keys are of 8 or 16 bytes, and looked for with each record: uthash's own takes as long as all
+ * else that is done for one. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = hash_key(key, len))
 #include <uthash.h>
+/* Chains of up to ten: each entry on the way is a line of memory. */
+#undef HASH_BKT_CAPACITY_THRESH
+#define HASH_BKT_CAPACITY_THRESH 4u
 #include <utlist.h>
 
 #include "assemble/assemble.h"
@@ -36,27 +42,34 @@
 
 struct container;
 
+/* With many streams one is in none of the nearer caches: what each record needs lies together, from
+ * the middle of hh on. */
 struct stream {
-	struct nt_stream_key key;
-	struct streams *owner;
 	struct container *container;
-	struct assembler *assembler;
 	struct attribute *attribute; /* before the assembler */
+	struct stream *prev, *next;
+	UT_hash_handle hh;
+	struct nt_stream_key key;
+	uint64_t cgroup_id; /* the container's */
+	struct streams *owner;
+	struct assembler *assembler;
+	uint64_t told;	  /* bytes that records were here for, gaps included */
+	uint64_t last_ns; /* end of the stream's newest record */
+	/* What the last line was sent with, the container's, and the registry's version that it
+	 * holds for; 0: none. */
+	struct label_set *set; /* NULL: not wanted */
+	uint64_t set_version;
 	enum line_stream file;
 	uint8_t tap;
-	bool session; /* docker exec's */
-	bool waits;   /* among those with records that wait for a name */
-	struct stream *prev, *next;
+	bool copied_at_write;			 /* now, or once */
+	bool registered;			 /* so its first byte is the stream's first */
+	bool session;				 /* docker exec's */
+	bool waits;				 /* among those with records that wait for a name */
 	char why[48];				 /* it has this tap */
 	uint64_t first_misses[NT_TAP_WRITE + 1]; /* when it was registered, or before */
-	bool copied_at_write;			 /* now, or once */
 	uint64_t lost_bytes;
 	uint64_t told_bytes; /* of the kernel's gap, at shutdown, before a record does */
-	uint64_t last_ns;    /* end of the stream's newest record */
-	uint64_t told;	     /* bytes that records were here for, gaps included */
-	bool registered;     /* so its first byte is the stream's first */
 	uint64_t over_pos; /* of the ring, when its end was found to be told of, or lost; 0: not */
-	UT_hash_handle hh;
 };
 
 struct parked {
@@ -110,6 +123,18 @@ struct streams {
 	uint64_t events_lost;
 	uint64_t orphans_pos; /* of the ring, when events_lost had moved; 0: it has not since */
 };
+
+static unsigned hash_key(const void *key, size_t len)
+{
+	uint64_t hash = 0, word;
+
+	for (size_t at = 0; at < len; at += sizeof(word)) {
+		memcpy(&word, (const char *)key + at, sizeof(word));
+		hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+		hash ^= hash >> 32;
+	}
+	return (unsigned)hash;
+}
 
 static const char *const LOST_NAMES[NT_LOST_MAX] = {
 	[NT_LOST_RING_FULL] = "ring_full",
@@ -276,20 +301,25 @@ static const struct labelled *container__labels(struct streams *s, struct contai
 	return l;
 }
 
-static void container__send(struct streams *s, struct container *c, const struct line *line)
+static void send(struct streams *s, struct label_set *set, const struct line *line)
+{
+	counters__add_alone(s->opts.counters, lines, 1);
+	counters__add_alone(s->opts.counters, bytes, line->len);
+	counters__add_alone(s->opts.counters, truncated, line->truncated);
+	s->opts.line(s->opts.ctx, set, line);
+}
+
+/* With what it was sent; NULL: no memory. */
+static const struct labelled *container__send(struct streams *s, struct container *c,
+					      const struct line *line)
 {
 	const struct labelled *l = container__labels(s, c, line->stream);
 
-	if (!l) {
+	if (!l)
 		counters__add(s->opts.counters, dropped_no_memory, 1);
-		return;
-	}
-	if (!l->wanted)
-		return;
-	counters__add(s->opts.counters, lines, 1);
-	counters__add(s->opts.counters, bytes, line->len);
-	counters__add(s->opts.counters, truncated, line->truncated);
-	s->opts.line(s->opts.ctx, l->set, line);
+	else if (l->wanted)
+		send(s, l->set, line);
+	return l;
 }
 
 /* All that is parked goes out with what is known now. */
@@ -341,12 +371,18 @@ static void on_line(void *ctx, const struct line *line)
 	struct stream *st = ctx;
 	struct streams *s = st->owner;
 	struct container *c = st->container;
+	const struct labelled *l;
 	struct line of_session;
 
 	if (st->session) {
 		of_session = *line;
 		of_session.session = true;
 		line = &of_session;
+	}
+	if (st->set_version == registry__version(s->opts.registry)) {
+		if (st->set)
+			send(s, st->set, line);
+		return;
 	}
 	container__look_up(s, c);
 	if (c->pending && container__park(s, c, line) == 0)
@@ -355,7 +391,11 @@ static void on_line(void *ctx, const struct line *line)
 		stop_waiting(s, c);
 	if (c->listed)
 		container__unpark(s, c);
-	container__send(s, c, line);
+	l = container__send(s, c, line);
+	if (!l)
+		return;
+	st->set = l->wanted ? l->set : NULL;
+	st->set_version = c->looked_up;
 }
 
 /* Nothing of it can come any more. */
@@ -429,6 +469,7 @@ static struct stream *stream__new(struct streams *s, const struct nt_stream_key 
 	st->key = *key;
 	st->owner = s;
 	st->container = c;
+	st->cgroup_id = cgroup_id;
 	st->file = (enum line_stream)file;
 	stream__set_tap(st, tap);
 	if (assembler__new(&st->assembler, &s->assemble, cgroup_id, st->file, on_line, st) ||
@@ -510,8 +551,11 @@ static void stream__lost(struct stream *st, const struct nt_gap *gap, uint64_t b
 /* What a tap saw and the ring does not have. */
 static void stream__gap(struct stream *st, const struct nt_gap *gap, uint64_t time_ns, uint64_t pos)
 {
-	uint64_t told = MIN(st->told_bytes, gap->bytes);
+	uint64_t told;
 
+	if (!gap->bytes)
+		return;
+	told = MIN(st->told_bytes, gap->bytes);
 	st->told_bytes -= told;
 	if (gap->bytes > told)
 		stream__lost(st, gap, gap->bytes - told, time_ns, pos);
@@ -716,7 +760,7 @@ static bool stream__is_of(struct streams *s, struct stream **st, uint64_t cgroup
 {
 	char path[NT_PATH_LEN];
 
-	if (!*st || ((*st)->container->cgroup_id == cgroup_id && (*st)->file == file))
+	if (!*st || ((*st)->cgroup_id == cgroup_id && (*st)->file == file))
 		return true;
 	if (!container__find(s, cgroup_id) &&
 	    (!s->opts.cgroup_path ||
@@ -776,12 +820,17 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 	stream__set_tap(st, rec->tap);
 	stream__follow(st, rec, pos);
 	stream__gap(st, &rec->gap, rec->hdr.time_ns, pos);
+	st->last_ns = rec->hdr.time_ns + rec->len;
+	/* What has a name, or will have none, waits only behind what does. */
+	if (!st->waits && (rec->known == NT_KNOWN || rec->known == NT_KNOWN_NOT)) {
+		assembler__feed(st->assembler, &chunk);
+		return;
+	}
 	attribute__feed(st->attribute, &chunk, &note);
 	if (!st->waits && attribute__due_ns(st->attribute) != UINT64_MAX) {
 		DL_APPEND(s->waiting, st);
 		st->waits = true;
 	}
-	st->last_ns = rec->hdr.time_ns + rec->len;
 }
 
 static void on_note(void *ctx, uint64_t pos, const struct nt_note *rec)

@@ -59,6 +59,11 @@ struct counters {
 };
 
 #define counters__add(c, field, n) atomic_fetch_add_explicit(&(c)->field, (n), memory_order_relaxed)
+/* For a field that no other thread adds to: a line has no time for a locked instruction. */
+#define counters__add_alone(c, field, n)                                                     \
+	atomic_store_explicit(&(c)->field,                                                   \
+			      atomic_load_explicit(&(c)->field, memory_order_relaxed) + (n), \
+			      memory_order_relaxed)
 #define counters__get(c, field) atomic_load_explicit(&(c)->field, memory_order_relaxed)
 
 /* Those that are not zero, `metric value` a line each. */
