@@ -24,9 +24,9 @@
 #include "base/queue.h"
 #include "streams.h"
 
-#define ROUND_NS (5 * NS_PER_MS)
+#define ROUND_NS (10 * NS_PER_MS)
 #define ROUND_BYTES (4u * 1024 * 1024)
-#define IDLE_ROUNDS 20
+#define IDLE_ROUNDS 10
 #define MAX_IN_FLIGHT (64u * 1024 * 1024)
 #define QUEUE_ITEMS 1024
 #define CLOCK_CHECK_NS (10 * NS_PER_SEC)
