@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring of pointers under a mutex. The eventfd is written when the first item comes and read when
- * the last one goes, both under the mutex: so its level is always that of the queue, however many
- * threads push and pop.
+ * A ring of pointers under a mutex. The eventfd is written behind the mutex, or the thread that it
+ * wakes would meet it locked and sleep again. So an item may be gone before its write comes: only a
+ * pop that finds nothing reads the eventfd, and one that is too early for the write is followed by
+ * another, which the write brings about.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -65,15 +67,17 @@ void queue__free(struct queue *q, void (*free_item)(void *item))
 int queue__push(struct queue *q, void *item)
 {
 	int err = -EAGAIN;
+	bool first = false;
 
 	pthread_mutex_lock(&q->lock);
 	if (q->n_items < q->max_items) {
 		q->items[(q->head + q->n_items) % q->max_items] = item;
-		if (!q->n_items++)
-			eventfd_write(q->fd, 1);
+		first = !q->n_items++;
 		err = 0;
 	}
 	pthread_mutex_unlock(&q->lock);
+	if (first)
+		eventfd_write(q->fd, 1);
 	return err;
 }
 
@@ -86,8 +90,9 @@ void *queue__pop(struct queue *q)
 	if (q->n_items) {
 		item = q->items[q->head];
 		q->head = (q->head + 1) % q->max_items;
-		if (!--q->n_items)
-			eventfd_read(q->fd, &value);
+		q->n_items--;
+	} else {
+		eventfd_read(q->fd, &value);
 	}
 	pthread_mutex_unlock(&q->lock);
 	return item;

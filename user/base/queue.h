@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A bounded queue of pointers between threads, with an eventfd that is readable while the queue is
- * not empty. The queue owns no item: who pops it owns it.
+ * A bounded queue of pointers between threads, with an eventfd that is readable from when there is
+ * an item until a pop finds none. The queue owns no item: who pops it owns it.
  */
 #ifndef NOTAIL_BASE_QUEUE_H
 #define NOTAIL_BASE_QUEUE_H
@@ -18,7 +18,7 @@ int queue__push(struct queue *q, void *item);
 /* NULL: empty. Never blocks. */
 void *queue__pop(struct queue *q);
 size_t queue__len(struct queue *q);
-/* Level: readable while there are items. Owned by the queue. */
+/* Who is woken by it pops until there is nothing. Owned by the queue. */
 int queue__fd(const struct queue *q);
 
 #endif
