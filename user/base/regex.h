@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Regular expressions as Go writes them (RE2), matched by PCRE2 with its JIT and a match limit.
+ * Subjects are bytes: invalid UTF-8 never fails a match. One thread for each regex.
+ */
+#ifndef NOTAIL_BASE_REGEX_H
+#define NOTAIL_BASE_REGEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct regex;
+
+struct regex_error {
+	size_t offset; /* in the pattern, bytes */
+	char text[128];
+};
+
+struct regex_span {
+	const char *text; /* NULL: the group took no part */
+	size_t len;
+};
+
+/* `anchored`: the whole subject must match, as in relabelling rules. -EINVAL: *ret_error says why;
+ * -ENOMEM. */
+int regex__new(struct regex **ret, const char *pattern, bool anchored,
+	       struct regex_error *ret_error);
+void regex__free(struct regex *re); /* NULL is fine */
+/* Groups, the whole match not counted; a group's name, "" when it has none. From 1 to n. */
+size_t regex__groups(const struct regex *re);
+const char *regex__group_name(const struct regex *re, size_t group);
+/*
+ * From `start` on. The match's spans (0: the whole) stay valid until the next call; they point into
+ * the subject. 1: it matches; 0: not; -EOVERFLOW: the match limit was reached (counted).
+ */
+int regex__match(struct regex *re, const char *subject, size_t len, size_t start,
+		 const struct regex_span **ret_spans);
+/* Matches that hit the limit, in all. */
+uint64_t regex__limited(const struct regex *re);
+
+#endif
