@@ -35,7 +35,8 @@ enum field_type {
 enum field_flags {
 	FIELD_REQUIRED = 1,
 	FIELD_SECRET = 2,  /* masked wherever it is shown */
-	FIELD_IGNORED = 4, /* Promtail's, of no use here: accepted, a warning names it */
+	FIELD_IGNORED = 4, /* Promtail's, of no use here: accepted, a warning says so, and `doc` */
+	FIELD_LATER = 8,   /* has no effect in this version: accepted, a warning says so */
 };
 
 struct string_list {
