@@ -414,7 +414,8 @@ static int set_scalar(struct arena *arena, const struct field *f, const char *te
 		return 0;
 	case FIELD_ENUM:
 		for (int i = 0; f->names[i]; i++) {
-			if (strcmp(f->names[i], text))
+			if ((f->flags & FIELD_ANY_CASE) ? strcasecmp(f->names[i], text)
+							: strcmp(f->names[i], text))
 				continue;
 			*(int *)out = i;
 			return 0;

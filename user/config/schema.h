@@ -37,6 +37,7 @@ enum field_flags {
 	FIELD_SECRET = 2,  /* masked wherever it is shown */
 	FIELD_IGNORED = 4, /* Promtail's, of no use here: accepted, a warning says so, and `doc` */
 	FIELD_LATER = 8,   /* has no effect in this version: accepted, a warning says so */
+	FIELD_ANY_CASE = 16, /* an enum whose names may be written in either case */
 };
 
 struct string_list {
