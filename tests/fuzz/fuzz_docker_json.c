@@ -24,6 +24,13 @@ static void check(void *ctx _unused_, struct meta *m)
 	meta__unref(m);
 }
 
+static void check_network(void *ctx _unused_, struct meta_network *n)
+{
+	if (!n->id || n->refs != 1)
+		abort();
+	meta_network__unref(n);
+}
+
 static void event(void *ctx _unused_, const char *object, size_t len)
 {
 	enum docker_event_action action;
@@ -65,6 +72,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 'l':
 		docker_json__list(text, size, check, NULL);
+		break;
+	case 'n':
+		docker_json__networks(text, size, check_network, NULL);
 		break;
 	default:
 		events(text, size);

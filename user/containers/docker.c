@@ -210,8 +210,9 @@ static void docker__event(void *ctx, const char *object, size_t len)
 		registry__gone(d->registry, id);
 	if (action == DOCKER_EVENT_RENAME && d->request)
 		d->list_again = true;
-	/* Attributes hide labels called name and image: what is known already is the better. */
-	if (!m || (action == DOCKER_EVENT_START && registry__known(d->registry, id)) ||
+	/* Attributes hide labels called name and image, and say nothing of networks: what is known
+	 * already is the better. */
+	if (!m || (action != DOCKER_EVENT_RENAME && registry__known(d->registry, id)) ||
 	    (action == DOCKER_EVENT_RENAME && m->name &&
 	     registry__rename(d->registry, id, m->name) == 0))
 		return;

@@ -137,6 +137,145 @@ static int new_meta(const char *id, const char *name, const char *image, struct 
 	return 0;
 }
 
+/* Of what no name depends on: a wrong type is as none. */
+static int add_string(char **ret, const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	if (!value || !*value)
+		return 0;
+	free(*ret);
+	*ret = copy(value, MAX_NAME);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* The first by name that is not null. */
+static int add_network(struct meta *m, json_t *networks)
+{
+	const json_t *first = NULL;
+	const char *name, *first_name = NULL;
+	json_t *network;
+	int err;
+
+	json_object_foreach(networks, name, network)
+	{
+		if (json_is_object(network) && (!first || strcmp(name, first_name) < 0)) {
+			first = network;
+			first_name = name;
+		}
+	}
+	if (!first)
+		return 0;
+	m->network_name = copy(first_name, MAX_NAME);
+	if (!m->network_name)
+		return -ENOMEM;
+	err = add_string(&m->network_id, first, "NetworkID");
+	if (!err)
+		err = add_string(&m->network_ip, first, "IPAddress");
+	if (!err && !m->network_ip)
+		err = add_string(&m->network_ip, first, "GlobalIPv6Address");
+	return err;
+}
+
+static uint16_t port_number(const json_t *j)
+{
+	double n = json_is_string(j) ? strtod(json_string_value(j), NULL) : json_number_value(j);
+
+	return n >= 1 && n <= UINT16_MAX ? (uint16_t)n : 0;
+}
+
+/* Keeps the lower one: by the port inside, published ones first, by the port and address outside.
+ */
+static int offer_port(struct meta_port *kept, uint16_t inside, uint16_t outside, const char *ip)
+{
+	char *copied = NULL;
+
+	ip = outside && ip && *ip ? ip : NULL;
+	if (!inside || (kept->inside && kept->inside < inside))
+		return 0;
+	if (kept->inside == inside && kept->outside) {
+		if (!outside || kept->outside < outside)
+			return 0;
+		if (kept->outside == outside &&
+		    strcmp(kept->outside_ip ? kept->outside_ip : "", ip ? ip : "") <= 0)
+			return 0;
+	}
+	if (ip) {
+		copied = copy(ip, MAX_NAME);
+		if (!copied)
+			return -ENOMEM;
+	}
+	free(kept->outside_ip);
+	*kept = (struct meta_port){.inside = inside, .outside = outside, .outside_ip = copied};
+	return 0;
+}
+
+/* A list's: [{"IP":…,"PrivatePort":80,"PublicPort":8080,"Type":"tcp"}]. */
+static int add_listed_ports(struct meta *m, const json_t *ports)
+{
+	const json_t *j;
+	int err = 0;
+	size_t i;
+
+	json_array_foreach(ports, i, j)
+	{
+		const char *type = json_string_value(json_object_get(j, "Type"));
+
+		if (!err && type && strcmp(type, "tcp") == 0)
+			err = offer_port(&m->port, port_number(json_object_get(j, "PrivatePort")),
+					 port_number(json_object_get(j, "PublicPort")),
+					 json_string_value(json_object_get(j, "IP")));
+	}
+	return err;
+}
+
+/* An inspect's: {"80/tcp":[{"HostIp":…,"HostPort":"8080"}],"53/udp":null}. */
+static int add_inspected_ports(struct meta *m, json_t *ports)
+{
+	const char *name;
+	json_t *bindings;
+	int err = 0;
+
+	json_object_foreach(ports, name, bindings)
+	{
+		char *end;
+		unsigned long n = strtoul(name, &end, 10);
+		uint16_t inside = n <= UINT16_MAX ? (uint16_t)n : 0;
+		const json_t *j;
+		size_t i;
+
+		if (strcmp(end, "/tcp") != 0)
+			continue;
+		if (!err)
+			err = offer_port(&m->port, inside, 0, NULL);
+		json_array_foreach(bindings, i, j)
+		{
+			if (!err)
+				err = offer_port(&m->port, inside,
+						 port_number(json_object_get(j, "HostPort")),
+						 json_string_value(json_object_get(j, "HostIp")));
+		}
+	}
+	return err;
+}
+
+/* Networks and ports, of a list's entry or of an inspect. */
+static int add_details(struct meta *m, const json_t *object)
+{
+	const json_t *settings = json_object_get(object, "NetworkSettings");
+	int err =
+		add_string(&m->network_mode, json_object_get(object, "HostConfig"), "NetworkMode");
+
+	if (!err)
+		err = add_network(m, json_object_get(settings, "Networks"));
+	if (!err)
+		err = add_listed_ports(m, json_object_get(object, "Ports"));
+	if (!err)
+		err = add_inspected_ports(m, json_object_get(settings, "Ports"));
+	m->detailed = true;
+	return err;
+}
+
 int docker_json__version(const char *data, size_t len, char **ret_version)
 {
 	_json_ json_t *root = parse(data, len);
@@ -172,6 +311,10 @@ int docker_json__inspect(const char *data, size_t len, struct meta **ret_meta)
 	err = new_meta(id, name, image, &m);
 	if (!err)
 		err = add_labels(m, json_object_get(config, "Labels"), NULL);
+	if (!err)
+		err = add_string(&m->image_id, root, "Image");
+	if (!err)
+		err = add_details(m, root);
 	if (err)
 		return err;
 	*ret_meta = TAKE_PTR(m);
@@ -215,6 +358,10 @@ static int list_entry(const json_t *entry, struct meta **ret)
 		err = new_meta(id, name, image, &m);
 	if (!err)
 		err = add_labels(m, json_object_get(entry, "Labels"), NULL);
+	if (!err)
+		err = add_string(&m->image_id, entry, "ImageID");
+	if (!err)
+		err = add_details(m, entry);
 	if (err)
 		return err;
 	*ret = TAKE_PTR(m);
@@ -247,6 +394,63 @@ int docker_json__list(const char *data, size_t len, void (*fn)(void *ctx, struct
 			fn(ctx, metas[i]);
 	}
 	return err;
+}
+
+static int network_entry(const json_t *entry, struct meta_network **ret)
+{
+	struct meta_network *n = meta_network__new();
+	const char *name;
+	json_t *labels = json_object_get(entry, "Labels"), *value;
+	int err = n ? add_string(&n->id, entry, "Id") : -ENOMEM;
+
+	if (!err && !n->id)
+		err = -EBADMSG;
+	if (!err)
+		err = add_string(&n->name, entry, "Name");
+	if (!err)
+		err = add_string(&n->scope, entry, "Scope");
+	json_object_foreach(labels, name, value)
+	{
+		_free_ char *text = NULL;
+
+		if (err || !json_is_string(value) || strlen(name) > MAX_NAME ||
+		    n->n_labels == MAX_LABELS)
+			continue;
+		text = copy(json_string_value(value), MAX_VALUE);
+		err = text ? meta_network__add_label(n, name, text) : -ENOMEM;
+	}
+	if (err) {
+		meta_network__unref(n);
+		return err;
+	}
+	if (n->n_labels)
+		qsort(n->labels, n->n_labels, sizeof(*n->labels), label__cmp);
+	n->internal = json_is_true(json_object_get(entry, "Internal"));
+	n->ingress = json_is_true(json_object_get(entry, "Ingress"));
+	*ret = n;
+	return 0;
+}
+
+int docker_json__networks(const char *data, size_t len,
+			  void (*fn)(void *ctx, struct meta_network *n), void *ctx)
+{
+	_json_ json_t *root = parse(data, len);
+	struct meta_network *n;
+	const json_t *entry;
+	size_t i;
+	int err;
+
+	if (!json_is_array(root))
+		return -EBADMSG;
+	json_array_foreach(root, i, entry)
+	{
+		err = network_entry(entry, &n);
+		if (err == -ENOMEM)
+			return err;
+		if (!err)
+			fn(ctx, n);
+	}
+	return 0;
 }
 
 static enum docker_event_action event_action(const char *action)

@@ -16,6 +16,11 @@ int docker_json__inspect(const char *data, size_t len, struct meta **ret_meta);
 int docker_json__list(const char *data, size_t len, void (*fn)(void *ctx, struct meta *m),
 		      void *ctx);
 
+/* GET /networks: calls fn for each that has an id (takes the reference over). -EBADMSG; -ENOMEM,
+ * after some. */
+int docker_json__networks(const char *data, size_t len,
+			  void (*fn)(void *ctx, struct meta_network *n), void *ctx);
+
 enum docker_event_action {
 	DOCKER_EVENT_OTHER,
 	DOCKER_EVENT_CREATE,

@@ -6,6 +6,7 @@
 #ifndef NOTAIL_CONTAINERS_META_H
 #define NOTAIL_CONTAINERS_META_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,13 +15,40 @@ struct meta_label {
 	char *value;
 };
 
+/* What the engine says of a network: shared by its containers, reference-counted (atomic). */
+struct meta_network {
+	unsigned refs;
+	char *id;
+	char *name;  /* NULL: not known */
+	char *scope; /* NULL: not known */
+	bool internal, ingress;
+	struct meta_label *labels;
+	size_t n_labels;
+};
+
+/* The one that stands for all of a container's: the lowest, its first published address. */
+struct meta_port {
+	uint16_t inside;  /* 0: none */
+	uint16_t outside; /* 0: not published */
+	char *outside_ip; /* NULL: none */
+};
+
 struct meta {
 	unsigned refs;
-	uint64_t version;	   /* unique for each published snapshot of a process' life */
-	char *engine;		   /* "docker", ...; NULL: not known */
-	char *id;		   /* container id; NULL: not known */
-	char *name;		   /* without a leading slash; NULL: not known */
-	char *image;		   /* as the engine prints it; NULL: not known */
+	uint64_t version; /* unique for each published snapshot of a process' life */
+	char *engine;	  /* "docker", ...; NULL: not known */
+	char *id;	  /* container id; NULL: not known */
+	char *name;	  /* without a leading slash; NULL: not known */
+	char *image;	  /* as the engine prints it; NULL: not known */
+	char *image_id;	  /* NULL: not known */
+	/* Networks and ports, as far as `detailed` says that they were asked for. */
+	bool detailed;
+	char *network_mode;	      /* NULL: not known */
+	char *network_name;	      /* of the first network by name; NULL: none */
+	char *network_id;	      /* NULL: none */
+	char *network_ip;	      /* NULL: none */
+	struct meta_network *network; /* network_id's; NULL: nothing is known of it */
+	struct meta_port port;
 	char *cgroup_path;	   /* NULL: not known */
 	char *pod_uid;		   /* NULL: none */
 	char *outer_id;		   /* of the container around it; NULL: none */
@@ -34,8 +62,20 @@ struct meta *meta__ref(struct meta *m);
 void meta__unref(struct meta *m); /* NULL is fine */
 /* Copies both strings. Only before publishing. 0 or -ENOMEM. */
 int meta__add_label(struct meta *m, const char *name, const char *value);
+/* Copies all that an engine says: not the cgroup's path, the pod's uid, the container around it,
+ * nor the version. `to` has none of it yet. 0 or -ENOMEM. */
+int meta__copy(struct meta *to, const struct meta *from);
+/* An engine says the same with both. */
+bool meta__same(const struct meta *a, const struct meta *b);
 /* NULL: no such label. */
 const char *meta__label(const struct meta *m, const char *name);
+
+/* An empty one, one reference. NULL: no memory. */
+struct meta_network *meta_network__new(void);
+struct meta_network *meta_network__ref(struct meta_network *n);
+void meta_network__unref(struct meta_network *n); /* NULL is fine */
+/* As meta__add_label. */
+int meta_network__add_label(struct meta_network *n, const char *name, const char *value);
 
 static inline void meta__unref_p(struct meta **m)
 {

@@ -230,21 +230,17 @@ static int merge(struct registry *r, const struct meta *path, const struct meta 
 		return -ENOMEM;
 	if (published->engine && (!engine || strcmp(engine, "kubernetes") == 0))
 		engine = published->engine;
-	err = copy_string(&m->engine, engine);
+	err = meta__copy(m, published);
+	free(m->engine);
+	m->engine = NULL;
 	if (!err)
-		err = copy_string(&m->id, published->id);
-	if (!err)
-		err = copy_string(&m->name, published->name);
-	if (!err)
-		err = copy_string(&m->image, published->image);
+		err = copy_string(&m->engine, engine);
 	if (!err)
 		err = copy_string(&m->cgroup_path, path->cgroup_path);
 	if (!err)
 		err = copy_string(&m->pod_uid, path->pod_uid);
 	if (!err)
 		err = copy_string(&m->outer_id, path->outer_id);
-	for (size_t i = 0; i < published->n_labels && !err; i++)
-		err = meta__add_label(m, published->labels[i].name, published->labels[i].value);
 	if (err)
 		return err;
 	m->version = ++r->version;
@@ -458,24 +454,6 @@ enum registry_answer registry__lookup(struct registry *r, uint64_t cgroup_id,
 uint64_t registry__version(const struct registry *r)
 {
 	return r->version;
-}
-
-static bool same(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool meta__same(const struct meta *a, const struct meta *b)
-{
-	if (!same(a->engine, b->engine) || !same(a->name, b->name) || !same(a->image, b->image) ||
-	    a->n_labels != b->n_labels)
-		return false;
-	for (size_t i = 0; i < a->n_labels; i++) {
-		if (!same(a->labels[i].name, b->labels[i].name) ||
-		    !same(a->labels[i].value, b->labels[i].value))
-			return false;
-	}
-	return true;
 }
 
 /* 0 or -ENOMEM. Takes a reference. */

@@ -307,6 +307,113 @@ static void lists_that_are_none(void **state _unused_)
 	assert_int_equal(l.n, 0);
 }
 
+static void check_details(const struct meta *m, const char *expected)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s %s %s %s %u %u %s",
+		 m->network_mode ? m->network_mode : "-", m->network_name ? m->network_name : "-",
+		 m->network_id ? m->network_id : "-", m->network_ip ? m->network_ip : "-",
+		 m->port.inside, m->port.outside, m->port.outside_ip ? m->port.outside_ip : "-");
+	assert_string_equal(text, expected);
+	assert_true(m->detailed);
+}
+
+static void networks_and_ports(void **state _unused_)
+{
+	static const struct {
+		const char *host, *networks, *ports, *expected;
+	} rows[] = {
+		{"null", "null", "null", "- - - - 0 0 -"},
+		{"{\"NetworkMode\":\"host\"}",
+		 "{\"host\":{\"NetworkID\":\"n\",\"IPAddress\":\"\"}}", "[]",
+		 "host host n - 0 0 -"},
+		/* The first by name that is not null. */
+		{"{}",
+		 "{\"b\":{\"NetworkID\":\"2\",\"IPAddress\":\"10.0.0.2\"},\"0\":null,"
+		 "\"a\":{\"NetworkID\":\"1\",\"GlobalIPv6Address\":\"fd00::1\"}}",
+		 "[]", "- a 1 fd00::1 0 0 -"},
+		{"{}", "{}",
+		 "[{\"PrivatePort\":53,\"Type\":\"udp\"},{\"PrivatePort\":443,\"Type\":\"tcp\"},"
+		 "{\"IP\":\"::\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"},"
+		 "{\"IP\":\"0.0.0.0\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"},"
+		 "{\"PrivatePort\":80,\"Type\":\"tcp\"}]",
+		 "- - - - 80 8080 0.0.0.0"},
+		{"[]", "[7]", "{}", "- - - - 0 0 -"},
+		{"{\"NetworkMode\":7}", "{\"a\":7,\"b\":{\"NetworkID\":[]}}",
+		 "[7,{\"PrivatePort\":70000,\"Type\":\"tcp\"},{\"PrivatePort\":\"x\",\"Type\":"
+		 "\"tcp\"}]",
+		 "- b - - 0 0 -"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct listed l = {0};
+		char text[1024];
+
+		snprintf(text, sizeof(text),
+			 "[{\"Id\":\"" ID "\",\"ImageID\":\"sha256:1\",\"HostConfig\":%s,"
+			 "\"NetworkSettings\":{\"Networks\":%s},\"Ports\":%s}]",
+			 rows[i].host, rows[i].networks, rows[i].ports);
+		assert_int_equal(list(text, &l), 0);
+		check_details(l.metas[0], rows[i].expected);
+		assert_string_equal(l.metas[0]->image_id, "sha256:1");
+		listed__free(&l);
+	}
+}
+
+static void inspected_ports(void **state _unused_)
+{
+	_meta_ struct meta *m = NULL;
+
+	assert_int_equal(inspect("{\"Id\":\"" ID
+				 "\",\"Image\":\"sha256:2\",\"Config\":{\"Image\":\"i\"},"
+				 "\"HostConfig\":{\"NetworkMode\":\"bridge\"},\"NetworkSettings\":{"
+				 "\"Networks\":"
+				 "{\"bridge\":{\"NetworkID\":\"1\",\"IPAddress\":\"172.17.0.2\"}},"
+				 "\"Ports\":{"
+				 "\"90/tcp\":null,\"53/"
+				 "udp\":[{\"HostIp\":\"::\",\"HostPort\":\"53\"}],\"80/tcp\":["
+				 "{\"HostIp\":\"::\",\"HostPort\":\"8080\"},"
+				 "{\"HostIp\":\"0.0.0.0\",\"HostPort\":\"8080\"}],\"x\":[7]}}}",
+				 &m),
+			 0);
+	check_details(m, "bridge bridge 1 172.17.0.2 80 8080 0.0.0.0");
+	assert_string_equal(m->image_id, "sha256:2");
+	assert_string_equal(m->image, "i");
+}
+
+static struct meta_network *networks[4];
+static size_t n_networks;
+
+static void collect_network(void *ctx _unused_, struct meta_network *n)
+{
+	assert_in_range(n_networks, 0, 3);
+	networks[n_networks++] = n;
+}
+
+static void networks_of_an_engine(void **state _unused_)
+{
+	const char *text = "[{\"Name\":\"shop\",\"Id\":\"1\",\"Scope\":\"local\",\"Internal\":true,"
+			   "\"Ingress\":false,\"Labels\":{\"b\":\"2\",\"a\":\"1\",\"c\":7}},"
+			   "{\"Name\":\"no id\"},7,{\"Id\":\"2\",\"Labels\":[]}]";
+
+	n_networks = 0;
+	assert_int_equal(docker_json__networks(text, strlen(text), collect_network, NULL), 0);
+	assert_int_equal(n_networks, 2);
+	assert_string_equal(networks[0]->name, "shop");
+	assert_string_equal(networks[0]->scope, "local");
+	assert_true(networks[0]->internal);
+	assert_false(networks[0]->ingress);
+	assert_int_equal(networks[0]->n_labels, 2);
+	assert_string_equal(networks[0]->labels[0].name, "a");
+	assert_string_equal(networks[1]->id, "2");
+	assert_null(networks[1]->name);
+	for (size_t i = 0; i < 2; i++)
+		meta_network__unref(networks[i]);
+	assert_int_equal(docker_json__networks("{}", 2, collect_network, NULL), -EBADMSG);
+	assert_int_equal(docker_json__networks("[", 1, collect_network, NULL), -EBADMSG);
+}
+
 static void label_with_a_nul_costs_nobody_else(void **state _unused_)
 {
 	struct listed l = {0};
@@ -427,6 +534,9 @@ int main(void)
 		cmocka_unit_test(numbers_of_any_size),
 		cmocka_unit_test(list_names),
 		cmocka_unit_test(lists_that_are_none),
+		cmocka_unit_test(networks_and_ports),
+		cmocka_unit_test(inspected_ports),
+		cmocka_unit_test(networks_of_an_engine),
 		cmocka_unit_test(label_with_a_nul_costs_nobody_else),
 		cmocka_unit_test(bounded),
 		cmocka_unit_test(deep),

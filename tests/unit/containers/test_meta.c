@@ -52,6 +52,70 @@ static void labels(void **state _unused_)
 	assert_null(meta__label(m, "n"));
 }
 
+static struct meta *full(void)
+{
+	struct meta *m = meta__new();
+	char **strings[] = {&m->engine,		&m->id,		&m->name,
+			    &m->image,		&m->image_id,	&m->network_mode,
+			    &m->network_name,	&m->network_id, &m->network_ip,
+			    &m->port.outside_ip};
+
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
+		*strings[i] = strdup("x");
+	m->port.inside = 80;
+	m->port.outside = 8080;
+	m->detailed = true;
+	assert_int_equal(meta__add_label(m, "a", "1"), 0);
+	m->network = meta_network__new();
+	m->network->scope = strdup("local");
+	assert_int_equal(meta_network__add_label(m->network, "b", "2"), 0);
+	return m;
+}
+
+static void copied(void **state _unused_)
+{
+	_meta_ struct meta *a = full();
+	_meta_ struct meta *b = meta__new();
+
+	assert_int_equal(meta__copy(b, a), 0);
+	assert_true(meta__same(a, b));
+	assert_ptr_equal(a->network, b->network);
+	assert_int_equal(a->network->refs, 2);
+}
+
+static void every_difference_counts(void **state _unused_)
+{
+	_meta_ struct meta *a = full();
+
+	for (size_t i = 0; i < 16; i++) {
+		_meta_ struct meta *b = full();
+		char **strings[] = {&b->engine,
+				    &b->id,
+				    &b->name,
+				    &b->image,
+				    &b->image_id,
+				    &b->network_mode,
+				    &b->network_name,
+				    &b->network_id,
+				    &b->network_ip,
+				    &b->port.outside_ip,
+				    &b->labels[0].value,
+				    &b->network->scope,
+				    &b->network->labels[0].value};
+
+		assert_true(meta__same(a, b));
+		if (i < ARRAY_SIZE(strings))
+			**strings[i] = 'y';
+		else if (i == 13)
+			b->port.inside++;
+		else if (i == 14)
+			b->network->ingress = true;
+		else
+			b->detailed = false;
+		assert_false(meta__same(a, b));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -59,6 +123,8 @@ int main(void)
 		cmocka_unit_test(half_built_is_freed),
 		cmocka_unit_test(lives_until_the_last_reference),
 		cmocka_unit_test(labels),
+		cmocka_unit_test(copied),
+		cmocka_unit_test(every_difference_counts),
 	};
 
 	return cmocka_run_group_tests_name("meta", tests, NULL, NULL);
