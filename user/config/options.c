@@ -11,11 +11,11 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/un.h>
 
 #include "base/clock.h"
 #include "base/util.h"
 #include "capture/names.h"
+#include "config/values.h"
 #include "io/http.h"
 
 #define KIB 1024ull
@@ -332,22 +332,12 @@ static error_t set_loki(struct parse *p, const char *url)
 
 static error_t set_docker(struct parse *p, const char *host)
 {
-	const size_t max_path = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
-	const char *port = strrchr(host, ':'), *suffix;
-	uint64_t number;
+	const char *wrong = values__check_docker_host(host);
 
+	if (wrong)
+		return refuse(p, "--docker=%s: %s", host, wrong);
 	p->o.docker_host = host;
-	if (!strncmp(host, "unix:///", 8) && host[8]) {
-		if (strlen(host + 7) <= max_path)
-			return 0;
-		return refuse(p, "--docker=%s: a socket's path has at most %zu bytes", host,
-			      max_path);
-	}
-	if (!strncmp(host, "tcp://", 6) && port > host + 6 && !strpbrk(host + 6, "/?#@ ") &&
-	    !parse_number(port + 1, &number, &suffix) && !*suffix && number >= 1 &&
-	    number <= UINT16_MAX)
-		return 0;
-	return refuse(p, "--docker=%s: expected unix:///PATH or tcp://HOST:PORT", host);
+	return 0;
 }
 
 static error_t set_pid(struct parse *p, const char *text)
@@ -364,11 +354,7 @@ static error_t set_pid(struct parse *p, const char *text)
 /* What ends up in a header or a label. */
 static error_t set_name(struct parse *p, const char *option, const char *text, const char **ret)
 {
-	bool good = *text;
-
-	for (const char *c = text; *c; c++)
-		good = good && (unsigned char)*c >= ' ' && *c != 0x7f;
-	if (!good)
+	if (!values__is_name(text))
 		return refuse(p, "--%s: expected a name without control characters", option);
 	*ret = text;
 	return 0;

@@ -297,6 +297,7 @@ static void describe(const struct field *f, char *out, size_t size)
 		[FIELD_OBJECT] = "a mapping",
 		[FIELD_OBJECTS] = "a list of mappings",
 		[FIELD_NODE] = "a value",
+		[FIELD_STAGES] = "a list of stages",
 	};
 
 	if (f->type == FIELD_ENUM)
@@ -561,13 +562,19 @@ static int decode_field(struct decode *d, const struct field *f, const struct no
 {
 	void *out = member(object, f);
 
+	if (n->kind == NODE_NULL) {
+		if (f->type == FIELD_NODE)
+			*(const struct node **)out = n;
+		return 0;
+	}
 	if (f->flags & FIELD_IGNORED)
-		diag__warn(d->diag, n, "has no effect here%s%s", f->doc ? ": " : "",
+		diag__warn(d->diag, n, "not needed here%s%s", f->doc ? ": " : "",
+			   f->doc ? f->doc : "");
+	else if (f->flags & FIELD_UNDONE)
+		diag__warn(d->diag, n, "notail does not do this%s%s", f->doc ? ": " : "",
 			   f->doc ? f->doc : "");
 	else if (f->flags & FIELD_LATER)
 		diag__warn(d->diag, n, "has no effect yet in this version");
-	if (n->kind == NODE_NULL && f->type != FIELD_NODE)
-		return 0;
 	switch (f->type) {
 	case FIELD_STRINGS:
 		return decode_strings(d, f, n, out);
@@ -577,6 +584,13 @@ static int decode_field(struct decode *d, const struct field *f, const struct no
 		return decode_object(d, f->object, n, out);
 	case FIELD_OBJECTS:
 		return decode_objects(d, f, n, out);
+	case FIELD_STAGES:
+		if (n->kind != NODE_SEQUENCE) {
+			tell_wrong(f, n, d->diag);
+			return 0;
+		}
+		*(const struct node **)out = n;
+		return 0;
 	case FIELD_NODE:
 		*(const struct node **)out = n;
 		return 0;
@@ -613,7 +627,7 @@ static int set_defaults(struct arena *arena, const struct schema *s, void *objec
 		else if (f->dflt && f->type == FIELD_STRINGS)
 			err = default_strings(arena, f->dflt, out);
 		else if (f->dflt && f->type != FIELD_MAP && f->type != FIELD_OBJECTS &&
-			 f->type != FIELD_NODE)
+			 f->type != FIELD_NODE && f->type != FIELD_STAGES)
 			err = set_scalar(arena, f, f->dflt, out);
 	}
 	return err;

@@ -30,6 +30,7 @@ enum field_type {
 	FIELD_OBJECT,	/* the struct of `object`, inline */
 	FIELD_OBJECTS,	/* struct object_list of `object`s */
 	FIELD_NODE,	/* const struct node *: decoded by somebody else */
+	FIELD_STAGES,	/* the same, a sequence: a pipeline's stages */
 };
 
 enum field_flags {
@@ -38,6 +39,8 @@ enum field_flags {
 	FIELD_IGNORED = 4, /* Promtail's, of no use here: accepted, a warning says so, and `doc` */
 	FIELD_LATER = 8,   /* has no effect in this version: accepted, a warning says so */
 	FIELD_ANY_CASE = 16, /* an enum whose names may be written in either case */
+	FIELD_UNDONE = 32,   /* Promtail's, and not what notail does: accepted, a warning says so */
+	FIELD_HIDDEN = 64,   /* another word for what has a field: not in the default file */
 };
 
 struct string_list {
@@ -67,8 +70,9 @@ struct field {
 	enum field_type type;
 	size_t offset;
 	unsigned flags;
-	const char *dflt; /* as one would write it; NULL: zero */
-	const char *doc;  /* one sentence; NULL: not shown */
+	const char *dflt;    /* as one would write it; NULL: zero */
+	const char *doc;     /* one sentence; NULL: not in the default file */
+	const char *example; /* what the default file shows where there is no default */
 	const struct schema *object;
 	const char *const *names; /* of an enum, NULL-terminated */
 	int64_t min, max;	  /* both 0: no bounds */

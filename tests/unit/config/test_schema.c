@@ -203,7 +203,7 @@ static void warnings(void **state)
 
 	(void)state;
 	assert_int_equal(decode("old: x\nrest: {a: b}\n", &o), 0);
-	assert_string_equal(text, "f:1:6: warning: old: has no effect here: gone\n"
+	assert_string_equal(text, "f:1:6: warning: old: not needed here: gone\n"
 				  "f:2:7: warning: rest: has no effect yet in this version\n");
 	assert_string_equal(o.old, "x");
 	assert_string_equal(node__get(o.rest, "a")->text, "b");

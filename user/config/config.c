@@ -1,0 +1,708 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables of notail.yaml, and what they cannot say: checks between fields and files. A Promtail
+ * file's own sections are in promtail.c.
+ *
+ * FIELD_LATER marks what has no effect yet; a section that gets one loses its mark, and the default
+ * file (made from these tables) shows it from then on.
+ */
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "capture/names.h"
+#include "config/promtail.h"
+#include "config/values.h"
+#include "io/http.h"
+
+#define FILE_MAX_BYTES (16u << 20)
+#define SECRET_MAX_BYTES (64u << 10)
+#define HOUR_NS ((int64_t)3600 * NS_PER_SEC)
+
+struct loaded {
+	struct config config;
+	struct arena arena;
+	struct document *document;
+};
+
+static const char *const TAPS[] = {
+	[TAP_AUTO] = "auto", [TAP_READ] = "read", [TAP_WRITE] = "write", NULL};
+static const char *const HOOKS[] = {[HOOKS_AUTO] = "auto",
+				    [HOOKS_FEXIT] = "fexit",
+				    [HOOKS_MULTI] = "multi",
+				    [HOOKS_SYSCALL] = "syscall",
+				    NULL};
+static const char *const ATTRIBUTIONS[] = {[ATTRIBUTION_STREAM] = "stream",
+					   [ATTRIBUTION_LINE] = "line",
+					   [ATTRIBUTION_OFF] = "off",
+					   NULL};
+static const char *const LEVELS[] = {[LOG_ERROR] = "error",
+				     [LOG_WARN] = "warn",
+				     [LOG_INFO] = "info",
+				     [LOG_DEBUG] = "debug",
+				     NULL};
+static const char *const PROMTAIL_LEVELS[] = {"",
+					      [LOG_ERROR + 1] = "error",
+					      [LOG_WARN + 1] = "warn",
+					      [LOG_INFO + 1] = "info",
+					      [LOG_DEBUG + 1] = "debug",
+					      NULL};
+static const char *const PRESETS[] = {[PRESET_AUTO] = "auto",
+				      [PRESET_DOCKER] = "docker",
+				      [PRESET_KUBERNETES] = "kubernetes",
+				      [PRESET_ALLOY] = "alloy",
+				      [PRESET_PROMTAIL] = "promtail",
+				      [PRESET_STRICT] = "strict",
+				      [PRESET_NONE] = "none",
+				      NULL};
+
+/*
+ * Clients
+ */
+
+static const struct field BASIC_AUTH_FIELDS[] = {
+	FIELD(struct config_basic_auth, username, FIELD_STRING, .doc = "The user's name."),
+	FIELD(struct config_basic_auth, password, FIELD_STRING, .flags = FIELD_SECRET,
+	      .doc = "The password itself; better in a file."),
+	FIELD(struct config_basic_auth, password_file, FIELD_STRING,
+	      .doc = "A file that has the password."),
+	{0},
+};
+
+static void check_file(const struct node *at, const char *path, size_t max_bytes, struct diag *diag)
+{
+	_close_ int fd = -1;
+	struct stat st;
+
+	if (!path)
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st))
+		diag__error(diag, at, "%s: %s, expected a file that can be read", path,
+			    strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		diag__error(diag, at, "%s is no file, expected one", path);
+	else if (!st.st_size || (size_t)st.st_size > max_bytes)
+		diag__error(diag, at, "%s has %lld bytes, expected 1 to %zu", path,
+			    (long long)st.st_size, max_bytes);
+}
+
+static void check_basic_auth(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_basic_auth *a = object;
+
+	if (!a->username)
+		diag__error(diag, node, "username is missing, expected a string");
+	if (a->password && a->password_file)
+		diag__error(diag, node__get(node, "password_file"),
+			    "stands beside password, expected one of the two");
+	check_file(node__get(node, "password_file"), a->password_file, SECRET_MAX_BYTES, diag);
+}
+
+static const struct schema BASIC_AUTH = {
+	.name = "basic_auth",
+	.size = sizeof(struct config_basic_auth),
+	.fields = BASIC_AUTH_FIELDS,
+	.node_offset = offsetof(struct config_basic_auth, node),
+	.check = check_basic_auth,
+};
+
+static const struct field TLS_FIELDS[] = {
+	FIELD(struct config_tls, ca_file, FIELD_STRING,
+	      .doc = "Certificates to trust, in PEM, instead of the host's."),
+	FIELD(struct config_tls, cert_file, FIELD_STRING,
+	      .doc = "notail's own certificate, in PEM."),
+	FIELD(struct config_tls, key_file, FIELD_STRING, .doc = "Its key, in PEM."),
+	FIELD(struct config_tls, server_name, FIELD_STRING,
+	      .doc = "The name that the certificate must have, where it is not the URL's."),
+	FIELD(struct config_tls, insecure_skip_verify, FIELD_BOOL, .dflt = "false",
+	      .doc = "Take any certificate."),
+	{0},
+};
+
+static void check_tls(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_tls *t = object;
+
+	check_file(node__get(node, "ca_file"), t->ca_file, FILE_MAX_BYTES, diag);
+	check_file(node__get(node, "cert_file"), t->cert_file, FILE_MAX_BYTES, diag);
+	check_file(node__get(node, "key_file"), t->key_file, FILE_MAX_BYTES, diag);
+	if (!t->cert_file != !t->key_file)
+		diag__error(diag, node, "%s is missing, expected cert_file and key_file together",
+			    t->cert_file ? "key_file" : "cert_file");
+}
+
+const struct schema config_tls_schema = {
+	.name = "tls_config",
+	.size = sizeof(struct config_tls),
+	.fields = TLS_FIELDS,
+	.node_offset = offsetof(struct config_tls, node),
+	.check = check_tls,
+};
+
+static const struct field BACKOFF_FIELDS[] = {
+	FIELD(struct config_backoff, min_period, FIELD_DURATION, .dflt = "500ms", .min = NS_PER_MS,
+	      .max = HOUR_NS, .doc = "The first pause; each further one is up to twice as long."),
+	FIELD(struct config_backoff, max_period, FIELD_DURATION, .dflt = "5m", .min = NS_PER_MS,
+	      .max = 24 * HOUR_NS, .doc = "The longest pause."),
+	FIELD(struct config_backoff, max_retries, FIELD_INT, .flags = FIELD_IGNORED,
+	      .doc = "notail tries until Loki has the lines"),
+	{0},
+};
+
+static void check_backoff(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_backoff *b = object;
+
+	if (b->min_period > b->max_period)
+		diag__error(diag, node, "min_period is over max_period, expected at most that");
+}
+
+static const struct schema BACKOFF = {
+	.name = "backoff_config",
+	.size = sizeof(struct config_backoff),
+	.fields = BACKOFF_FIELDS,
+	.check = check_backoff,
+};
+
+#define IGNORED(s, key, ...)                                                                   \
+	{                                                                                      \
+		.name = (key), .type = FIELD_NODE, .offset = offsetof(s, ignored), __VA_ARGS__ \
+	}
+
+static const struct field CLIENT_FIELDS[] = {
+	FIELD(struct config_client, url, FIELD_STRING, .flags = FIELD_REQUIRED,
+	      .example = "http://localhost:3100",
+	      .doc = "Loki's address, with or without /loki/api/v1/push; a user and password may "
+		     "stand in it."),
+	FIELD(struct config_client, name, FIELD_STRING, .flags = FIELD_LATER,
+	      .doc = "What messages and metrics call it."),
+	FIELD(struct config_client, tenant_id, FIELD_STRING,
+	      .doc = "Loki's tenant (X-Scope-OrgID)."),
+	FIELD(struct config_client, basic_auth, FIELD_OBJECT, .object = &BASIC_AUTH,
+	      .flags = FIELD_LATER, .doc = "User and password."),
+	FIELD(struct config_client, bearer_token, FIELD_STRING, .flags = FIELD_SECRET | FIELD_LATER,
+	      .doc = "A token itself; better in a file."),
+	FIELD(struct config_client, bearer_token_file, FIELD_STRING, .flags = FIELD_LATER,
+	      .doc = "A file that has a token, read again when it changes."),
+	FIELD(struct config_client, tls_config, FIELD_OBJECT, .object = &config_tls_schema,
+	      .flags = FIELD_LATER, .doc = "Certificates."),
+	FIELD(struct config_client, proxy_url, FIELD_STRING, .flags = FIELD_LATER,
+	      .doc = "A proxy in place of the environment's."),
+	FIELD(struct config_client, headers, FIELD_MAP, .flags = FIELD_SECRET | FIELD_LATER,
+	      .doc = "Headers of each request."),
+	FIELD(struct config_client, batchwait, FIELD_DURATION, .dflt = "1s", .min = NS_PER_MS,
+	      .max = 300 * (int64_t)NS_PER_SEC,
+	      .doc = "Push a line at the latest so long after it came."),
+	FIELD(struct config_client, batchsize, FIELD_SIZE, .dflt = "1MiB", .min = 1024,
+	      .max = 64 << 20, .doc = "Push when so much has come."),
+	FIELD(struct config_client, backoff_config, FIELD_OBJECT, .object = &BACKOFF,
+	      .doc = "Pauses between tries, jittered."),
+	FIELD(struct config_client, timeout, FIELD_DURATION, .dflt = "10s", .min = NS_PER_MS,
+	      .max = HOUR_NS, .doc = "How long a push may take."),
+	FIELD(struct config_client, external_labels, FIELD_MAP, .flags = FIELD_LATER,
+	      .doc = "Labels of every line that goes to this client."),
+	FIELD(struct config_client, max_in_flight, FIELD_SIZE, .dflt = "0", .flags = FIELD_LATER,
+	      .doc = "Memory of what waits for this client; 0: limits.memory alone."),
+	FIELD(struct config_client, drop_rate_limited_batches, FIELD_BOOL, .dflt = "false",
+	      .flags = FIELD_LATER, .doc = "Give up what Loki answers with 429."),
+	IGNORED(struct config_client, "authorization", .flags = FIELD_LATER),
+	IGNORED(struct config_client, "oauth2", .flags = FIELD_LATER),
+	IGNORED(struct config_client, "follow_redirects", .flags = FIELD_IGNORED,
+		.doc = "redirects are not followed"),
+	IGNORED(struct config_client, "enable_http2", .flags = FIELD_IGNORED,
+		.doc = "it is negotiated"),
+	{0},
+};
+
+static void check_url(const struct node *at, const char *url, const char *example,
+		      struct diag *diag)
+{
+	const char *why = "its user or password is malformed";
+	_free_ char *bare = NULL, *userinfo = NULL;
+
+	if (url && (http__check_url(url, &why) || http__split_userinfo(url, &bare, &userinfo)))
+		diag__error(diag, at, "%s, expected a URL like %s", why, example);
+}
+
+static void check_client(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_client *c = object;
+
+	check_url(node__get(node, "url"), c->url, "http://localhost:3100", diag);
+	check_url(node__get(node, "proxy_url"), c->proxy_url, "http://proxy:3128", diag);
+	if (c->bearer_token && c->bearer_token_file)
+		diag__error(diag, node__get(node, "bearer_token_file"),
+			    "stands beside bearer_token, expected one of the two");
+	if (c->basic_auth.node && (c->bearer_token || c->bearer_token_file))
+		diag__error(diag, c->basic_auth.node,
+			    "stands beside a bearer token, expected one of the two");
+	check_file(node__get(node, "bearer_token_file"), c->bearer_token_file, SECRET_MAX_BYTES,
+		   diag);
+	if (c->tenant_id && !values__is_name(c->tenant_id))
+		diag__error(diag, node__get(node, "tenant_id"),
+			    "expected a name without control characters");
+	for (size_t i = 0; i < c->headers.n; i++)
+		if (!values__is_name(c->headers.items[i].name) ||
+		    !values__is_name(c->headers.items[i].value) ||
+		    strpbrk(c->headers.items[i].name, ": "))
+			diag__error(diag, c->headers.items[i].node,
+				    "malformed, expected a header's name and value");
+}
+
+static const struct schema CLIENT = {
+	.name = "client",
+	.size = sizeof(struct config_client),
+	.fields = CLIENT_FIELDS,
+	.node_offset = offsetof(struct config_client, node),
+	.check = check_client,
+};
+
+/*
+ * The other sections
+ */
+
+static const struct field SERVER_FIELDS[] = {
+	FIELD(struct config_server, listen, FIELD_STRING, .dflt = "127.0.0.1:9464",
+	      .flags = FIELD_LATER, .doc = "Address of the status page, its API and the metrics."),
+	FIELD(struct config_server, metrics_listen, FIELD_STRING, .flags = FIELD_LATER,
+	      .doc = "An address with metrics and health alone."),
+	FIELD(struct config_server, enable_runtime_reload, FIELD_BOOL, .dflt = "false",
+	      .flags = FIELD_LATER, .doc = "POST /-/reload reads the configuration again."),
+	FIELD(struct config_server, log_level, FIELD_ENUM, .names = PROMTAIL_LEVELS,
+	      .flags = FIELD_HIDDEN, .doc = "The same as log.level."),
+	IGNORED(struct config_server, "log_format", .flags = FIELD_IGNORED,
+		.doc = "messages have one form"),
+	FIELD(struct config_server, http_listen_address, FIELD_STRING,
+	      .flags = FIELD_LATER | FIELD_HIDDEN, .doc = "See listen."),
+	FIELD(struct config_server, http_listen_port, FIELD_INT,
+	      .flags = FIELD_LATER | FIELD_HIDDEN, .min = 0, .max = 65535, .doc = "See listen."),
+	IGNORED(struct config_server, "http_path_prefix", .flags = FIELD_LATER),
+	IGNORED(struct config_server, "external_url", .flags = FIELD_IGNORED),
+	IGNORED(struct config_server, "disable", .flags = FIELD_LATER),
+	IGNORED(struct config_server, "profiling_enabled", .flags = FIELD_IGNORED),
+	IGNORED(struct config_server, "health_check_target", .flags = FIELD_IGNORED),
+	IGNORED(struct config_server, "register_instrumentation", .flags = FIELD_IGNORED),
+	IGNORED(struct config_server, "graceful_shutdown_timeout", .flags = FIELD_IGNORED),
+	IGNORED(struct config_server, "http_server_read_timeout", .flags = FIELD_IGNORED),
+	IGNORED(struct config_server, "http_server_write_timeout", .flags = FIELD_IGNORED),
+	IGNORED(struct config_server, "http_server_idle_timeout", .flags = FIELD_IGNORED),
+	IGNORED(struct config_server, "http_tls_config", .flags = FIELD_LATER),
+	IGNORED(struct config_server, "grpc_listen_address", .flags = FIELD_IGNORED,
+		.doc = "there is no gRPC"),
+	IGNORED(struct config_server, "grpc_listen_port", .flags = FIELD_IGNORED,
+		.doc = "there is no gRPC"),
+	IGNORED(struct config_server, "grpc_server_max_recv_msg_size", .flags = FIELD_IGNORED,
+		.doc = "there is no gRPC"),
+	IGNORED(struct config_server, "grpc_server_max_send_msg_size", .flags = FIELD_IGNORED,
+		.doc = "there is no gRPC"),
+	IGNORED(struct config_server, "grpc_server_max_concurrent_streams", .flags = FIELD_IGNORED,
+		.doc = "there is no gRPC"),
+	{0},
+};
+
+static const struct schema SERVER = {
+	.name = "server",
+	.size = sizeof(struct config_server),
+	.fields = SERVER_FIELDS,
+};
+
+static const struct field CAPTURE_FIELDS[] = {
+	FIELD(struct config_capture, containers, FIELD_STRINGS,
+	      .doc = "Only containers of these names, shell patterns work, or whose ids begin so."),
+	FIELD(struct config_capture, labels, FIELD_STRINGS,
+	      .doc = "Only with all of these labels, each NAME=VALUE."),
+	FIELD(struct config_capture, streams, FIELD_STRINGS, .doc = "Only stdout or only stderr."),
+	FIELD(struct config_capture, cgroups, FIELD_STRINGS,
+	      .doc = "Besides containers, what runs in these cgroups and below, such as "
+		     "/system.slice/foo.service; * and ? match within a component."),
+	FIELD(struct config_capture, exec_sessions, FIELD_BOOL, .dflt = "false",
+	      .doc = "Sessions of docker exec too."),
+	FIELD(struct config_capture, tap, FIELD_ENUM, .names = TAPS, .dflt = "auto",
+	      .doc = "Copy at the runtime's read, or at the container's write."),
+	FIELD(struct config_capture, hooks, FIELD_ENUM, .names = HOOKS, .dflt = "auto",
+	      .doc = "Kernel hooks; notail probe says what this kernel has."),
+	FIELD(struct config_capture, attribution, FIELD_ENUM, .names = ATTRIBUTIONS,
+	      .dflt = "stream",
+	      .doc = "Name the writing process and prove that nothing is missing; line does so in "
+		     "races too."),
+	FIELD(struct config_capture, rate_limit, FIELD_SIZE, .dflt = "0",
+	      .doc = "Drop, and count, what a container writes over this in a second; 0: no "
+		     "limit."),
+	FIELD(struct config_capture, rate_burst, FIELD_SIZE, .dflt = "0",
+	      .doc = "What it may write at once before that; 0: a second's worth."),
+	FIELD(struct config_capture, ring_size, FIELD_SIZE, .dflt = "32MiB", .min = 1 << 20,
+	      .max = 1 << 30, .doc = "Memory for what is not delivered yet: a power of two."),
+	FIELD(struct config_capture, max_line_size, FIELD_SIZE, .dflt = "256KiB", .min = 16,
+	      .max = 16 << 20, .doc = "Longer lines are cut there, and marked."),
+	FIELD(struct config_capture, orphan_timeout, FIELD_DURATION, .dflt = "10m",
+	      .flags = FIELD_LATER, .doc = "How long the kernel captures without notail."),
+	{0},
+};
+
+static const struct node *item(const struct node *node, const char *key, size_t i)
+{
+	const struct node *list = node__get(node, key);
+
+	return list && list->kind == NODE_SEQUENCE && i < list->n_items ? list->items[i] : list;
+}
+
+static void check_selectors(const struct config_capture *c, const struct node *node,
+			    struct diag *diag)
+{
+	const char *expected;
+
+	for (size_t i = 0; i < c->containers.n; i++)
+		if (!*c->containers.items[i])
+			diag__error(diag, item(node, "containers", i),
+				    "empty, expected a name, a pattern or an id");
+	for (size_t i = 0; i < c->labels.n; i++)
+		if (!strchr(c->labels.items[i], '=') || *c->labels.items[i] == '=')
+			diag__error(diag, item(node, "labels", i), "\"%s\", expected NAME=VALUE",
+				    c->labels.items[i]);
+	for (size_t i = 0; i < c->streams.n; i++)
+		if (strcmp(c->streams.items[i], "stdout") && strcmp(c->streams.items[i], "stderr"))
+			diag__error(diag, item(node, "streams", i),
+				    "\"%s\", expected stdout or stderr", c->streams.items[i]);
+	for (size_t i = 0; i < c->cgroups.n; i++) {
+		expected = names__check(c->cgroups.items[i]);
+		if (expected)
+			diag__error(diag, item(node, "cgroups", i), "\"%s\", expected %s",
+				    c->cgroups.items[i], expected);
+	}
+	if (c->cgroups.n > CAPTURE_CGROUPS_MAX)
+		diag__error(diag, node__get(node, "cgroups"), "%zu cgroups, expected at most %d",
+			    c->cgroups.n, CAPTURE_CGROUPS_MAX);
+}
+
+static void check_capture(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_capture *c = object;
+
+	check_selectors(c, node, diag);
+	if (c->ring_size & (c->ring_size - 1))
+		diag__error(diag, node__get(node, "ring_size"),
+			    "%llu bytes, expected a power of two from 1MiB to 1GiB",
+			    (unsigned long long)c->ring_size);
+	if (c->rate_limit && (c->rate_limit < CAPTURE_RATE_MIN || c->rate_limit > CAPTURE_RATE_MAX))
+		diag__error(diag, node__get(node, "rate_limit"),
+			    "out of range, expected 0 or 1KiB to 1GiB");
+	if (c->rate_burst && (c->rate_burst < 1024 || c->rate_burst > CAPTURE_RATE_MAX))
+		diag__error(diag, node__get(node, "rate_burst"),
+			    "out of range, expected 0 or 1KiB to 1GiB");
+	if (c->rate_burst && !c->rate_limit)
+		diag__error(diag, node__get(node, "rate_burst"),
+			    "stands alone, expected rate_limit beside it");
+}
+
+static const struct schema CAPTURE = {
+	.name = "capture",
+	.size = sizeof(struct config_capture),
+	.fields = CAPTURE_FIELDS,
+	.check = check_capture,
+};
+
+static const struct field DOCKER_FIELDS[] = {
+	FIELD(struct config_docker, enabled, FIELD_BOOL, .dflt = "true",
+	      .doc = "Ask Docker; without it lines carry ids only."),
+	FIELD(struct config_docker, host, FIELD_STRING, .example = "unix:///var/run/docker.sock",
+	      .doc = "Docker's API, unix:///PATH or tcp://HOST:PORT; podman's socket works too."),
+	FIELD(struct config_docker, tls_config, FIELD_OBJECT, .object = &config_tls_schema,
+	      .flags = FIELD_LATER, .doc = "Certificates of tcp://."),
+	{0},
+};
+
+static void check_docker(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_docker *d = object;
+	const char *wrong = d->host ? values__check_docker_host(d->host) : NULL;
+
+	if (wrong)
+		diag__error(diag, node__get(node, "host"), "%s: %s", d->host, wrong);
+}
+
+static const struct schema DOCKER = {
+	.name = "docker",
+	.size = sizeof(struct config_docker),
+	.fields = DOCKER_FIELDS,
+	.check = check_docker,
+};
+
+static const struct field DISCOVERY_FIELDS[] = {
+	FIELD(struct config_discovery, docker, FIELD_OBJECT, .object = &DOCKER,
+	      .doc = "Where names and labels come from."),
+	FIELD(struct config_discovery, max_wait, FIELD_DURATION, .dflt = "10s", .min = NS_PER_MS,
+	      .max = HOUR_NS,
+	      .doc = "How long lines wait for their container's name; then they go with its id."),
+	{0},
+};
+
+static const struct schema DISCOVERY = {
+	.name = "discovery",
+	.size = sizeof(struct config_discovery),
+	.fields = DISCOVERY_FIELDS,
+};
+
+static const struct field SPOOL_FIELDS[] = {
+	FIELD(struct config_spool, path, FIELD_STRING, .doc = "Directory of its files."),
+	FIELD(struct config_spool, max_size, FIELD_SIZE, .dflt = "1GiB",
+	      .doc = "The oldest goes when it is full."),
+	{0},
+};
+
+static const struct schema SPOOL = {
+	.name = "spool",
+	.size = sizeof(struct config_spool),
+	.fields = SPOOL_FIELDS,
+};
+
+static const struct field LIMITS_FIELDS[] = {
+	FIELD(struct config_limits, memory, FIELD_SIZE, .dflt = "64MiB", .min = 8 << 20,
+	      .max = 4ll << 30,
+	      .doc = "Memory of batches that are not delivered; past it they wait in the ring."),
+	FIELD(struct config_limits, label_values, FIELD_INT, .dflt = "100", .min = 1,
+	      .max = 1000000, .flags = FIELD_LATER,
+	      .doc = "A label that stages or rules make and that has more values than this in "
+		     "guard_window becomes structured metadata."),
+	FIELD(struct config_limits, identity_values, FIELD_INT, .dflt = "2000", .min = 1,
+	      .max = 1000000, .flags = FIELD_LATER,
+	      .doc = "The same for container and pod, which only warn."),
+	FIELD(struct config_limits, guard_window, FIELD_DURATION, .dflt = "1h", .min = NS_PER_SEC,
+	      .max = 24 * HOUR_NS, .flags = FIELD_LATER,
+	      .doc = "The time in which values are counted."),
+	FIELD(struct config_limits, guard_reset, FIELD_DURATION, .dflt = "24h", .min = NS_PER_SEC,
+	      .max = 365 * 24 * HOUR_NS, .flags = FIELD_LATER,
+	      .doc = "When such a label is one again; a reload does it too."),
+	FIELD(struct config_limits, label_names, FIELD_INT, .dflt = "15", .min = 1, .max = 100,
+	      .flags = FIELD_LATER, .doc = "Labels of a stream; the others become metadata."),
+	FIELD(struct config_limits, label_name_length, FIELD_SIZE, .dflt = "1024", .min = 1,
+	      .max = 65536, .flags = FIELD_LATER, .doc = "Longer names are cut."),
+	FIELD(struct config_limits, label_value_length, FIELD_SIZE, .dflt = "2048", .min = 1,
+	      .max = 65536, .flags = FIELD_LATER, .doc = "Longer values are cut."),
+	FIELD(struct config_limits, streams, FIELD_INT, .dflt = "10000", .min = 1, .max = 10000000,
+	      .flags = FIELD_LATER, .doc = "Streams of a client."),
+	{0},
+};
+
+static const struct schema LIMITS = {
+	.name = "limits",
+	.size = sizeof(struct config_limits),
+	.fields = LIMITS_FIELDS,
+};
+
+static const struct field LOG_FIELDS[] = {
+	FIELD(struct config_log, level, FIELD_ENUM, .names = LEVELS, .dflt = "info",
+	      .doc = "notail's own messages, on stderr."),
+	{0},
+};
+
+static const struct schema LOG = {
+	.name = "log",
+	.size = sizeof(struct config_log),
+	.fields = LOG_FIELDS,
+};
+
+static const struct field CONFIG_FIELDS[] = {
+	FIELD(struct config, clients, FIELD_OBJECTS, .object = &CLIENT,
+	      .doc = "Where lines go: Lokis."),
+	FIELD(struct config, client, FIELD_OBJECT, .object = &CLIENT, .flags = FIELD_HIDDEN,
+	      .doc = "One more of clients."),
+	FIELD(struct config, external_labels, FIELD_MAP, .flags = FIELD_LATER,
+	      .doc = "Labels of every line."),
+	FIELD(struct config, host, FIELD_STRING,
+	      .doc = "Value of the label host, where it is not the host's name."),
+	FIELD(struct config, capture, FIELD_OBJECT, .object = &CAPTURE,
+	      .doc = "What is captured, and how."),
+	FIELD(struct config, discovery, FIELD_OBJECT, .object = &DISCOVERY,
+	      .doc = "What containers are called."),
+	FIELD(struct config, preset, FIELD_ENUM, .names = PRESETS, .dflt = "auto",
+	      .flags = FIELD_LATER,
+	      .doc = "Labels to begin with; auto is docker, and none beside scrape_configs."),
+	FIELD(struct config, relabel_configs, FIELD_NODE, .flags = FIELD_LATER,
+	      .doc = "Rules over labels, as Prometheus has them."),
+	FIELD(struct config, pipeline_stages, FIELD_STAGES, .flags = FIELD_LATER,
+	      .doc = "What is done with each line, as Promtail has it."),
+	FIELD(struct config, scrape_configs, FIELD_OBJECTS, .object = &promtail_job_schema,
+	      .flags = FIELD_LATER, .doc = "Promtail's: each has rules and stages of its own."),
+	FIELD(struct config, limits, FIELD_OBJECT, .object = &LIMITS, .doc = "Bounds."),
+	FIELD(struct config, spool, FIELD_OBJECT, .object = &SPOOL, .flags = FIELD_LATER,
+	      .doc = "Files for what Loki has not taken."),
+	FIELD(struct config, server, FIELD_OBJECT, .object = &SERVER, .doc = "Status and metrics."),
+	FIELD(struct config, log, FIELD_OBJECT, .object = &LOG, .doc = "Messages."),
+	IGNORED(struct config, "positions", .flags = FIELD_IGNORED,
+		.doc = "there are no files whose ends would have to be known"),
+	IGNORED(struct config, "target_config", .flags = FIELD_IGNORED,
+		.doc = "there are no files to look for"),
+	IGNORED(struct config, "global", .flags = FIELD_IGNORED,
+		.doc = "there are no files to look at"),
+	IGNORED(struct config, "limits_config", .flags = FIELD_UNDONE,
+		.doc = "capture.rate_limit, capture.max_line_size and limits are notail's"),
+	IGNORED(struct config, "limit_config", .flags = FIELD_UNDONE,
+		.doc = "capture.rate_limit, capture.max_line_size and limits are notail's"),
+	IGNORED(struct config, "options", .flags = FIELD_IGNORED),
+	IGNORED(struct config, "tracing", .flags = FIELD_IGNORED, .doc = "notail traces nothing"),
+	IGNORED(struct config, "wal", .flags = FIELD_IGNORED, .doc = "see spool"),
+	{0},
+};
+
+const struct schema config_schema = {
+	.name = "notail",
+	.size = sizeof(struct config),
+	.fields = CONFIG_FIELDS,
+};
+
+/*
+ * Loading
+ */
+
+static const struct node *given(const struct node *root, const char *key)
+{
+	const struct node *n = node__get(root, key);
+
+	return n && n->kind != NODE_NULL ? n : NULL;
+}
+
+static int add_client(struct loaded *l)
+{
+	struct config *c = &l->config;
+	struct config_client *all;
+
+	if (!c->client.url)
+		return 0;
+	all = arena__alloc(&l->arena, (c->clients.n + 1) * sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	if (c->clients.n)
+		memcpy(all, c->clients.items, c->clients.n * sizeof(*all));
+	all[c->clients.n] = c->client;
+	c->clients = (struct object_list){.items = all, .n = c->clients.n + 1};
+	return 0;
+}
+
+/* Without scrape_configs there is one job, for all containers. */
+static int make_jobs(struct loaded *l, const struct node *root, struct diag *diag)
+{
+	static const char *const OWN[] = {"relabel_configs", "pipeline_stages"};
+	struct config *c = &l->config;
+	struct config_job *job;
+
+	if (given(root, "scrape_configs")) {
+		c->promtail = true;
+		c->jobs = c->scrape_configs;
+		if (c->preset == PRESET_AUTO)
+			c->preset = PRESET_NONE;
+		for (size_t i = 0; i < ARRAY_SIZE(OWN); i++)
+			if (given(root, OWN[i]))
+				diag__error(diag, given(root, OWN[i]),
+					    "stands beside scrape_configs, expected it in each of "
+					    "those");
+		return promtail__check_jobs(&c->jobs, diag);
+	}
+	job = arena__zalloc(&l->arena, sizeof(*job));
+	if (!job)
+		return -ENOMEM;
+	job->relabel_configs = c->relabel_configs;
+	job->pipeline_stages = c->pipeline_stages;
+	c->jobs = (struct object_list){.items = job, .n = 1};
+	return 0;
+}
+
+static int finish(struct loaded *l, const struct node *root, struct diag *diag)
+{
+	struct config *c = &l->config;
+	int err = add_client(l);
+
+	if (err)
+		return err;
+	if (c->relabel_configs && c->relabel_configs->kind == NODE_NULL)
+		c->relabel_configs = NULL;
+	if (c->server.log_level && !given(given(root, "log"), "level"))
+		c->log.level = c->server.log_level - 1;
+	if (c->host && !values__is_name(c->host))
+		diag__error(diag, given(root, "host"),
+			    "expected a name without control characters");
+	return make_jobs(l, root, diag);
+}
+
+int config__parse(struct config **ret, const char *text, size_t len, node_env_fn env, void *env_ctx,
+		  struct diag *diag)
+{
+	struct loaded *l = calloc(1, sizeof(*l));
+	size_t errors = diag__errors(diag);
+	const struct node *root;
+	int err;
+
+	if (!l)
+		return -ENOMEM;
+	err = document__parse(&l->document, text, len, env, env_ctx, diag);
+	if (err)
+		goto out;
+	root = document__root(l->document);
+	err = schema__decode(&config_schema, root, &l->config, &l->arena, diag);
+	if (!err || err == -EINVAL)
+		err = finish(l, root, diag);
+	if (!err && diag__errors(diag) != errors)
+		err = -EINVAL;
+out:
+	if (err)
+		config__free(&l->config);
+	else
+		*ret = &l->config;
+	return err;
+}
+
+static const char *environment(void *ctx, const char *name)
+{
+	(void)ctx;
+	return getenv(name);
+}
+
+static int read_file(const char *path, struct buf *text)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		int err = buf__reserve(text, 64 * 1024);
+
+		if (err)
+			return err;
+		n = read(fd, text->data + text->len, text->size - text->len);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		text->len += n > 0 ? (size_t)n : 0;
+	} while (n && text->len <= FILE_MAX_BYTES);
+	return 0;
+}
+
+int config__load(struct config **ret, const char *path, struct diag *diag)
+{
+	_buf_ struct buf text = {0};
+	int err = read_file(path, &text);
+
+	if (err == -ENOMEM)
+		return err;
+	if (err) {
+		diag__error(diag, NULL, "%s, expected a file that can be read", strerror(-err));
+		return -EINVAL;
+	}
+	return config__parse(ret, text.data, text.len, environment, NULL, diag);
+}
+
+void config__free(struct config *c)
+{
+	struct loaded *l = (struct loaded *)c;
+
+	if (!l)
+		return;
+	document__free(l->document);
+	arena__free(&l->arena);
+	free(l);
+}

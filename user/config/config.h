@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * notail.yaml, decoded: one table of keys for notail's own sections and for those of a Promtail
+ * file, which may stand beside each other. Strings, lists and nodes belong to the struct and live
+ * as long as it. Immutable once loaded.
+ */
+#ifndef NOTAIL_CONFIG_CONFIG_H
+#define NOTAIL_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "capture/capture.h"
+#include "config/diag.h"
+#include "config/schema.h"
+
+#define CONFIG_DEFAULT_PATH "/etc/notail/notail.yaml"
+
+struct config_basic_auth {
+	const char *username, *password, *password_file; /* all NULL: none */
+	const struct node *node;
+};
+
+struct config_tls {
+	const char *ca_file, *cert_file, *key_file, *server_name;
+	bool insecure_skip_verify;
+	const struct node *node;
+};
+
+struct config_backoff {
+	uint64_t min_period, max_period; /* ns */
+	int64_t max_retries;
+};
+
+/* One Loki. */
+struct config_client {
+	const char *url; /* never NULL */
+	const char *name, *tenant_id;
+	struct config_basic_auth basic_auth;
+	const char *bearer_token, *bearer_token_file;
+	struct config_tls tls_config;
+	const char *proxy_url;
+	struct string_map headers;
+	uint64_t batchwait; /* ns */
+	uint64_t batchsize; /* bytes */
+	struct config_backoff backoff_config;
+	uint64_t timeout; /* ns */
+	struct string_map external_labels;
+	uint64_t max_in_flight; /* bytes */
+	bool drop_rate_limited_batches;
+	const struct node *ignored;
+	const struct node *node;
+};
+
+struct config_server {
+	const char *listen, *metrics_listen;
+	bool enable_runtime_reload;
+	int log_level; /* Promtail's place for it: LOG_... + 1; 0: not said */
+	const char *http_listen_address;
+	int64_t http_listen_port;
+	const struct node *ignored;
+};
+
+struct config_capture {
+	int tap, hooks, attribution; /* enum tap_mode, hook_set, attribution */
+	bool exec_sessions;
+	uint64_t rate_limit, rate_burst; /* bytes; 0: none, a second's worth */
+	uint64_t ring_size, max_line_size;
+	struct string_list containers, labels, streams, cgroups; /* as on the command line */
+	uint64_t orphan_timeout;
+};
+
+struct config_docker {
+	bool enabled;
+	const char *host;
+	struct config_tls tls_config;
+};
+
+struct config_discovery {
+	struct config_docker docker;
+	uint64_t max_wait; /* ns */
+};
+
+enum config_preset {
+	PRESET_AUTO,
+	PRESET_DOCKER,
+	PRESET_KUBERNETES,
+	PRESET_ALLOY,
+	PRESET_PROMTAIL,
+	PRESET_STRICT,
+	PRESET_NONE, /* a Promtail file's: labels come from its rules alone */
+};
+
+struct config_spool {
+	const char *path;
+	uint64_t max_size;
+};
+
+struct config_limits {
+	uint64_t memory; /* bytes of batches that are under way, all clients */
+	int64_t label_values, identity_values;
+	uint64_t guard_window, guard_reset; /* ns */
+	int64_t label_names;
+	uint64_t label_name_length, label_value_length; /* bytes */
+	int64_t streams;
+};
+
+struct config_log {
+	int level; /* enum log_level */
+};
+
+/* Which containers a scrape_config would have had. */
+struct config_docker_filter {
+	const char *name; /* id, name, label, network, ancestor, status */
+	struct string_list values;
+};
+
+struct config_docker_sd {
+	const char *host;
+	struct object_list filters; /* of struct config_docker_filter; all of them must hold */
+	const struct node *ignored;
+};
+
+struct config_namespaces {
+	struct string_list names; /* none: all */
+	bool own_namespace;
+};
+
+struct config_kubernetes_sd {
+	const char *role;
+	struct config_namespaces namespaces;
+	const struct node *ignored;
+};
+
+struct config_static {
+	struct string_list targets;
+	struct string_map labels; /* __path__ and __path_exclude__ among them */
+	bool containers;	  /* its __path__ is that of containers' files */
+	const struct node *node;
+};
+
+/*
+ * A way from containers to labels and stages. The first whose selectors fit a container and whose
+ * relabelling keeps it is the container's.
+ */
+struct config_job {
+	const char *job_name;		      /* NULL: notail's own, which takes every container */
+	struct object_list docker_sd_configs; /* of struct config_docker_sd */
+	struct object_list kubernetes_sd_configs; /* of struct config_kubernetes_sd */
+	struct object_list static_configs;	  /* of struct config_static */
+	const struct node *relabel_configs;	  /* a sequence; NULL: none */
+	const struct node *pipeline_stages;	  /* a sequence; NULL: none */
+	const struct node *ignored;
+	const struct node *node;
+};
+
+struct config {
+	struct config_server server;
+	struct object_list clients; /* of struct config_client; Promtail's `client` among them */
+	struct config_capture capture;
+	struct config_discovery discovery;
+	int preset; /* enum config_preset */
+	struct string_map external_labels;
+	struct config_spool spool;
+	struct config_limits limits;
+	struct config_log log;
+	const char *host;	 /* NULL: the host's name */
+	bool promtail;		 /* the file has scrape_configs */
+	struct object_list jobs; /* of struct config_job, at least one */
+
+	/* As the file has them; what is to be used of them is above. */
+	struct config_client client;
+	struct object_list scrape_configs; /* of struct config_job */
+	const struct node *relabel_configs, *pipeline_stages;
+	const struct node *ignored; /* of no use, told */
+};
+
+/*
+ * Reads, decodes and checks the file: what is wrong goes to `diag` (made with the file's name), all
+ * of it. What relabelling rules and stages say is not looked at here. 0; -EINVAL; -ENOMEM.
+ */
+int config__load(struct config **ret, const char *path, struct diag *diag);
+/* The same of a text, with an environment of one's own. */
+int config__parse(struct config **ret, const char *text, size_t len, node_env_fn env, void *env_ctx,
+		  struct diag *diag);
+void config__free(struct config *c); /* NULL is fine */
+
+/* The table that all of it comes from, for the JSON Schema and the default file. */
+extern const struct schema config_schema;
+/* What is in force, as YAML, secrets masked. 0 or -EIO, -ENOMEM. */
+int config__print(const struct config *c, FILE *out);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The part of the configuration that only Promtail's files have, scrape_configs. */
+#ifndef NOTAIL_CONFIG_PROMTAIL_H
+#define NOTAIL_CONFIG_PROMTAIL_H
+
+#include "config/config.h"
+
+/* Of struct config_job. */
+extern const struct schema promtail_job_schema;
+/* Of struct config_tls. */
+extern const struct schema config_tls_schema;
+
+/* What concerns several jobs, and what the table cannot say of one: errors and warnings. Sets
+ * `containers` of the static ones. 0 or -ENOMEM. */
+int promtail__check_jobs(struct object_list *jobs, struct diag *diag);
+/* A `__path__` that can only mean containers' files. */
+bool promtail__names_containers(const char *path);
+
+#endif

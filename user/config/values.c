@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/values.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+_Static_assert(sizeof(((struct sockaddr_un *)0)->sun_path) == 108, "the text below says 107");
+
+const char *values__check_docker_host(const char *host)
+{
+	const char *port = strrchr(host, ':');
+	unsigned long number;
+	char *end;
+
+	if (!strncmp(host, "unix:///", 8) && host[8])
+		return strlen(host + 7) <= 107 ? NULL : "a socket's path has at most 107 bytes";
+	if (!strncmp(host, "tcp://", 6) && port > host + 6 && !strpbrk(host + 6, "/?#@ ") &&
+	    port[1] >= '0' && port[1] <= '9') {
+		number = strtoul(port + 1, &end, 10);
+		if (!*end && number >= 1 && number <= UINT16_MAX)
+			return NULL;
+	}
+	return "expected unix:///PATH or tcp://HOST:PORT";
+}
+
+bool values__is_name(const char *text)
+{
+	if (!*text)
+		return false;
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return false;
+	return true;
+}

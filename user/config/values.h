@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values that the command line and the configuration file have in common. */
+#ifndef NOTAIL_CONFIG_VALUES_H
+#define NOTAIL_CONFIG_VALUES_H
+
+#include <stdbool.h>
+
+/* NULL: unix:///PATH or tcp://HOST:PORT. Else what is wrong with it or expected of it, a clause. */
+const char *values__check_docker_host(const char *host);
+/* What may stand in a header or a label: no control characters, and something at all. */
+bool values__is_name(const char *text);
+
+#endif
