@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "capture/names.h"
+#include "config/print.h"
 #include "config/promtail.h"
 #include "config/values.h"
 #include "io/http.h"
@@ -601,7 +602,8 @@ static int make_jobs(struct loaded *l, const struct node *root, struct diag *dia
 				diag__error(diag, given(root, OWN[i]),
 					    "stands beside scrape_configs, expected it in each of "
 					    "those");
-		return promtail__check_jobs(&c->jobs, diag);
+		promtail__check_jobs(&c->jobs, diag);
+		return 0;
 	}
 	job = arena__zalloc(&l->arena, sizeof(*job));
 	if (!job)
@@ -705,4 +707,9 @@ void config__free(struct config *c)
 	document__free(l->document);
 	arena__free(&l->arena);
 	free(l);
+}
+
+int config__print(const struct config *c, FILE *out)
+{
+	return print__values(&config_schema, c, out);
 }

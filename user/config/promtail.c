@@ -13,6 +13,8 @@
 #include "base/util.h"
 #include "config/values.h"
 
+#define JOBS_MAX 1000
+
 #define IGNORED(s, key, ...)                                                                   \
 	{                                                                                      \
 		.name = (key), .type = FIELD_NODE, .offset = offsetof(s, ignored), __VA_ARGS__ \
@@ -262,10 +264,15 @@ static void check_job(struct config_job *job, struct diag *diag)
 		diag__warn(diag, job->node, "it selects no containers, so it captures nothing");
 }
 
-int promtail__check_jobs(struct object_list *jobs, struct diag *diag)
+void promtail__check_jobs(struct object_list *jobs, struct diag *diag)
 {
 	struct config_job *items = jobs->items;
 
+	if (jobs->n > JOBS_MAX) {
+		diag__error(diag, NULL, "%zu scrape_configs, expected at most %d", jobs->n,
+			    JOBS_MAX);
+		return;
+	}
 	for (size_t i = 0; i < jobs->n; i++) {
 		if (!items[i].node)
 			continue;
@@ -279,5 +286,4 @@ int promtail__check_jobs(struct object_list *jobs, struct diag *diag)
 			break;
 		}
 	}
-	return 0;
 }

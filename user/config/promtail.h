@@ -11,8 +11,8 @@ extern const struct schema promtail_job_schema;
 extern const struct schema config_tls_schema;
 
 /* What concerns several jobs, and what the table cannot say of one: errors and warnings. Sets
- * `containers` of the static ones. 0 or -ENOMEM. */
-int promtail__check_jobs(struct object_list *jobs, struct diag *diag);
+ * `containers` of the static ones. */
+void promtail__check_jobs(struct object_list *jobs, struct diag *diag);
 /* A `__path__` that can only mean containers' files. */
 bool promtail__names_containers(const char *path);
 
