@@ -22,6 +22,13 @@ struct line_trace {
 	uint8_t span_id[8];
 };
 
+/* Structured metadata of one line. */
+struct line_pair {
+	const char *name;  /* as Loki takes it, NUL-terminated */
+	const char *value; /* valid UTF-8, not empty, no NUL behind it */
+	size_t len;
+};
+
 struct line {
 	const char *bytes; /* without the newline; any bytes */
 	size_t len;
@@ -33,11 +40,17 @@ struct line {
 	uint32_t tid;		  /* of its thread; 0: not known */
 	char comm[LINE_COMM_LEN]; /* empty: not known */
 	struct line_trace trace;
-	bool truncated;		  /* cut at max_line_size */
-	bool unterminated;	  /* no newline came: the stream ended, or a gap did */
-	bool session;		  /* of docker exec, not of the container's own stdio */
+	bool truncated;	   /* cut at max_line_size */
+	bool unterminated; /* no newline came: the stream ended, or a gap did */
+	bool session;	   /* of docker exec, not of the container's own stdio */
 	const char *gap; /* not NULL: a gap record, the reason ("ring_full", ...); bytes say what is
 			    lost */
+	/* What stages gave it. */
+	uint64_t real_ns;		  /* wall clock, Unix ns; 0: as time_ns says */
+	const struct line_pair *metadata; /* in front of what else there is of the name */
+	size_t n_metadata;
+	const char *tenant; /* not NUL-terminated; NULL: the client's */
+	size_t tenant_len;
 };
 
 #endif

@@ -67,7 +67,7 @@ struct entry {
 
 	struct arena *arena;
 	void *state; /* of the stage that runs and this stream; see stage_type.state_size */
-	struct program_stream *stream;
+	struct program_stream *stream; /* for hold.h */
 	struct stage_counters *counters;
 };
 
@@ -84,7 +84,7 @@ struct stage_env {
 		*arena; /* the program's: options, and what compile takes from it, live as long */
 	struct slots *slots;
 	struct diag *diag;
-	struct program *program; /* for the stages that are the program's own */
+	struct custom_metrics *metrics;
 };
 
 struct stage_type {
@@ -99,15 +99,20 @@ struct stage_type {
 	 */
 	int (*compile)(const struct stage_env *env, const void *options, const struct node *node,
 		       void **ret_stage);
-	enum stage_result (*run)(void *stage, struct entry *e);
+	enum stage_result (*run)(void *stage, struct entry *e); /* NULL: there is nothing to do */
 	void (*free)(void *stage); /* NULL: all of it lies in the arena */
+	/* The stages within it, which run may skip; NULL: none. */
+	const struct node *(*nested)(const void *options);
+	/* Gaps (record.gap) pass over stages but those that look at labels alone. */
+	bool gaps;
 
 	/* Of each stream, zeroed when its first line comes: e->state. 0: none. */
 	size_t state_size;
 	/* Emits (hold.h) what is due at now_ns (CLOCK_BOOTTIME; UINT64_MAX: all of it). Returns
-	 * when something is due next, UINT64_MAX: nothing is kept. NULL: keeps no entries. */
+	 * when something is due next, UINT64_MAX: nothing is held. NULL: holds no entries. */
 	uint64_t (*tick)(void *stage, void *state, struct program_stream *stream, uint64_t now_ns);
-	void (*end)(void *stage, void *state); /* frees what the state holds. NULL: nothing */
+	/* Frees what the state holds. NULL: nothing. */
+	void (*end)(void *stage, void *state, struct program_stream *stream);
 };
 
 /* All stages, by name; the end is NULL. */

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A chained hash table whose key is the base set's address (which the entry's reference keeps) and
+ * the changes, in the order in which stages made them: the same stages make them in the same order.
+ * When the table is full what was not used goes, and if that is little, everything: sets are shared
+ * by reference, and one that is made again costs what it cost the first time.
+ */
+#include "process/derive.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+#define N_BUCKETS 4096u /* a power of two */
+#define MOVED_MAX 64
+
+struct known {
+	struct derived derived; /* first */
+	struct known *chain;
+	uint64_t hash;
+	struct label_set *base; /* a reference */
+	bool strangers_dropped;
+	bool used;
+	size_t n;
+	struct entry_pair pairs[]; /* their text behind them */
+};
+
+struct derivations {
+	struct derive_opts opts;
+	struct known **buckets; /* NULL before the first set */
+	size_t n;
+	uint64_t generation;
+	struct buf text; /* a value with its NUL */
+};
+
+int derivations__new(struct derivations **ret, const struct derive_opts *opts)
+{
+	struct derivations *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return -ENOMEM;
+	d->opts = *opts;
+	if (!d->opts.max)
+		d->opts.max = DERIVE_MAX;
+	*ret = d;
+	return 0;
+}
+
+static void known__free(struct known *n)
+{
+	label_set__unref(n->base);
+	label_set__unref(n->derived.set);
+	free(n);
+}
+
+/* Those that were not used, or all. */
+static void drop(struct derivations *d, bool all)
+{
+	size_t before = d->n;
+
+	for (size_t i = 0; d->buckets && i < N_BUCKETS; i++) {
+		struct known **at = &d->buckets[i], *n;
+
+		while ((n = *at)) {
+			if (!all && n->used) {
+				n->used = false;
+				at = &n->chain;
+				continue;
+			}
+			*at = n->chain;
+			known__free(n);
+			d->n--;
+		}
+	}
+	if (d->n != before)
+		d->generation++;
+}
+
+void derivations__free(struct derivations *d)
+{
+	if (!d)
+		return;
+	drop(d, true);
+	free(d->buckets);
+	buf__free(&d->text);
+	free(d);
+}
+
+void derivations__sweep(struct derivations *d)
+{
+	drop(d, false);
+}
+
+void derivations__clear(struct derivations *d)
+{
+	drop(d, true);
+}
+
+uint64_t derivations__generation(const struct derivations *d)
+{
+	return d->generation;
+}
+
+size_t derivations__count(const struct derivations *d)
+{
+	return d->n;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+	return hash ^ hash >> 29;
+}
+
+static uint64_t mix_text(uint64_t hash, const char *text, size_t len)
+{
+	uint64_t word;
+
+	for (; len >= sizeof(word); text += sizeof(word), len -= sizeof(word)) {
+		memcpy(&word, text, sizeof(word));
+		hash = mix(hash, word);
+	}
+	word = len;
+	while (len)
+		word = word << 8 | (unsigned char)text[--len];
+	return mix(hash, word);
+}
+
+static uint64_t hash_of(const struct entry *e)
+{
+	uint64_t hash = mix(e->strangers_dropped, (uintptr_t)e->base);
+
+	for (size_t i = 0; i < e->n_labels; i++) {
+		const struct entry_pair *p = &e->labels[i];
+
+		hash = mix(hash, p->slot << 1 | !p->text);
+		if (p->text)
+			hash = mix_text(hash, p->text, p->len);
+	}
+	return hash ^ hash >> 32;
+}
+
+static bool equal(const struct known *n, const struct entry *e)
+{
+	if (n->base != e->base || n->n != e->n_labels ||
+	    n->strangers_dropped != e->strangers_dropped)
+		return false;
+	for (size_t i = 0; i < n->n; i++) {
+		const struct entry_pair *a = &n->pairs[i], *b = &e->labels[i];
+
+		if (a->slot != b->slot || a->len != b->len || !a->text != !b->text)
+			return false;
+		if (a->text && memcmp(a->text, b->text, a->len))
+			return false;
+	}
+	return true;
+}
+
+bool derivations__is(struct derivations *d, const struct derived *derived, uint64_t generation,
+		     const struct entry *e)
+{
+	struct known *n = (struct known *)derived;
+
+	if (!n || generation != d->generation || !equal(n, e))
+		return false;
+	n->used = true;
+	return true;
+}
+
+/* The pair that says something of a label of base; false: the label stays as it is. */
+static bool is_changed(const struct derivations *d, const struct entry *e, const char *name)
+{
+	size_t n_slots = slots__count(d->opts.slots), slot;
+
+	for (slot = 0; slot < n_slots; slot++)
+		if (!strcmp(slots__name(d->opts.slots, slot), name))
+			break;
+	if (slot == n_slots)
+		return e->strangers_dropped;
+	for (size_t i = 0; i < e->n_labels; i++)
+		if (e->labels[i].slot == slot)
+			return true;
+	return false;
+}
+
+static int add_changes(struct derivations *d, const struct entry *e, struct derived *out)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < e->n_labels && !err; i++) {
+		const struct entry_pair *p = &e->labels[i];
+		const char *name = slots__name(d->opts.slots, p->slot);
+
+		if (!p->text)
+			continue;
+		d->text.len = 0;
+		err = buf__append(&d->text, p->text, p->len);
+		if (!err)
+			err = buf__append(&d->text, "", 1);
+		if (err)
+			break;
+		if (d->opts.is_label && i < MOVED_MAX &&
+		    !d->opts.is_label(d->opts.ctx, name, d->text.data))
+			out->moved |= 1ull << i;
+		else
+			err = label_set__add(out->set, name, d->text.data);
+	}
+	return err;
+}
+
+static int make_set(struct derivations *d, const struct entry *e, struct derived *out)
+{
+	const struct label_set *base = e->base;
+	int err = 0;
+
+	out->set = label_set__new();
+	if (!out->set)
+		return -ENOMEM;
+	for (size_t i = 0; i < base->n_labels && !err; i++)
+		if (!is_changed(d, e, base->labels[i].name))
+			err = label_set__add(out->set, base->labels[i].name, base->labels[i].value);
+	for (size_t i = 0; i < base->n_metadata && !err; i++)
+		err = label_set__add_metadata(out->set, base->metadata[i].name,
+					      base->metadata[i].value);
+	if (!err && base->display)
+		err = label_set__display(out->set, base->display);
+	if (!err)
+		err = add_changes(d, e, out);
+	return err ? err : label_set__seal(out->set);
+}
+
+static struct known *make_known(struct derivations *d, const struct entry *e, uint64_t hash)
+{
+	size_t size = sizeof(struct known) + e->n_labels * sizeof(struct entry_pair);
+	struct known *n;
+	char *text;
+
+	for (size_t i = 0; i < e->n_labels; i++)
+		size += e->labels[i].len;
+	n = calloc(1, size);
+	if (!n)
+		return NULL;
+	n->hash = hash;
+	n->base = label_set__ref(e->base);
+	n->strangers_dropped = e->strangers_dropped;
+	n->n = e->n_labels;
+	text = (char *)(n->pairs + n->n);
+	for (size_t i = 0; i < n->n; i++) {
+		n->pairs[i] = e->labels[i];
+		if (!n->pairs[i].text)
+			continue;
+		n->pairs[i].text = memcpy(text, e->labels[i].text, e->labels[i].len);
+		text += e->labels[i].len;
+	}
+	if (make_set(d, e, &n->derived)) {
+		known__free(n);
+		return NULL;
+	}
+	return n;
+}
+
+static int make_room(struct derivations *d)
+{
+	if (!d->buckets)
+		d->buckets = calloc(N_BUCKETS, sizeof(*d->buckets));
+	if (!d->buckets)
+		return -ENOMEM;
+	if (d->n < d->opts.max)
+		return 0;
+	drop(d, false);
+	if (d->n > d->opts.max / 4 * 3)
+		drop(d, true);
+	return 0;
+}
+
+const struct derived *derivations__get(struct derivations *d, const struct entry *e)
+{
+	uint64_t hash = hash_of(e);
+	struct known *n;
+
+	for (n = d->buckets ? d->buckets[hash & (N_BUCKETS - 1)] : NULL; n; n = n->chain) {
+		if (n->hash == hash && equal(n, e)) {
+			n->used = true;
+			return &n->derived;
+		}
+	}
+	if (make_room(d))
+		return NULL;
+	n = make_known(d, e, hash);
+	if (!n)
+		return NULL;
+	n->used = true;
+	n->chain = d->buckets[hash & (N_BUCKETS - 1)];
+	d->buckets[hash & (N_BUCKETS - 1)] = n;
+	d->n++;
+	return &n->derived;
+}

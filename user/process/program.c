@@ -1,0 +1,706 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stages within a match stand behind it in one array; the match says how many it may skip. So a
+ * place in the program is a number, and an entry that was held goes on behind the stage that held
+ * it, however deep that stands.
+ *
+ * There is one entry, whose arrays have room for each slot. It is loaded with a line, or with a
+ * held entry; a stage that emits gives up the entry that it was run with (hold.h).
+ */
+#include "process/program.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utlist.h>
+
+#include "base/buf.h"
+#include "process/derive.h"
+#include "process/hold.h"
+#include "process/metrics.h"
+
+#define MAX_STAGES 1000
+#define MAX_DEPTH 16
+#define MAX_REASONS 64
+#define MAX_ARENA (64u * 1024 * 1024)
+#define MAX_LINE_SIZE (256u * 1024)
+#define MAX_HELD_BYTES (16u * 1024 * 1024)
+#define SWEEP_NS (600ull * 1000 * 1000 * 1000)
+
+struct op {
+	const struct stage_type *type;
+	void *stage;
+	size_t behind;	     /* the stages within it */
+	size_t state_offset; /* in a stream's states */
+};
+
+struct drop {
+	const char *reason;
+	uint64_t lines, bytes;
+};
+
+/* A label of a base set that has a slot. */
+struct inherited {
+	size_t slot;
+	const char *text;
+	size_t len;
+};
+
+struct base {
+	struct label_set *set; /* a reference; NULL: none */
+	struct inherited *labels;
+	size_t n, size;
+};
+
+struct program {
+	struct program_opts opts;
+	struct arena options; /* of the stages */
+	struct slots *slots;
+	size_t n_slots;
+	struct op *ops;
+	size_t n_ops;
+	size_t state_size;
+	struct custom_metrics *own_metrics; /* where opts has none */
+	struct derivations *derivations;
+	struct entry entry;
+	struct arena arena;	   /* of the entry */
+	const char **inherited;	   /* of the entry */
+	const struct base *loaded; /* into `inherited`; NULL: nothing is */
+	struct base other;	   /* of a held entry whose stream has other labels by now */
+	struct label_set *
+		*names; /* by slot: a pair of metadata that has the name as Loki takes it */
+	struct line_pair *metadata;
+	struct program_stream *streams;
+	uint64_t due_ns;
+	uint64_t swept_ns;
+	size_t held_bytes;
+	struct drop drops[MAX_REASONS];
+	size_t n_drops;
+	struct stage_counters counters;
+};
+
+struct program_stream {
+	struct program *program;
+	struct program_stream *prev, *next;
+	struct base base;
+	const struct derived *last;
+	uint64_t last_generation;
+	uint64_t due_ns;
+	size_t at; /* the stage that runs */
+	_Alignas(16) char states[];
+};
+
+/* Compiling */
+
+static const char *nearest(const char *word)
+{
+	const char *names[64];
+	size_t n = 0;
+
+	for (size_t i = 0; stage_types[i] && n < ARRAY_SIZE(names) - 1; i++)
+		if (!stage_types[i]->refused)
+			names[n++] = stage_types[i]->options.name;
+	names[n] = NULL;
+	return schema__nearest(word, names);
+}
+
+static const struct stage_type *find_type(const struct node *item, struct diag *diag)
+{
+	const char *name, *near;
+
+	if (item->kind != NODE_MAPPING || item->n_items != 1) {
+		diag__error(diag, item, "not a stage, expected one name with its options");
+		return NULL;
+	}
+	name = item->items[0]->key;
+	for (size_t i = 0; stage_types[i]; i++) {
+		if (strcmp(stage_types[i]->options.name, name))
+			continue;
+		if (!stage_types[i]->refused)
+			return stage_types[i];
+		diag__error(diag, item->items[0], "%s", stage_types[i]->refused);
+		return NULL;
+	}
+	near = nearest(name);
+	if (near)
+		diag__error(diag, item->items[0], "unknown stage `%s`, expected `%s`?", name, near);
+	else
+		diag__error(diag, item->items[0], "unknown stage `%s`", name);
+	return NULL;
+}
+
+static int add_op(struct program *p, const struct stage_type *type, size_t *ret)
+{
+	struct op *grown = reallocarray(p->ops, p->n_ops + 1, sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	p->ops = grown;
+	p->ops[p->n_ops] = (struct op){.type = type, .state_offset = p->state_size};
+	p->state_size += (type->state_size + 15) & ~(size_t)15;
+	*ret = p->n_ops++;
+	return 0;
+}
+
+static int compile_sequence(struct program *p, const struct node *stages, struct diag *diag,
+			    unsigned depth);
+
+static int compile_stage(struct program *p, const struct stage_type *type, const struct node *item,
+			 struct diag *diag, unsigned depth)
+{
+	const struct stage_env env = {
+		.arena = &p->options, .slots = p->slots, .diag = diag, .metrics = p->opts.metrics};
+	const struct field fields[] = {type->options, {0}};
+	const struct schema schema = {
+		.name = type->options.name, .size = type->options_size, .fields = fields};
+	size_t size = type->options_size, at;
+	const struct node *nested;
+	void *options;
+	int err;
+
+	options = arena__zalloc(&p->options, size);
+	if (!options)
+		return -ENOMEM;
+	err = schema__decode(&schema, item, options, &p->options, diag);
+	if (err || !type->run)
+		return err;
+	err = add_op(p, type, &at);
+	if (err)
+		return err;
+	if (type->compile)
+		err = type->compile(&env, options, item->items[0], &p->ops[at].stage);
+	nested = type->nested ? type->nested(options) : NULL;
+	if (nested && err != -ENOMEM) {
+		int inner = compile_sequence(p, nested, diag, depth + 1);
+
+		err = inner ? inner : err;
+	}
+	p->ops[at].behind = p->n_ops - at - 1;
+	return err;
+}
+
+static int compile_sequence(struct program *p, const struct node *stages, struct diag *diag,
+			    unsigned depth)
+{
+	const struct stage_type *type;
+	int err = 0, e;
+
+	if (stages->kind != NODE_SEQUENCE) {
+		diag__error(diag, stages, "not a list of stages, expected `- name:` lines");
+		return -EINVAL;
+	}
+	if (depth > MAX_DEPTH) {
+		diag__error(diag, stages, "stages within stages, %u deep, expected at most %u",
+			    depth, MAX_DEPTH);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < stages->n_items && err != -ENOMEM; i++) {
+		if (p->n_ops == MAX_STAGES) {
+			diag__error(diag, stages->items[i], "too many stages, expected at most %u",
+				    MAX_STAGES);
+			return -EINVAL;
+		}
+		type = find_type(stages->items[i], diag);
+		e = type ? compile_stage(p, type, stages->items[i], diag, depth) : -EINVAL;
+		err = e ? e : err;
+	}
+	return err;
+}
+
+/* The name of each slot as Loki takes it: a set of one pair does what is to be done to it. */
+static int make_names(struct program *p)
+{
+	int err = 0;
+
+	p->names = calloc(p->n_slots + 1, sizeof(*p->names));
+	if (!p->names)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_slots && !err; i++) {
+		p->names[i] = label_set__new();
+		err = p->names[i]
+			      ? label_set__add_metadata(p->names[i], slots__name(p->slots, i), "-")
+			      : -ENOMEM;
+	}
+	return err;
+}
+
+/* With at least one element each. */
+static int make_entry(struct program *p)
+{
+	size_t n = p->n_slots + 1;
+	struct entry *e = &p->entry;
+
+	p->inherited = calloc(n, sizeof(*p->inherited));
+	p->metadata = calloc(2 * n, sizeof(*p->metadata));
+	e->values = calloc(n, sizeof(*e->values));
+	e->labels = calloc(n, sizeof(*e->labels));
+	e->metadata = calloc(n, sizeof(*e->metadata));
+	if (!p->inherited || !p->metadata || !e->values || !e->labels || !e->metadata)
+		return -ENOMEM;
+	e->n_values = p->n_slots;
+	e->inherited = p->inherited;
+	e->arena = &p->arena;
+	e->counters = &p->counters;
+	return make_names(p);
+}
+
+static int make(struct program *p, const struct node *stages, struct diag *diag)
+{
+	struct derive_opts derive = {
+		.max = p->opts.max_label_sets, .is_label = p->opts.is_label, .ctx = p->opts.ctx};
+	int err = slots__new(&p->slots);
+
+	if (!err && !p->opts.metrics) {
+		err = custom_metrics__new(&p->own_metrics);
+		p->opts.metrics = p->own_metrics;
+	}
+	if (!err && stages && stages->kind != NODE_NULL)
+		err = compile_sequence(p, stages, diag, 1);
+	if (err)
+		return err;
+	p->n_slots = slots__count(p->slots);
+	derive.slots = p->slots;
+	err = derivations__new(&p->derivations, &derive);
+	return err ? err : make_entry(p);
+}
+
+int program__new(struct program **ret, const struct node *stages, const struct program_opts *opts,
+		 struct diag *diag)
+{
+	struct program *p = calloc(1, sizeof(*p));
+	int err;
+
+	if (!p)
+		return -ENOMEM;
+	p->opts = *opts;
+	if (!p->opts.max_line_size)
+		p->opts.max_line_size = MAX_LINE_SIZE;
+	if (!p->opts.max_held_bytes)
+		p->opts.max_held_bytes = MAX_HELD_BYTES;
+	p->due_ns = UINT64_MAX;
+	p->arena.max = MAX_ARENA;
+	err = make(p, stages, diag);
+	if (err) {
+		program__free(p);
+		return err;
+	}
+	*ret = p;
+	return 0;
+}
+
+static void base__free(struct base *b)
+{
+	label_set__unref(b->set);
+	free(b->labels);
+	*b = (struct base){0};
+}
+
+void program__free(struct program *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->n_ops; i++)
+		if (p->ops[i].type->free && p->ops[i].stage)
+			p->ops[i].type->free(p->ops[i].stage);
+	for (size_t i = 0; p->names && i < p->n_slots; i++)
+		label_set__unref(p->names[i]);
+	derivations__free(p->derivations);
+	custom_metrics__free(p->own_metrics);
+	base__free(&p->other);
+	free(p->names);
+	free(p->metadata);
+	free(p->inherited);
+	free(p->entry.values);
+	free(p->entry.labels);
+	free(p->entry.metadata);
+	free(p->ops);
+	slots__free(p->slots);
+	arena__free(&p->arena);
+	arena__free(&p->options);
+	free(p);
+}
+
+bool program__is_empty(const struct program *p)
+{
+	return p->n_ops == 0;
+}
+
+/* Streams */
+
+int program_stream__new(struct program_stream **ret, struct program *p)
+{
+	struct program_stream *s = calloc(1, sizeof(*s) + p->state_size);
+
+	if (!s)
+		return -ENOMEM;
+	s->program = p;
+	s->due_ns = UINT64_MAX;
+	DL_APPEND(p->streams, s);
+	*ret = s;
+	return 0;
+}
+
+static void unload(struct program *p)
+{
+	for (size_t i = 0; p->loaded && i < p->loaded->n; i++)
+		p->inherited[p->loaded->labels[i].slot] = NULL;
+	p->loaded = NULL;
+}
+
+void program_stream__free(struct program_stream *s)
+{
+	struct program *p;
+
+	if (!s)
+		return;
+	p = s->program;
+	for (size_t i = 0; i < p->n_ops; i++)
+		if (p->ops[i].type->end)
+			p->ops[i].type->end(p->ops[i].stage, s->states + p->ops[i].state_offset, s);
+	if (p->loaded == &s->base)
+		unload(p);
+	base__free(&s->base);
+	DL_DELETE(p->streams, s);
+	free(s);
+}
+
+static int base__set(struct base *b, struct program *p, struct label_set *set)
+{
+	if (p->loaded == b)
+		unload(p);
+	label_set__unref(b->set);
+	b->set = NULL;
+	b->n = 0;
+	if (b->size < set->n_labels) {
+		struct inherited *grown =
+			reallocarray(b->labels, set->n_labels, sizeof(*b->labels));
+
+		if (!grown)
+			return -ENOMEM;
+		b->labels = grown;
+		b->size = set->n_labels;
+	}
+	for (size_t i = 0; i < set->n_labels; i++) {
+		const struct label *l = &set->labels[i];
+
+		for (size_t slot = 0; slot < p->n_slots; slot++)
+			if (!strcmp(slots__name(p->slots, slot), l->name))
+				b->labels[b->n++] =
+					(struct inherited){slot, l->value, strlen(l->value)};
+	}
+	b->set = label_set__ref(set);
+	return 0;
+}
+
+/* The entry begins with the labels of a set. */
+static int load_base(struct program_stream *s, struct label_set *set, bool held)
+{
+	struct program *p = s->program;
+	struct base *b = held && s->base.set != set ? &p->other : &s->base;
+	int err = b->set == set ? 0 : base__set(b, p, set);
+
+	if (err)
+		return err;
+	if (p->loaded != b) {
+		unload(p);
+		for (size_t i = 0; i < b->n; i++)
+			p->inherited[b->labels[i].slot] = b->labels[i].text;
+		p->loaded = b;
+	}
+	memset(p->entry.values, 0, p->n_slots * sizeof(*p->entry.values));
+	p->entry.base = set;
+	p->entry.stream = s;
+	arena__reset(&p->arena);
+	return 0;
+}
+
+/* Running */
+
+static void count_drop(struct program *p, const struct entry *e)
+{
+	const char *reason = e->dropped ? e->dropped : "unknown";
+	size_t i;
+
+	for (i = 0; i < p->n_drops; i++)
+		if (p->drops[i].reason == reason || !strcmp(p->drops[i].reason, reason))
+			break;
+	if (i == MAX_REASONS)
+		i--;
+	else if (i == p->n_drops)
+		p->drops[p->n_drops++].reason = reason;
+	p->drops[i].lines++;
+	p->drops[i].bytes += e->len;
+}
+
+static const struct derived *derive(struct entry *e)
+{
+	struct program_stream *s = e->stream;
+	struct derivations *d = s->program->derivations;
+
+	if (derivations__is(d, s->last, s->last_generation, e))
+		return s->last;
+	s->last = derivations__get(d, e);
+	s->last_generation = derivations__generation(d);
+	if (!s->last)
+		e->counters->no_memory++;
+	return s->last;
+}
+
+struct label_set *entry__label_set(struct entry *e)
+{
+	const struct derived *derived;
+
+	if (!e->n_labels && !e->strangers_dropped)
+		return e->base;
+	derived = derive(e);
+	return derived ? derived->set : NULL;
+}
+
+static size_t put_pair(struct program *p, size_t n, const struct entry_pair *pair)
+{
+	const struct label_set *named = p->names[pair->slot];
+
+	if (!pair->len || !named->n_metadata)
+		return n;
+	p->metadata[n] = (struct line_pair){
+		.name = named->metadata[0].name, .value = pair->text, .len = pair->len};
+	return n + 1;
+}
+
+static size_t put_metadata(struct program *p, const struct entry *e, uint64_t moved)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->n_metadata; i++)
+		n = put_pair(p, n, &e->metadata[i]);
+	for (size_t i = 0; moved; i++, moved >>= 1)
+		if (moved & 1)
+			n = put_pair(p, n, &e->labels[i]);
+	return n;
+}
+
+static uint64_t time_of(const struct program *p, const struct entry *e)
+{
+	if (!e->resolution_ns)
+		return e->record_ns;
+	if (p->opts.whole_times)
+		return e->time_ns;
+	return e->time_ns + e->record_ns % e->resolution_ns;
+}
+
+static void send(struct program *p, struct entry *e)
+{
+	const struct derived *derived = NULL;
+	struct line line = e->record;
+
+	if (e->n_labels || e->strangers_dropped) {
+		derived = derive(e);
+		if (!derived) {
+			e->dropped = "no_memory";
+			count_drop(p, e);
+			return;
+		}
+	}
+	line.bytes = e->line;
+	line.len = e->len;
+	line.real_ns = time_of(p, e);
+	line.metadata = p->metadata;
+	line.n_metadata = put_metadata(p, e, derived ? derived->moved : 0);
+	line.tenant = e->tenant;
+	line.tenant_len = e->tenant_len;
+	p->opts.line(p->opts.ctx, derived ? derived->set : e->base, &line);
+}
+
+static void run_from(struct program_stream *s, size_t at)
+{
+	struct program *p = s->program;
+	struct entry *e = &p->entry;
+
+	while (at < p->n_ops) {
+		const struct op *op = &p->ops[at];
+
+		if (e->record.gap && !op->type->gaps) {
+			at += 1 + op->behind;
+			continue;
+		}
+		s->at = at;
+		e->state = s->states + op->state_offset;
+		switch (op->type->run(op->stage, e)) {
+		case STAGE_CONTINUE:
+			at++;
+			break;
+		case STAGE_SKIP:
+			at += 1 + op->behind;
+			break;
+		case STAGE_DROP:
+			count_drop(p, e);
+			return;
+		case STAGE_HOLD:
+			return;
+		}
+	}
+	send(p, e);
+}
+
+void program_stream__run(struct program_stream *s, struct label_set *set, const struct line *line,
+			 uint64_t real_ns)
+{
+	struct program *p = s->program;
+	struct entry *e = &p->entry;
+
+	e->line = line->bytes;
+	e->len = line->len;
+	e->time_ns = real_ns;
+	e->record_ns = real_ns;
+	e->resolution_ns = 0;
+	e->record = *line;
+	e->n_labels = 0;
+	e->strangers_dropped = false;
+	e->n_metadata = 0;
+	e->tenant = NULL;
+	e->tenant_len = 0;
+	e->dropped = NULL;
+	if (load_base(s, set, false)) {
+		e->dropped = "no_memory";
+		p->counters.no_memory++;
+		count_drop(p, e);
+		return;
+	}
+	for (size_t i = 0; i < s->base.n; i++)
+		entry__set_value(e, s->base.labels[i].slot, s->base.labels[i].text,
+				 s->base.labels[i].len);
+	run_from(s, 0);
+}
+
+/* hold.h */
+
+void program_stream__emit(struct program_stream *s, const struct held *h)
+{
+	struct program *p = s->program;
+	struct entry *e = &p->entry, of_program = *e;
+	size_t at = s->at;
+
+	if (load_base(s, h->entry.base, true)) {
+		p->counters.no_memory++;
+		return;
+	}
+	*e = h->entry;
+	e->line = h->line.data;
+	e->len = h->line.len;
+	e->values = of_program.values;
+	e->labels = of_program.labels;
+	e->metadata = of_program.metadata;
+	e->arena = &p->arena;
+	e->stream = s;
+	if (e->n_labels)
+		memcpy(e->labels, h->entry.labels, e->n_labels * sizeof(*e->labels));
+	if (e->n_metadata)
+		memcpy(e->metadata, h->entry.metadata, e->n_metadata * sizeof(*e->metadata));
+	for (size_t i = 0; i < h->n_values; i++)
+		e->values[h->values[i].slot] = h->values[i].value;
+	run_from(s, at + 1);
+	s->at = at;
+}
+
+void program_stream__due(struct program_stream *s, uint64_t due_ns)
+{
+	s->due_ns = MIN(s->due_ns, due_ns);
+	s->program->due_ns = MIN(s->program->due_ns, due_ns);
+}
+
+bool program_stream__reserve(struct program_stream *s, size_t bytes)
+{
+	struct program *p = s->program;
+
+	if (bytes > p->opts.max_held_bytes - MIN(p->held_bytes, p->opts.max_held_bytes))
+		return false;
+	p->held_bytes += bytes;
+	return true;
+}
+
+void program_stream__release(struct program_stream *s, size_t bytes)
+{
+	s->program->held_bytes -= bytes;
+}
+
+size_t program_stream__max_line_size(const struct program_stream *s)
+{
+	return s->program->opts.max_line_size;
+}
+
+/* In the order of the stages: what one emits, the next may hold, and emits when its turn comes. */
+static void tick_stream(struct program_stream *s, uint64_t now_ns)
+{
+	struct program *p = s->program;
+	uint64_t due_ns = UINT64_MAX;
+
+	for (size_t i = 0; i < p->n_ops; i++) {
+		const struct op *op = &p->ops[i];
+
+		if (!op->type->tick)
+			continue;
+		s->at = i;
+		due_ns = MIN(due_ns,
+			     op->type->tick(op->stage, s->states + op->state_offset, s, now_ns));
+	}
+	s->due_ns = due_ns;
+}
+
+static void sweep(struct program *p, uint64_t now_ns)
+{
+	if (!p->swept_ns)
+		p->swept_ns = now_ns;
+	if (now_ns == UINT64_MAX || now_ns - p->swept_ns < SWEEP_NS)
+		return;
+	p->swept_ns = now_ns;
+	derivations__sweep(p->derivations);
+}
+
+uint64_t program__tick(struct program *p, uint64_t now_ns)
+{
+	struct program_stream *s;
+
+	sweep(p, now_ns);
+	if (now_ns < p->due_ns)
+		return p->due_ns;
+	p->due_ns = UINT64_MAX;
+	DL_FOREACH (p->streams, s) {
+		if (s->due_ns <= now_ns && s->due_ns != UINT64_MAX)
+			tick_stream(s, now_ns);
+		p->due_ns = MIN(p->due_ns, s->due_ns);
+	}
+	return p->due_ns;
+}
+
+void program_stream__flush(struct program_stream *s)
+{
+	if (s->due_ns != UINT64_MAX)
+		tick_stream(s, UINT64_MAX);
+}
+
+void program__flush(struct program *p)
+{
+	struct program_stream *s;
+
+	DL_FOREACH (p->streams, s)
+		program_stream__flush(s);
+}
+
+void program__guard_changed(struct program *p)
+{
+	derivations__clear(p->derivations);
+}
+
+const struct stage_counters *program__counters(const struct program *p)
+{
+	return &p->counters;
+}
+
+void program__drops(const struct program *p,
+		    void (*fn)(void *ctx, const char *reason, uint64_t lines, uint64_t bytes),
+		    void *ctx)
+{
+	for (size_t i = 0; i < p->n_drops; i++)
+		fn(ctx, p->drops[i].reason, p->drops[i].lines, p->drops[i].bytes);
+}
