@@ -185,6 +185,19 @@ static bool is_changed(const struct derivations *d, const struct entry *e, const
 	return false;
 }
 
+/* With its NUL, and without others. */
+static int set_text(struct buf *b, const char *text, size_t len)
+{
+	char *nul;
+
+	b->len = 0;
+	if (buf__append(b, text, len) || buf__append(b, "", 1))
+		return -ENOMEM;
+	while ((nul = memchr(b->data, '\0', len)))
+		*nul = '?';
+	return 0;
+}
+
 static int add_changes(struct derivations *d, const struct entry *e, struct derived *out)
 {
 	int err = 0;
@@ -195,10 +208,7 @@ static int add_changes(struct derivations *d, const struct entry *e, struct deri
 
 		if (!p->text)
 			continue;
-		d->text.len = 0;
-		err = buf__append(&d->text, p->text, p->len);
-		if (!err)
-			err = buf__append(&d->text, "", 1);
+		err = set_text(&d->text, p->text, p->len);
 		if (err)
 			break;
 		if (d->opts.is_label && i < MOVED_MAX &&

@@ -93,19 +93,20 @@ struct program_stream {
 
 /* Compiling */
 
-static const char *nearest(const char *word)
+static const char *nearest(const struct stage_type *const *types, const char *word)
 {
 	const char *names[64];
 	size_t n = 0;
 
-	for (size_t i = 0; stage_types[i] && n < ARRAY_SIZE(names) - 1; i++)
-		if (!stage_types[i]->refused)
-			names[n++] = stage_types[i]->options.name;
+	for (size_t i = 0; types[i] && n < ARRAY_SIZE(names) - 1; i++)
+		if (!types[i]->refused)
+			names[n++] = types[i]->options.name;
 	names[n] = NULL;
 	return schema__nearest(word, names);
 }
 
-static const struct stage_type *find_type(const struct node *item, struct diag *diag)
+static const struct stage_type *find_type(const struct stage_type *const *types,
+					  const struct node *item, struct diag *diag)
 {
 	const char *name, *near;
 
@@ -114,15 +115,15 @@ static const struct stage_type *find_type(const struct node *item, struct diag *
 		return NULL;
 	}
 	name = item->items[0]->key;
-	for (size_t i = 0; stage_types[i]; i++) {
-		if (strcmp(stage_types[i]->options.name, name))
+	for (size_t i = 0; types[i]; i++) {
+		if (strcmp(types[i]->options.name, name))
 			continue;
-		if (!stage_types[i]->refused)
-			return stage_types[i];
-		diag__error(diag, item->items[0], "%s", stage_types[i]->refused);
+		if (!types[i]->refused)
+			return types[i];
+		diag__error(diag, item->items[0], "%s", types[i]->refused);
 		return NULL;
 	}
-	near = nearest(name);
+	near = nearest(types, name);
 	if (near)
 		diag__error(diag, item->items[0], "unknown stage `%s`, expected `%s`?", name, near);
 	else
@@ -201,7 +202,7 @@ static int compile_sequence(struct program *p, const struct node *stages, struct
 				    MAX_STAGES);
 			return -EINVAL;
 		}
-		type = find_type(stages->items[i], diag);
+		type = find_type(p->opts.types, stages->items[i], diag);
 		e = type ? compile_stage(p, type, stages->items[i], diag, depth) : -EINVAL;
 		err = e ? e : err;
 	}
@@ -274,6 +275,8 @@ int program__new(struct program **ret, const struct node *stages, const struct p
 	if (!p)
 		return -ENOMEM;
 	p->opts = *opts;
+	if (!p->opts.types)
+		p->opts.types = stage_types;
 	if (!p->opts.max_line_size)
 		p->opts.max_line_size = MAX_LINE_SIZE;
 	if (!p->opts.max_held_bytes)

@@ -22,6 +22,7 @@ struct program_stream;
 struct custom_metrics;
 
 struct program_opts {
+	const struct stage_type *const *types; /* NULL: stage_types */
 	/* Of the metrics stages. Borrowed; NULL: counted for nobody. */
 	struct custom_metrics *metrics;
 	/* What is over is not joined, not parked: bytes. 0: 256 KiB for a block of lines, 16 MiB
