@@ -260,6 +260,17 @@ size_t utf8__sequence(const char *p, const char *end)
 	return utf8_sequence(p, end);
 }
 
+size_t utf8__encode(uint32_t code, char *ret)
+{
+	size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+	static const uint8_t first[] = {0, 0, 0xc0, 0xe0, 0xf0};
+
+	for (size_t i = n - 1; i; i--, code >>= 6)
+		ret[i] = (char)(0x80 | (code & 0x3f));
+	ret[0] = (char)(first[n] | code);
+	return n;
+}
+
 bool utf8__valid(const char *data, size_t len)
 {
 	const char *p = data, *end = data + len;

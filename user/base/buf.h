@@ -35,6 +35,8 @@ int buf__append_base64(struct buf *b, const void *data, size_t len);
 
 /* Bytes of the character at p, 0 when there is none: p < end, and no NUL needs to follow. */
 size_t utf8__sequence(const char *p, const char *end);
+/* The character's bytes, at most 4; returns how many. `code` is at most U+10FFFF. */
+size_t utf8__encode(uint32_t code, char *ret);
 /* The bytes are valid UTF-8 (no surrogates, no overlong forms). */
 bool utf8__valid(const char *data, size_t len);
 /* Each byte that is not part of valid UTF-8 becomes `?`. */

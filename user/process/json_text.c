@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+
 #define EXACT_DIGITS \
 	15 /* integers of so many digits, and powers of ten up to 22, are exact doubles */
 #define NUMBER_MAX 64
@@ -238,23 +240,7 @@ static int32_t unit(const char *p, const char *end)
 
 static char *put_code(char *out, uint32_t code)
 {
-	if (code < 0x80) {
-		*out++ = (char)code;
-		return out;
-	}
-	if (code < 0x800) {
-		*out++ = (char)(0xc0 | code >> 6);
-	} else {
-		if (code < 0x10000) {
-			*out++ = (char)(0xe0 | code >> 12);
-		} else {
-			*out++ = (char)(0xf0 | code >> 18);
-			*out++ = (char)(0x80 | (code >> 12 & 0x3f));
-		}
-		*out++ = (char)(0x80 | (code >> 6 & 0x3f));
-	}
-	*out++ = (char)(0x80 | (code & 0x3f));
-	return out;
+	return out + utf8__encode(code, out);
 }
 
 /* The \u escapes at *p, one or a pair. NULL: none. */

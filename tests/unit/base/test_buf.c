@@ -369,6 +369,21 @@ static void test_base64(void **state _unused_)
 	}
 }
 
+static void test_utf8_encode(void **state)
+{
+	(void)state;
+	for (uint32_t code = 0; code <= 0x10ffff; code++) {
+		char text[4];
+		size_t len = utf8__encode(code, text);
+		uint32_t back = (uint8_t)text[0] & (len == 1 ? 0x7fu : 0x7fu >> len);
+
+		for (size_t i = 1; i < len; i++)
+			back = back << 6 | ((uint8_t)text[i] & 0x3fu);
+		assert_int_equal(back, code);
+		assert_int_equal(utf8__valid(text, len), code < 0xd800 || code > 0xdfff);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_utf8_every_pair),
 		cmocka_unit_test(test_json_utf8_failure_changes_nothing),
 		cmocka_unit_test(test_utf8_clean),
+		cmocka_unit_test(test_utf8_encode),
 		cmocka_unit_test(test_base64),
 	};
 
