@@ -34,7 +34,7 @@ endif
 CPPFLAGS += -D_GNU_SOURCE -DNOTAIL_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)/gen $(LIB_CFLAGS)
 CFLAGS ?= -O2 -g
 CFLAGS += -std=gnu11 -Wall -Wextra -Werror -Wmissing-prototypes -Wstrict-prototypes -fno-common -pthread
-LDLIBS += $(LIB_LDLIBS) -pthread
+LDLIBS += $(LIB_LDLIBS) -lm -pthread
 SANITIZE_FLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 SAN_FLAGS := -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
 
