@@ -3,6 +3,9 @@
  * A container that no engine named is called by the first digits of its id, as docker ps shows
  * them; what is no container and has no name either by its cgroup. What lacks a name or an id has
  * its cgroup's path in the metadata, so that somebody can find out.
+ *
+ * service_name is what Loki itself would call the stream (discover_service_name) but for compose
+ * services, so that the same container has the same name with and without notail's help.
  */
 #include "process/preset.h"
 
@@ -10,6 +13,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "process/discovered.h"
 
 #define SHORT_ID_LEN 12
 #define MAX_DISPLAY 256
@@ -42,36 +46,271 @@ static int add_display(struct label_set *s, const struct meta *m, const char *co
 	return label_set__display(s, display);
 }
 
+const char *const preset_names[] = {
+	[PRESET_NONE] = "none",
+	[PRESET_DOCKER] = "docker",
+	[PRESET_KUBERNETES] = "kubernetes",
+	[PRESET_ALLOY] = "alloy",
+	[PRESET_PROMTAIL] = "promtail",
+	[PRESET_STRICT] = "strict",
+	NULL,
+};
+
+static const char *const STRICT_LABELS[] = {"app", "env", "service", "stream", NULL};
+
+/* What labels are made of; NULL: not known. */
+struct facts {
+	const char *container; /* never NULL */
+	const char *stream;
+	const char *project, *service; /* compose's */
+	const char *stack, *swarm;     /* swarm's stack and service */
+	const char *namespace, *pod;
+	const char *kube_container;
+	const char *app, *component, *instance;
+	const char *node;
+	char short_id[SHORT_ID_LEN + 1];
+};
+
+/* The first of the engine's labels that has a value. */
+static const char *first_label(const struct meta *m, const char *a, const char *b)
+{
+	const char *value = meta__label(m, a);
+
+	if (value && *value)
+		return value;
+	value = b ? meta__label(m, b) : NULL;
+	return value && *value ? value : NULL;
+}
+
+static void facts__read(struct facts *f, const struct preset_opts *opts, const struct meta *m,
+			enum line_stream stream)
+{
+	*f = (struct facts){
+		.stream = discovered__stream(stream),
+		.project = first_label(m, "com.docker.compose.project", NULL),
+		.service = first_label(m, "com.docker.compose.service", NULL),
+		.stack = first_label(m, "com.docker.stack.namespace", NULL),
+		.swarm = first_label(m, "com.docker.swarm.service.name", NULL),
+		.namespace = first_label(m, "io.kubernetes.pod.namespace", NULL),
+		.pod = first_label(m, "io.kubernetes.pod.name", NULL),
+		.kube_container = first_label(m, "io.kubernetes.container.name", NULL),
+		.app = first_label(m, "app.kubernetes.io/name", "app"),
+		.component = first_label(m, "app.kubernetes.io/component", "component"),
+		.instance = first_label(m, "app.kubernetes.io/instance", "instance"),
+		.node = opts->host,
+	};
+	f->container = container_name(m, f->short_id, sizeof(f->short_id));
+}
+
+/* The first that is known. */
+static const char *first(const char *a, const char *b, const char *c)
+{
+	if (a)
+		return a;
+	return b ? b : c;
+}
+
 /* Values may be NULL: nothing is added. */
-static int add_all(struct label_set *s, int (*add)(struct label_set *, const char *, const char *),
-		   const struct label *pairs, size_t n)
+static int add_all(struct label_list *l, const struct label_pair *pairs, size_t n)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < n && !err; i++) {
-		if (pairs[i].value)
-			err = add(s, pairs[i].name, pairs[i].value);
+		if (pairs[i].value && *pairs[i].value)
+			err = label_list__set_copy(l, pairs[i].name, pairs[i].value);
 	}
 	return err;
 }
 
-int preset__docker(const struct meta *m, enum line_stream stream, const char *host,
-		   struct label_set **ret)
+static int add_docker(struct label_list *l, const struct facts *f)
 {
-	_label_set_ struct label_set *s = label_set__new();
-	const char *service = meta__label(m, "com.docker.compose.service");
-	char short_id[SHORT_ID_LEN + 1];
-	const char *container = container_name(m, short_id, sizeof(short_id));
-	const struct label labels[] = {
-		{"container", (char *)container},
-		{"stream", stream == LINE_STDERR ? "stderr" : "stdout"},
-		{"compose_project", (char *)meta__label(m, "com.docker.compose.project")},
-		{"compose_service", (char *)service},
-		{"service_name", (char *)(service && *service ? service : container)},
+	const struct label_pair pairs[] = {
+		{"container", f->container},
+		{"stream", f->stream},
+		{"compose_project", f->project},
+		{"compose_service", f->service},
+		{"swarm_stack", f->stack},
+		{"swarm_service", f->swarm},
+		{"service_name", first(f->service, f->swarm, f->container)},
 		{"job", "docker"},
-		{"host", (char *)host},
+		{"host", f->node},
 	};
-	const struct label metadata[] = {
+
+	return add_all(l, pairs, ARRAY_SIZE(pairs));
+}
+
+/* `a/b`. */
+static int add_job(struct label_list *l, const char *a, const char *b)
+{
+	size_t size = strlen(a) + strlen(b) + 2;
+	char *job = arena__alloc(l->arena, size);
+
+	if (!job)
+		return -ENOMEM;
+	snprintf(job, size, "%s/%s", a, b);
+	return label_list__set(l, "job", job);
+}
+
+static int add_kubernetes(struct label_list *l, const struct facts *f)
+{
+	const char *container = f->kube_container ? f->kube_container : f->container;
+	const struct label_pair pairs[] = {
+		{"namespace", f->namespace},
+		{"pod", f->pod},
+		{"container", container},
+		{"app", f->app},
+		{"service_name", f->app ? f->app : container},
+		{"stream", f->stream},
+	};
+	int err = add_all(l, pairs, ARRAY_SIZE(pairs));
+
+	return err || !f->namespace ? err : add_job(l, f->namespace, container);
+}
+
+static int add_alloy(struct label_list *l, const struct facts *f)
+{
+	const struct label_pair pairs[] = {
+		{"container", f->container},	 {"compose_service", f->service},
+		{"compose_project", f->project}, {"stream", f->stream},
+		{"job", "integrations/docker"},	 {"service_name", f->container},
+	};
+
+	return add_all(l, pairs, ARRAY_SIZE(pairs));
+}
+
+static int add_promtail(struct label_list *l, const struct facts *f)
+{
+	const char *app = f->app ? f->app : f->pod;
+	const struct label_pair pod[] = {
+		{"namespace", f->namespace},
+		{"pod", f->pod},
+		{"container", f->kube_container ? f->kube_container : f->container},
+		{"app", app},
+		{"component", f->component},
+		{"instance", f->instance},
+		{"node_name", f->node},
+		{"service_name", app},
+		{"stream", f->stream},
+	};
+	const struct label_pair other[] = {
+		{"container", f->container},
+		{"stream", f->stream},
+		{"job", "docker"},
+		{"service_name", f->container},
+	};
+	int err;
+
+	if (!f->pod)
+		return add_all(l, other, ARRAY_SIZE(other));
+	err = add_all(l, pod, ARRAY_SIZE(pod));
+	return err || !f->namespace ? err : add_job(l, f->namespace, app);
+}
+
+static const char *external(const struct preset_opts *opts, const char *name)
+{
+	for (size_t i = 0; i < opts->n_external_labels; i++) {
+		if (strcmp(opts->external_labels[i].name, name) == 0)
+			return opts->external_labels[i].value;
+	}
+	return NULL;
+}
+
+/* The others are to be metadata: rules may read and change them all the same. */
+static int add_strict(struct label_list *l, const struct preset_opts *opts, const struct facts *f)
+{
+	const char *app = external(opts, "app"), *env = external(opts, "env");
+	const char *container = f->kube_container ? f->kube_container : f->container;
+	const struct label_pair pairs[] = {
+		{"app", app ? app : first(f->project, f->stack, f->app)},
+		{"env", env ? env : opts->env},
+		{"service", first(f->service, f->swarm, container)},
+		{"stream", f->stream},
+		{"container", f->container},
+		{"compose_project", f->project},
+		{"compose_service", f->service},
+		{"swarm_stack", f->stack},
+		{"swarm_service", f->swarm},
+		{"namespace", f->namespace},
+		{"pod", f->pod},
+		{"host", f->node},
+	};
+
+	return add_all(l, pairs, ARRAY_SIZE(pairs));
+}
+
+int preset__add(struct label_list *l, const struct preset_opts *opts, const struct meta *m,
+		enum line_stream stream)
+{
+	struct facts f;
+
+	facts__read(&f, opts, m, stream);
+	switch (opts->preset) {
+	case PRESET_DOCKER:
+		return add_docker(l, &f);
+	case PRESET_KUBERNETES:
+		return add_kubernetes(l, &f);
+	case PRESET_ALLOY:
+		return add_alloy(l, &f);
+	case PRESET_PROMTAIL:
+		return add_promtail(l, &f);
+	case PRESET_STRICT:
+		return add_strict(l, opts, &f);
+	case PRESET_NONE:
+		break;
+	}
+	return 0;
+}
+
+bool preset__allows(enum preset preset, const char *name)
+{
+	if (preset != PRESET_STRICT)
+		return true;
+	for (const char *const *p = STRICT_LABELS; *p; p++) {
+		if (strcmp(*p, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool preset__identity(enum preset preset, const char *name)
+{
+	return preset != PRESET_NONE &&
+	       (strcmp(name, "container") == 0 || strcmp(name, "pod") == 0);
+}
+
+static int add_one(struct label_set *s, enum preset preset, const char *name, const char *value)
+{
+	return preset__allows(preset, name) ? label_set__add(s, name, value)
+					    : label_set__add_metadata(s, name, value);
+}
+
+/* What a preset made stands before what rules made: it is kept when there are too many. */
+static int add_labels(struct label_set *s, const struct label_list *l,
+		      const struct preset_opts *opts)
+{
+	int err = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < l->n && !err; i++) {
+			const struct label_pair *p = &l->items[i];
+			bool first = i < l->n_discovered;
+
+			if (first == (pass == 0) && strncmp(p->name, "__", 2) != 0)
+				err = add_one(s, opts->preset, p->name, p->value);
+		}
+	}
+	for (size_t i = 0; i < opts->n_external_labels && !err; i++) {
+		const struct label_pair *p = &opts->external_labels[i];
+
+		if (!*label_list__get(l, p->name) && !label_set__get(s, p->name))
+			err = add_one(s, opts->preset, p->name, p->value);
+	}
+	return err;
+}
+
+static int add_metadata(struct label_set *s, const struct meta *m, enum line_stream stream)
+{
+	const struct label_pair metadata[] = {
 		{"container_id", m->id},
 		{"image", m->image},
 		{"engine", m->engine},
@@ -80,17 +319,57 @@ int preset__docker(const struct meta *m, enum line_stream stream, const char *ho
 		{"tty", stream == LINE_TTY ? "true" : NULL},
 		{"cgroup_path", m->name && m->id ? NULL : m->cgroup_path},
 	};
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(metadata) && !err; i++) {
+		if (metadata[i].value)
+			err = label_set__add_metadata(s, metadata[i].name, metadata[i].value);
+	}
+	return err;
+}
+
+int preset__build(const struct label_list *l, const struct preset_opts *opts, const struct meta *m,
+		  enum line_stream stream, unsigned *ret_missing, struct label_set **ret)
+{
+	_label_set_ struct label_set *s = label_set__new();
+	char short_id[SHORT_ID_LEN + 1];
+	unsigned missing = 0;
 	int err;
 
 	if (!s)
 		return -ENOMEM;
-	err = add_all(s, label_set__add, labels, ARRAY_SIZE(labels));
+	err = add_labels(s, l, opts);
 	if (!err)
-		err = add_all(s, label_set__add_metadata, metadata, ARRAY_SIZE(metadata));
+		err = add_metadata(s, m, stream);
 	if (!err)
-		err = add_display(s, m, container);
+		err = add_display(s, m, container_name(m, short_id, sizeof(short_id)));
+	if (err)
+		return err;
+	if (opts->preset == PRESET_STRICT && !label_set__get(s, "app"))
+		missing |= PRESET_NO_APP;
+	if (opts->preset == PRESET_STRICT && !label_set__get(s, "env"))
+		missing |= PRESET_NO_ENV;
+	*ret_missing = missing;
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+int preset__docker(const struct meta *m, enum line_stream stream, const char *host,
+		   struct label_set **ret)
+{
+	const struct preset_opts opts = {.preset = PRESET_DOCKER, .host = host};
+	_label_set_ struct label_set *s = NULL;
+	struct arena arena = {0};
+	struct label_list l = {.arena = &arena};
+	unsigned missing;
+	int err;
+
+	err = preset__add(&l, &opts, m, stream);
+	if (!err)
+		err = preset__build(&l, &opts, m, stream, &missing, &s);
 	if (!err)
 		err = label_set__seal(s);
+	arena__free(&arena);
 	if (err)
 		return err;
 	*ret = TAKE_PTR(s);

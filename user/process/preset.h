@@ -1,20 +1,77 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Presets: the label sets that people already query. `docker`: container, stream, compose_project,
- * compose_service, service_name (compose service, or the container's name), job="docker", host;
- * structured metadata: container_id, image, engine, pod_uid, outer_container_id (of one within a
- * container), and for a tty tty="true" (whose stream label is stdout, as runtimes do). A container
- * without a name is called by the first 12 digits of its id, and has its cgroup_path in the
- * metadata, as what has no id has.
+ * Presets: the label sets that people already query.
+ *
+ * docker      container, stream, compose_project, compose_service, service_name (compose service,
+ * or the container's name), job="docker", host kubernetes  namespace, pod, container, app, job
+ * (namespace/container), service_name, stream alloy       container, compose_service,
+ * compose_project, stream, job="integrations/docker", service_name promtail    what its chart
+ * makes: namespace, pod, container, app, component, instance, node_name, job (namespace/app),
+ * stream, service_name; outside of pods container, stream, job="docker" strict      app, env,
+ * service, stream and no other, whatever rules make: others become metadata none        what rules
+ * make
+ *
+ * Structured metadata with all: container_id, image, engine, pod_uid, outer_container_id (of one
+ * within a container), and for a tty tty="true" (whose stream label is stdout, as runtimes do). A
+ * container without a name is called by the first 12 digits of its id, and has its cgroup_path in
+ * the metadata, as what has no id has.
+ *
+ * In order: discovered__add and preset__add, label_list__sort, relabel__apply, preset__build,
+ * limits__fit, label_set__seal.
  */
 #ifndef NOTAIL_PROCESS_PRESET_H
 #define NOTAIL_PROCESS_PRESET_H
 
+#include <stdbool.h>
+
 #include "base/line.h"
 #include "containers/meta.h"
+#include "process/label_list.h"
 #include "process/labels.h"
 
-/* `host`: value of the label host. A sealed set, one reference to the caller. 0 or -ENOMEM. */
+enum preset {
+	PRESET_NONE,
+	PRESET_DOCKER,
+	PRESET_KUBERNETES,
+	PRESET_ALLOY,
+	PRESET_PROMTAIL,
+	PRESET_STRICT
+};
+
+/* By enum preset, NULL behind the last: names of an enum of the configuration. */
+extern const char *const preset_names[];
+
+struct preset_opts {
+	enum preset preset;
+	const char *host; /* NULL: not known */
+	/* Of all streams, where neither preset nor rule made a label of the name. */
+	const struct label_pair *external_labels;
+	size_t n_external_labels;
+	const char *env; /* strict's `env` without an external label; NULL: none */
+};
+
+enum preset_missing {
+	PRESET_NO_APP = 1,
+	PRESET_NO_ENV = 2,
+}; /* strict only: worth a warning, once */
+
+/* The preset's labels, before rules. Borrows from m and opts. 0 or -ENOMEM. */
+int preset__add(struct label_list *l, const struct preset_opts *opts, const struct meta *m,
+		enum line_stream stream);
+/*
+ * What rules left of the list: names that begin with __ are left out, external labels and the
+ * metadata added. Not sealed, labels in the order of their importance. *ret_missing: enum
+ * preset_missing. 0 or -ENOMEM.
+ */
+int preset__build(const struct label_list *l, const struct preset_opts *opts, const struct meta *m,
+		  enum line_stream stream, unsigned *ret_missing, struct label_set **ret);
+/* It may be a label; if not, it is metadata. */
+bool preset__allows(enum preset preset, const char *name);
+/* A label that stands for the container itself (container, pod): as many values as containers. */
+bool preset__identity(enum preset preset, const char *name);
+
+/* All of it for preset docker without rules. `host`: value of the label host. A sealed set, one
+ * reference to the caller. 0 or -ENOMEM. */
 int preset__docker(const struct meta *m, enum line_stream stream, const char *host,
 		   struct label_set **ret);
 

@@ -7,7 +7,8 @@
 
 #include <cmocka.h>
 
-#include "base/buf.h"
+#include "base/util.h"
+#include "process/discovered.h"
 #include "process/preset.h"
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -29,20 +30,63 @@ static void label(struct meta *m, const char *name, const char *value)
 	assert_int_equal(meta__add_label(m, name, value), 0);
 }
 
+static const char *pairs(const struct label *labels, size_t n)
+{
+	static char text[1024];
+	size_t used = 0;
+
+	*text = '\0';
+	for (size_t i = 0; i < n; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s=%s ", labels[i].name,
+					 labels[i].value);
+	return text;
+}
+
+static const struct label_pair EXTERNAL[] = {{"cluster", "eu"}, {"stream", "never"}};
+
+/* What a preset makes with two external labels, and no rules. */
+static struct label_set *build(const struct preset_opts *opts, const struct meta *m,
+			       unsigned *ret_missing)
+{
+	struct arena arena = {0};
+	struct label_list l = {.arena = &arena};
+	const struct discovered_opts discovered = {.host = opts->host};
+	struct label_set *s = NULL;
+
+	assert_int_equal(discovered__add(&l, m, LINE_STDERR, &discovered), 0);
+	assert_int_equal(preset__add(&l, opts, m, LINE_STDERR), 0);
+	label_list__sort(&l);
+	assert_int_equal(preset__build(&l, opts, m, LINE_STDERR, ret_missing, &s), 0);
+	assert_int_equal(label_set__seal(s), 0);
+	arena__free(&arena);
+	return s;
+}
+
+/* Takes the metadata over. */
+static void expect_preset(enum preset preset, struct meta *m, const char *labels)
+{
+	const struct preset_opts opts = {.preset = preset,
+					 .host = "node1",
+					 .external_labels = EXTERNAL,
+					 .n_external_labels = 2};
+	unsigned missing = 7;
+	_label_set_ struct label_set *s = build(&opts, m, &missing);
+
+	meta__unref(m);
+	assert_string_equal(s->text, labels);
+	assert_int_equal(missing, 0);
+}
+
 /* Takes the metadata over. The metadata of the set as name=value pairs in their order. */
 static void expect(struct meta *m, enum line_stream stream, const char *labels,
 		   const char *metadata, const char *display)
 {
 	_label_set_ struct label_set *s = NULL;
-	_buf_ struct buf pairs = {0};
 
 	assert_int_equal(preset__docker(m, stream, "node1", &s), 0);
 	meta__unref(m);
-	for (size_t i = 0; i < s->n_metadata; i++)
-		buf__printf(&pairs, "%s=%s ", s->metadata[i].name, s->metadata[i].value);
-	buf__append(&pairs, "", 1);
 	assert_string_equal(s->text, labels);
-	assert_string_equal(pairs.data, metadata);
+	assert_string_equal(pairs(s->metadata, s->n_metadata), metadata);
 	assert_string_equal(s->display, display);
 }
 
@@ -145,6 +189,173 @@ static void no_host(void **state _unused_)
 	assert_int_equal(s->refs, 1);
 }
 
+static struct meta *compose(void)
+{
+	struct meta *m = meta(ID, "shop_web_2", PATH);
+
+	label(m, "com.docker.compose.project", "shop");
+	label(m, "com.docker.compose.service", "web");
+	label(m, "com.docker.compose.container-number", "2");
+	return m;
+}
+
+static struct meta *pod(void)
+{
+	struct meta *m = meta(ID, "k8s_c_p_n_1", PATH);
+
+	label(m, "io.kubernetes.pod.namespace", "prod");
+	label(m, "io.kubernetes.pod.name", "web-7d9f");
+	label(m, "io.kubernetes.container.name", "nginx");
+	label(m, "app.kubernetes.io/name", "web");
+	label(m, "app.kubernetes.io/instance", "web-1");
+	label(m, "component", "front");
+	return m;
+}
+
+static struct meta *swarm(void)
+{
+	struct meta *m = meta(ID, "shop_web.1.x", PATH);
+
+	label(m, "com.docker.stack.namespace", "shop");
+	label(m, "com.docker.swarm.service.name", "shop_web");
+	return m;
+}
+
+static void presets_of_compose(void **state _unused_)
+{
+	expect_preset(PRESET_DOCKER, compose(),
+		      "{cluster=\"eu\", compose_project=\"shop\", compose_service=\"web\", "
+		      "container=\"shop_web_2\", host=\"node1\", job=\"docker\", "
+		      "service_name=\"web\", stream=\"stderr\"}");
+	expect_preset(PRESET_ALLOY, compose(),
+		      "{cluster=\"eu\", compose_project=\"shop\", compose_service=\"web\", "
+		      "container=\"shop_web_2\", job=\"integrations/docker\", "
+		      "service_name=\"shop_web_2\", stream=\"stderr\"}");
+	expect_preset(PRESET_PROMTAIL, compose(),
+		      "{cluster=\"eu\", container=\"shop_web_2\", job=\"docker\", "
+		      "service_name=\"shop_web_2\", stream=\"stderr\"}");
+	expect_preset(PRESET_KUBERNETES, compose(),
+		      "{cluster=\"eu\", container=\"shop_web_2\", service_name=\"shop_web_2\", "
+		      "stream=\"stderr\"}");
+	expect_preset(PRESET_NONE, compose(), "{cluster=\"eu\", stream=\"never\"}");
+}
+
+static void presets_of_a_pod(void **state _unused_)
+{
+	expect_preset(PRESET_KUBERNETES, pod(),
+		      "{app=\"web\", cluster=\"eu\", container=\"nginx\", job=\"prod/nginx\", "
+		      "namespace=\"prod\", pod=\"web-7d9f\", service_name=\"web\", "
+		      "stream=\"stderr\"}");
+	expect_preset(PRESET_PROMTAIL, pod(),
+		      "{app=\"web\", cluster=\"eu\", component=\"front\", container=\"nginx\", "
+		      "instance=\"web-1\", job=\"prod/web\", namespace=\"prod\", "
+		      "node_name=\"node1\", pod=\"web-7d9f\", service_name=\"web\", "
+		      "stream=\"stderr\"}");
+}
+
+static void swarm_service(void **state _unused_)
+{
+	expect_preset(
+		PRESET_DOCKER, swarm(),
+		"{cluster=\"eu\", container=\"shop_web.1.x\", host=\"node1\", job=\"docker\", "
+		"service_name=\"shop_web\", stream=\"stderr\", swarm_service=\"shop_web\", "
+		"swarm_stack=\"shop\"}");
+}
+
+/* Takes the metadata over. */
+static void expect_strict(const struct preset_opts *opts, struct meta *m, const char *labels,
+			  const char *metadata, unsigned expected_missing)
+{
+	unsigned missing = 7;
+	_label_set_ struct label_set *s = build(opts, m, &missing);
+
+	meta__unref(m);
+	assert_string_equal(s->text, labels);
+	assert_string_equal(pairs(s->metadata, s->n_metadata), metadata);
+	assert_int_equal(missing, expected_missing);
+}
+
+static void strict(void **state _unused_)
+{
+	static const struct label_pair app[] = {{"app", "store"}, {"env", "prod"}};
+	struct preset_opts opts = {.preset = PRESET_STRICT,
+				   .host = "node1",
+				   .external_labels = EXTERNAL,
+				   .n_external_labels = 2,
+				   .env = "staging"};
+
+	expect_strict(&opts, compose(),
+		      "{app=\"shop\", env=\"staging\", service=\"web\", stream=\"stderr\"}",
+		      "compose_project=shop compose_service=web container=shop_web_2 host=node1 "
+		      "cluster=eu container_id=" ID " engine=docker ",
+		      0);
+	expect_strict(&opts, pod(),
+		      "{app=\"web\", env=\"staging\", service=\"nginx\", stream=\"stderr\"}",
+		      "container=k8s_c_p_n_1 host=node1 namespace=prod pod=web-7d9f cluster=eu "
+		      "container_id=" ID " engine=docker ",
+		      0);
+	expect_strict(&opts, swarm(),
+		      "{app=\"shop\", env=\"staging\", service=\"shop_web\", stream=\"stderr\"}",
+		      "container=shop_web.1.x host=node1 swarm_service=shop_web swarm_stack=shop "
+		      "cluster=eu container_id=" ID " engine=docker ",
+		      0);
+	opts.env = NULL;
+	opts.host = NULL;
+	expect_strict(&opts, meta(ID, "web", PATH), "{service=\"web\", stream=\"stderr\"}",
+		      "container=web cluster=eu container_id=" ID " engine=docker ",
+		      PRESET_NO_APP | PRESET_NO_ENV);
+	opts.external_labels = app;
+	expect_strict(&opts, meta(ID, "web", PATH),
+		      "{app=\"store\", env=\"prod\", service=\"web\", stream=\"stderr\"}",
+		      "container=web container_id=" ID " engine=docker ", 0);
+}
+
+static void rules_have_the_last_word(void **state _unused_)
+{
+	const struct preset_opts docker = {.preset = PRESET_DOCKER};
+	const struct preset_opts strictly = {.preset = PRESET_STRICT};
+	_meta_ struct meta *m = compose();
+	struct arena arena = {0};
+	unsigned missing;
+
+	for (int i = 0; i < 2; i++) {
+		const struct preset_opts *opts = i ? &strictly : &docker;
+		struct label_list l = {.arena = &arena};
+		_label_set_ struct label_set *s = NULL;
+
+		assert_int_equal(preset__add(&l, opts, m, LINE_STDOUT), 0);
+		label_list__sort(&l);
+		label_list__delete(&l, "compose_project");
+		assert_int_equal(label_list__set(&l, "team", "a"), 0);
+		assert_int_equal(label_list__set(&l, "__tmp", "b"), 0);
+		assert_int_equal(label_list__set(&l, "container", "c"), 0);
+		assert_int_equal(preset__build(&l, opts, m, LINE_STDOUT, &missing, &s), 0);
+		/* The order of importance: what the rules made comes last. */
+		if (i)
+			assert_string_equal(pairs(s->metadata, 3),
+					    "compose_service=web team=a container=c ");
+		else
+			assert_string_equal(pairs(s->labels, s->n_labels),
+					    "compose_service=web job=docker service_name=web "
+					    "stream=stdout team=a container=c ");
+	}
+	arena__free(&arena);
+}
+
+static void what_stands_for_a_container(void **state _unused_)
+{
+	assert_true(preset__identity(PRESET_DOCKER, "container"));
+	assert_true(preset__identity(PRESET_KUBERNETES, "pod"));
+	assert_false(preset__identity(PRESET_DOCKER, "team"));
+	assert_false(preset__identity(PRESET_NONE, "container"));
+	assert_true(preset__allows(PRESET_STRICT, "env"));
+	assert_false(preset__allows(PRESET_STRICT, "container"));
+	assert_true(preset__allows(PRESET_DOCKER, "anything"));
+	for (int i = PRESET_NONE; i <= PRESET_STRICT; i++)
+		assert_non_null(preset_names[i]);
+	assert_null(preset_names[PRESET_STRICT + 1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +367,12 @@ int main(void)
 		cmocka_unit_test(compose_without_a_number),
 		cmocka_unit_test(empty_compose_labels),
 		cmocka_unit_test(no_host),
+		cmocka_unit_test(presets_of_compose),
+		cmocka_unit_test(presets_of_a_pod),
+		cmocka_unit_test(swarm_service),
+		cmocka_unit_test(strict),
+		cmocka_unit_test(rules_have_the_last_word),
+		cmocka_unit_test(what_stands_for_a_container),
 	};
 
 	return cmocka_run_group_tests_name("preset", tests, NULL, NULL);

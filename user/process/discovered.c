@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Prometheus makes a target of each network and port of a container, and Promtail reads the logs of
+ * the first: here the first network by name and the lowest port stand for all. A container without
+ * a network, which Prometheus leaves out, has the labels that it has.
+ */
+#include "process/discovered.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/util.h"
+
+#define DEFAULT_PORT 80 /* docker_sd's */
+#define DOCKER "__meta_docker_"
+#define NOTAIL "__meta_notail_"
+
+const char *discovered__stream(enum line_stream stream)
+{
+	return stream == LINE_STDERR ? "stderr" : "stdout";
+}
+
+/* Values may be NULL: nothing is added. */
+static int add_all(struct label_list *l, const struct label_pair *pairs, size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		if (pairs[i].value)
+			err = label_list__set(l, pairs[i].name, pairs[i].value);
+	}
+	return err;
+}
+
+static int add_labels(struct label_list *l, const char *prefix, const struct meta_label *labels,
+		      size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		const char *name = label_list__sanitized(l->arena, prefix, labels[i].name);
+
+		err = name ? label_list__set(l, name, labels[i].value) : -ENOMEM;
+	}
+	return err;
+}
+
+/* All of them, and the port when it is not 0. NULL: no memory. */
+static const char *text(struct label_list *l, const char *before, const char *middle,
+			const char *after, unsigned port)
+{
+	char digits[12] = "";
+	size_t size;
+	char *out;
+
+	if (port)
+		snprintf(digits, sizeof(digits), "%u", port);
+	size = strlen(before) + strlen(middle) + strlen(after) + strlen(digits) + 1;
+	out = arena__alloc(l->arena, size);
+	if (out)
+		snprintf(out, size, "%s%s%s%s", before, middle, after, digits);
+	return out;
+}
+
+static int add_address(struct label_list *l, const struct meta *m)
+{
+	const char *ip = m->network_ip ? m->network_ip : "", *address;
+
+	if (m->network_mode && strcmp(m->network_mode, "host") == 0)
+		return label_list__set(l, "__address__", "localhost");
+	address = strchr(ip, ':') ? text(l, "[", ip, "]:", m->port.inside ?: DEFAULT_PORT)
+				  : text(l, "", ip, ":", m->port.inside ?: DEFAULT_PORT);
+	return address ? label_list__set(l, "__address__", address) : -ENOMEM;
+}
+
+static int add_network(struct label_list *l, const struct meta *m)
+{
+	const struct meta_network *n = m->network;
+	const struct label_pair pairs[] = {
+		{DOCKER "network_ip", m->network_ip},
+		{DOCKER "network_id", m->network_id},
+		{DOCKER "network_name", n && n->name ? n->name : m->network_name},
+		{DOCKER "network_scope", n ? n->scope : NULL},
+		{DOCKER "network_internal", n ? (n->internal ? "true" : "false") : NULL},
+		{DOCKER "network_ingress", n ? (n->ingress ? "true" : "false") : NULL},
+	};
+	int err;
+
+	if (!m->network_name)
+		return 0;
+	err = add_all(l, pairs, ARRAY_SIZE(pairs));
+	if (!err && n)
+		err = add_labels(l, DOCKER "network_label_", n->labels, n->n_labels);
+	return err ? err : add_address(l, m);
+}
+
+static int add_port(struct label_list *l, const struct meta_port *p)
+{
+	const char *inside = p->inside ? text(l, "", "", "", p->inside) : "";
+	const char *outside = p->outside ? text(l, "", "", "", p->outside) : "";
+	const struct label_pair pairs[] = {
+		{DOCKER "port_private", inside},
+		{DOCKER "port_public", outside},
+		{DOCKER "port_public_ip", p->outside_ip},
+	};
+
+	return inside && outside ? add_all(l, pairs, ARRAY_SIZE(pairs)) : -ENOMEM;
+}
+
+static int add_docker(struct label_list *l, const struct meta *m, enum line_stream stream)
+{
+	const char *name = m->name ? text(l, "/", m->name, "", 0) : "";
+	const struct label_pair pairs[] = {
+		{DOCKER "container_id", m->id},
+		{DOCKER "container_name", name},
+		{DOCKER "container_image", m->image},
+		{DOCKER "container_image_id", m->image_id},
+		{DOCKER "container_network_mode", m->network_mode},
+		{DOCKER "container_log_stream", discovered__stream(stream)},
+	};
+	int err = name ? add_all(l, pairs, ARRAY_SIZE(pairs)) : -ENOMEM;
+
+	if (!err)
+		err = add_labels(l, DOCKER "container_label_", m->labels, m->n_labels);
+	if (!err)
+		err = add_network(l, m);
+	return err ? err : add_port(l, &m->port);
+}
+
+int discovered__add(struct label_list *l, const struct meta *m, enum line_stream stream,
+		    const struct discovered_opts *opts)
+{
+	const struct label_pair pairs[] = {
+		{NOTAIL "engine", m->engine},
+		{NOTAIL "container_id", m->id},
+		{NOTAIL "container_name", m->name},
+		{NOTAIL "image", m->image},
+		{NOTAIL "pod_uid", m->pod_uid},
+		{NOTAIL "outer_container_id", m->outer_id},
+		{NOTAIL "cgroup", m->cgroup_path},
+		{NOTAIL "stream", discovered__stream(stream)},
+		{NOTAIL "tty", stream == LINE_TTY ? "true" : NULL},
+		{NOTAIL "hook_set", opts->hook_set},
+		{NOTAIL "host", opts->host},
+	};
+	int err = add_all(l, pairs, ARRAY_SIZE(pairs));
+
+	if (!err && m->engine &&
+	    (strcmp(m->engine, "docker") == 0 || strcmp(m->engine, "podman") == 0))
+		err = add_docker(l, m, stream);
+	return err;
+}
