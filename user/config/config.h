@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "capture/capture.h"
 #include "config/diag.h"
+#include "config/preset.h"
 #include "config/schema.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/notail/notail.yaml"
@@ -80,16 +81,6 @@ struct config_docker {
 struct config_discovery {
 	struct config_docker docker;
 	uint64_t max_wait; /* ns */
-};
-
-enum config_preset {
-	PRESET_AUTO,
-	PRESET_DOCKER,
-	PRESET_KUBERNETES,
-	PRESET_ALLOY,
-	PRESET_PROMTAIL,
-	PRESET_STRICT,
-	PRESET_NONE, /* a Promtail file's: labels come from its rules alone */
 };
 
 struct config_spool {

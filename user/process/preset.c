@@ -46,16 +46,6 @@ static int add_display(struct label_set *s, const struct meta *m, const char *co
 	return label_set__display(s, display);
 }
 
-const char *const preset_names[] = {
-	[PRESET_NONE] = "none",
-	[PRESET_DOCKER] = "docker",
-	[PRESET_KUBERNETES] = "kubernetes",
-	[PRESET_ALLOY] = "alloy",
-	[PRESET_PROMTAIL] = "promtail",
-	[PRESET_STRICT] = "strict",
-	NULL,
-};
-
 static const char *const STRICT_LABELS[] = {"app", "env", "service", "stream", NULL};
 
 /* What labels are made of; NULL: not known. */
@@ -255,13 +245,15 @@ int preset__add(struct label_list *l, const struct preset_opts *opts, const stru
 		return add_promtail(l, &f);
 	case PRESET_STRICT:
 		return add_strict(l, opts, &f);
+	case PRESET_AUTO:
+		return f.pod ? add_kubernetes(l, &f) : add_docker(l, &f);
 	case PRESET_NONE:
 		break;
 	}
 	return 0;
 }
 
-bool preset__allows(enum preset preset, const char *name)
+bool preset__allows(enum config_preset preset, const char *name)
 {
 	if (preset != PRESET_STRICT)
 		return true;
@@ -272,40 +264,41 @@ bool preset__allows(enum preset preset, const char *name)
 	return false;
 }
 
-bool preset__identity(enum preset preset, const char *name)
-{
-	return preset != PRESET_NONE &&
-	       (strcmp(name, "container") == 0 || strcmp(name, "pod") == 0);
-}
-
-static int add_one(struct label_set *s, enum preset preset, const char *name, const char *value)
+static int add_one(struct label_set *s, enum config_preset preset, const char *name,
+		   const char *value)
 {
 	return preset__allows(preset, name) ? label_set__add(s, name, value)
 					    : label_set__add_metadata(s, name, value);
 }
 
-/* What a preset made stands before what rules made: it is kept when there are too many. */
-static int add_labels(struct label_set *s, const struct label_list *l,
-		      const struct preset_opts *opts)
+/* Those that no rule changed since the preset made them, or those that one did. */
+static int add_listed(struct label_set *s, const struct label_list *l, enum config_preset preset,
+		      bool changed)
 {
+	size_t from = changed ? l->n_discovered : 0, to = changed ? l->n : l->n_discovered;
 	int err = 0;
 
-	for (int pass = 0; pass < 2; pass++) {
-		for (size_t i = 0; i < l->n && !err; i++) {
-			const struct label_pair *p = &l->items[i];
-			bool first = i < l->n_discovered;
-
-			if (first == (pass == 0) && strncmp(p->name, "__", 2) != 0)
-				err = add_one(s, opts->preset, p->name, p->value);
-		}
+	for (size_t i = from; i < to && !err; i++) {
+		if (strncmp(l->items[i].name, "__", 2) != 0)
+			err = add_one(s, preset, l->items[i].name, l->items[i].value);
 	}
+	return err;
+}
+
+/* What rules made comes last: when there are too many labels, the first ones are kept. */
+static int add_labels(struct label_set *s, const struct label_list *l,
+		      const struct preset_opts *opts, size_t *ret_n_own)
+{
+	int err = add_listed(s, l, opts->preset, false);
+
 	for (size_t i = 0; i < opts->n_external_labels && !err; i++) {
 		const struct label_pair *p = &opts->external_labels[i];
 
 		if (!*label_list__get(l, p->name) && !label_set__get(s, p->name))
 			err = add_one(s, opts->preset, p->name, p->value);
 	}
-	return err;
+	*ret_n_own = s->n_labels;
+	return err ? err : add_listed(s, l, opts->preset, true);
 }
 
 static int add_metadata(struct label_set *s, const struct meta *m, enum line_stream stream)
@@ -329,16 +322,18 @@ static int add_metadata(struct label_set *s, const struct meta *m, enum line_str
 }
 
 int preset__build(const struct label_list *l, const struct preset_opts *opts, const struct meta *m,
-		  enum line_stream stream, unsigned *ret_missing, struct label_set **ret)
+		  enum line_stream stream, unsigned *ret_missing, size_t *ret_n_own,
+		  struct label_set **ret)
 {
 	_label_set_ struct label_set *s = label_set__new();
 	char short_id[SHORT_ID_LEN + 1];
 	unsigned missing = 0;
+	size_t n_own;
 	int err;
 
 	if (!s)
 		return -ENOMEM;
-	err = add_labels(s, l, opts);
+	err = add_labels(s, l, opts, &n_own);
 	if (!err)
 		err = add_metadata(s, m, stream);
 	if (!err)
@@ -350,6 +345,7 @@ int preset__build(const struct label_list *l, const struct preset_opts *opts, co
 	if (opts->preset == PRESET_STRICT && !label_set__get(s, "env"))
 		missing |= PRESET_NO_ENV;
 	*ret_missing = missing;
+	*ret_n_own = n_own;
 	*ret = TAKE_PTR(s);
 	return 0;
 }
@@ -362,11 +358,12 @@ int preset__docker(const struct meta *m, enum line_stream stream, const char *ho
 	struct arena arena = {0};
 	struct label_list l = {.arena = &arena};
 	unsigned missing;
+	size_t n_own;
 	int err;
 
 	err = preset__add(&l, &opts, m, stream);
 	if (!err)
-		err = preset__build(&l, &opts, m, stream, &missing, &s);
+		err = preset__build(&l, &opts, m, stream, &missing, &n_own, &s);
 	if (!err)
 		err = label_set__seal(s);
 	arena__free(&arena);

@@ -10,6 +10,7 @@
  * stream, service_name; outside of pods container, stream, job="docker" strict      app, env,
  * service, stream and no other, whatever rules make: others become metadata none        what rules
  * make
+ * auto        kubernetes for a pod's container, docker for others
  *
  * Structured metadata with all: container_id, image, engine, pod_uid, outer_container_id (of one
  * within a container), and for a tty tty="true" (whose stream label is stdout, as runtimes do). A
@@ -25,24 +26,13 @@
 #include <stdbool.h>
 
 #include "base/line.h"
+#include "config/preset.h"
 #include "containers/meta.h"
 #include "process/label_list.h"
 #include "process/labels.h"
 
-enum preset {
-	PRESET_NONE,
-	PRESET_DOCKER,
-	PRESET_KUBERNETES,
-	PRESET_ALLOY,
-	PRESET_PROMTAIL,
-	PRESET_STRICT
-};
-
-/* By enum preset, NULL behind the last: names of an enum of the configuration. */
-extern const char *const preset_names[];
-
 struct preset_opts {
-	enum preset preset;
+	enum config_preset preset;
 	const char *host; /* NULL: not known */
 	/* Of all streams, where neither preset nor rule made a label of the name. */
 	const struct label_pair *external_labels;
@@ -60,15 +50,14 @@ int preset__add(struct label_list *l, const struct preset_opts *opts, const stru
 		enum line_stream stream);
 /*
  * What rules left of the list: names that begin with __ are left out, external labels and the
- * metadata added. Not sealed, labels in the order of their importance. *ret_missing: enum
- * preset_missing. 0 or -ENOMEM.
+ * metadata added. Not sealed; labels in the order of their importance, those that users' rules made
+ * or changed behind the first *ret_n_own. *ret_missing: enum preset_missing. 0 or -ENOMEM.
  */
 int preset__build(const struct label_list *l, const struct preset_opts *opts, const struct meta *m,
-		  enum line_stream stream, unsigned *ret_missing, struct label_set **ret);
+		  enum line_stream stream, unsigned *ret_missing, size_t *ret_n_own,
+		  struct label_set **ret);
 /* It may be a label; if not, it is metadata. */
-bool preset__allows(enum preset preset, const char *name);
-/* A label that stands for the container itself (container, pod): as many values as containers. */
-bool preset__identity(enum preset preset, const char *name);
+bool preset__allows(enum config_preset preset, const char *name);
 
 /* All of it for preset docker without rules. `host`: value of the label host. A sealed set, one
  * reference to the caller. 0 or -ENOMEM. */

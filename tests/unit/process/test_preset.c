@@ -52,18 +52,19 @@ static struct label_set *build(const struct preset_opts *opts, const struct meta
 	struct label_list l = {.arena = &arena};
 	const struct discovered_opts discovered = {.host = opts->host};
 	struct label_set *s = NULL;
+	size_t n_own;
 
 	assert_int_equal(discovered__add(&l, m, LINE_STDERR, &discovered), 0);
 	assert_int_equal(preset__add(&l, opts, m, LINE_STDERR), 0);
 	label_list__sort(&l);
-	assert_int_equal(preset__build(&l, opts, m, LINE_STDERR, ret_missing, &s), 0);
+	assert_int_equal(preset__build(&l, opts, m, LINE_STDERR, ret_missing, &n_own, &s), 0);
 	assert_int_equal(label_set__seal(s), 0);
 	arena__free(&arena);
 	return s;
 }
 
 /* Takes the metadata over. */
-static void expect_preset(enum preset preset, struct meta *m, const char *labels)
+static void expect_preset(enum config_preset preset, struct meta *m, const char *labels)
 {
 	const struct preset_opts opts = {.preset = preset,
 					 .host = "node1",
@@ -253,6 +254,17 @@ static void presets_of_a_pod(void **state _unused_)
 		      "stream=\"stderr\"}");
 }
 
+static void by_container(void **state _unused_)
+{
+	expect_preset(PRESET_AUTO, pod(),
+		      "{app=\"web\", cluster=\"eu\", container=\"nginx\", job=\"prod/nginx\", "
+		      "namespace=\"prod\", pod=\"web-7d9f\", service_name=\"web\", "
+		      "stream=\"stderr\"}");
+	expect_preset(PRESET_AUTO, meta(ID, "web", PATH),
+		      "{cluster=\"eu\", container=\"web\", host=\"node1\", job=\"docker\", "
+		      "service_name=\"web\", stream=\"stderr\"}");
+}
+
 static void swarm_service(void **state _unused_)
 {
 	expect_preset(
@@ -312,11 +324,14 @@ static void strict(void **state _unused_)
 
 static void rules_have_the_last_word(void **state _unused_)
 {
-	const struct preset_opts docker = {.preset = PRESET_DOCKER};
+	static const struct label_pair cluster[] = {{"cluster", "eu"}};
+	const struct preset_opts docker = {
+		.preset = PRESET_DOCKER, .external_labels = cluster, .n_external_labels = 1};
 	const struct preset_opts strictly = {.preset = PRESET_STRICT};
 	_meta_ struct meta *m = compose();
 	struct arena arena = {0};
 	unsigned missing;
+	size_t n_own;
 
 	for (int i = 0; i < 2; i++) {
 		const struct preset_opts *opts = i ? &strictly : &docker;
@@ -329,7 +344,7 @@ static void rules_have_the_last_word(void **state _unused_)
 		assert_int_equal(label_list__set(&l, "team", "a"), 0);
 		assert_int_equal(label_list__set(&l, "__tmp", "b"), 0);
 		assert_int_equal(label_list__set(&l, "container", "c"), 0);
-		assert_int_equal(preset__build(&l, opts, m, LINE_STDOUT, &missing, &s), 0);
+		assert_int_equal(preset__build(&l, opts, m, LINE_STDOUT, &missing, &n_own, &s), 0);
 		/* The order of importance: what the rules made comes last. */
 		if (i)
 			assert_string_equal(pairs(s->metadata, 3),
@@ -337,23 +352,17 @@ static void rules_have_the_last_word(void **state _unused_)
 		else
 			assert_string_equal(pairs(s->labels, s->n_labels),
 					    "compose_service=web job=docker service_name=web "
-					    "stream=stdout team=a container=c ");
+					    "stream=stdout cluster=eu team=a container=c ");
+		assert_int_equal(n_own, i ? 3 : 5);
 	}
 	arena__free(&arena);
 }
 
-static void what_stands_for_a_container(void **state _unused_)
+static void labels_of_strict(void **state _unused_)
 {
-	assert_true(preset__identity(PRESET_DOCKER, "container"));
-	assert_true(preset__identity(PRESET_KUBERNETES, "pod"));
-	assert_false(preset__identity(PRESET_DOCKER, "team"));
-	assert_false(preset__identity(PRESET_NONE, "container"));
 	assert_true(preset__allows(PRESET_STRICT, "env"));
 	assert_false(preset__allows(PRESET_STRICT, "container"));
 	assert_true(preset__allows(PRESET_DOCKER, "anything"));
-	for (int i = PRESET_NONE; i <= PRESET_STRICT; i++)
-		assert_non_null(preset_names[i]);
-	assert_null(preset_names[PRESET_STRICT + 1]);
 }
 
 int main(void)
@@ -369,10 +378,11 @@ int main(void)
 		cmocka_unit_test(no_host),
 		cmocka_unit_test(presets_of_compose),
 		cmocka_unit_test(presets_of_a_pod),
+		cmocka_unit_test(by_container),
 		cmocka_unit_test(swarm_service),
 		cmocka_unit_test(strict),
 		cmocka_unit_test(rules_have_the_last_word),
-		cmocka_unit_test(what_stands_for_a_container),
+		cmocka_unit_test(labels_of_strict),
 	};
 
 	return cmocka_run_group_tests_name("preset", tests, NULL, NULL);
