@@ -57,7 +57,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check test-engines soak soak-vm bench bench-capture fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: all run test check config-files test-engines soak soak-vm bench bench-capture fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -109,6 +109,10 @@ deps: ## install what building needs (Debian packages; nothing to do when it is 
 
 test-deps: ## install what testing needs
 	$(Q)tests/deps build test
+
+config-files: all ## write deploy/notail.yaml and deploy/notail.schema.json from the configuration's tables
+	$(Q)$(BUILD)/notail check-config --defaults > deploy/notail.yaml
+	$(Q)$(BUILD)/notail check-config --schema > deploy/notail.schema.json
 
 format: ## format the C sources with clang-format
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h' | grep -v '^vmlinux/')

@@ -19,6 +19,7 @@
 #include "capture/capture.h"
 #include "capture/command.h"
 #include "capture/probe.h"
+#include "config/check.h"
 #include "config/options.h"
 #include "containers/docker.h"
 #include "containers/registry.h"
@@ -39,6 +40,7 @@
 
 struct app {
 	struct options opts;
+	struct config *config; /* NULL: none */
 	struct counters counters;
 	struct loop *loop;
 	struct http *http;
@@ -218,6 +220,8 @@ static int make_pipeline(struct app *a)
 		.selection = a->selection,
 		.host = o->host ? o->host : a->host,
 		.max_line_size = o->max_line_size,
+		.park_max_ns = o->park_max_ns,
+		.max_in_flight = o->max_in_flight,
 		.stats = o->stats ? stderr : NULL,
 		.uncounted = o->attribution == ATTRIBUTION_OFF,
 		.enabled = {[PIPELINE_STDOUT] = o->to_stdout, [PIPELINE_LOKI] = o->loki_url},
@@ -254,7 +258,13 @@ static int make_sinks(struct app *a, char *why, size_t size)
 		.fd = STDOUT_FILENO,
 		.failed = on_output_failed,
 	};
-	const struct loki_opts loki_opts = {.url = a->opts.loki_url, .tenant = a->opts.tenant};
+	const struct loki_opts loki_opts = {
+		.url = a->opts.loki_url,
+		.tenant = a->opts.tenant,
+		.min_backoff_ns = a->opts.min_backoff_ns,
+		.max_backoff_ns = a->opts.max_backoff_ns,
+		.timeout_ns = a->opts.timeout_ns,
+	};
 	const char *bad_url;
 	int err = 0;
 
@@ -521,6 +531,27 @@ static int hold_stdio(void)
 	return 0;
 }
 
+/* 0, or the exit status: what is wrong was printed. */
+static int read_config(struct app *a)
+{
+	struct diag *diag;
+	int err;
+
+	if (!a->opts.config)
+		return 0;
+	err = diag__new(&diag, a->opts.config);
+	if (!err)
+		err = check__load(&a->config, a->opts.config, diag);
+	if (err != -ENOMEM)
+		diag__print(diag, stderr);
+	diag__free(diag);
+	if (!err && options__apply(&a->opts, a->config))
+		return EXIT_USAGE;
+	if (err == -ENOMEM)
+		log_error("%s: %s", a->opts.config, strerror(ENOMEM));
+	return err ? EXIT_ENVIRONMENT : 0;
+}
+
 static int flush_stdout(void)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
@@ -540,6 +571,8 @@ int main(int argc, char **argv)
 	err = options__parse(&a.opts, argc, argv);
 	if (err)
 		return err < 0 ? EXIT_USAGE : flush_stdout();
+	if (a.opts.action == ACTION_RUN)
+		status = read_config(&a);
 	log__level(a.opts.log_level);
 	switch (a.opts.action) {
 	case ACTION_VERSION:
@@ -548,10 +581,15 @@ int main(int argc, char **argv)
 	case ACTION_PROBE:
 		status = probe__print(stdout, a.opts.json) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
 		break;
+	case ACTION_CHECK_CONFIG:
+		status = check__config(&a.opts) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
+		break;
 	case ACTION_RUN:
-		status = run(&a);
+		if (!status)
+			status = run(&a);
 		break;
 	}
 	options__free(&a.opts);
+	config__free(a.config);
 	return status ? status : flush_stdout();
 }

@@ -182,6 +182,7 @@ static int make_streams(struct pipeline *p)
 		.selection = p->opts.selection,
 		.host = p->opts.host,
 		.max_line_size = p->opts.max_line_size,
+		.park_max_ns = p->opts.park_max_ns,
 		.stats = p->opts.stats,
 		.uncounted = p->opts.uncounted,
 		.line = on_line,

@@ -27,6 +27,7 @@ struct pipeline_opts {
 	const struct selection *selection;
 	const char *host;
 	size_t max_line_size;
+	uint64_t park_max_ns; /* lines wait for a name; 0: 10 s */
 	size_t max_in_flight; /* bytes of payload; 0: 64 MiB */
 	FILE *stats;	      /* NULL: no statistics of streams */
 	bool uncounted;	      /* as in struct streams_opts */

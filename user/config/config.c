@@ -20,6 +20,7 @@
 #include "config/promtail.h"
 #include "config/values.h"
 #include "io/http.h"
+#include "process/relabel.h"
 
 #define FILE_MAX_BYTES (16u << 20)
 #define SECRET_MAX_BYTES (64u << 10)
@@ -424,7 +425,7 @@ static void check_docker(const void *object, const struct node *node, struct dia
 	const char *wrong = d->host ? values__check_docker_host(d->host) : NULL;
 
 	if (wrong)
-		diag__error(diag, node__get(node, "host"), "%s: %s", d->host, wrong);
+		diag__error(diag, node__get(node, "host"), "\"%s\": %s", d->host, wrong);
 }
 
 static const struct schema DOCKER = {
@@ -524,8 +525,8 @@ static const struct field CONFIG_FIELDS[] = {
 	FIELD(struct config, preset, FIELD_ENUM, .names = PRESETS, .dflt = "auto",
 	      .flags = FIELD_LATER,
 	      .doc = "Labels to begin with; auto is docker, and none beside scrape_configs."),
-	FIELD(struct config, relabel_configs, FIELD_NODE, .flags = FIELD_LATER,
-	      .doc = "Rules over labels, as Prometheus has them."),
+	FIELD(struct config, relabel_configs, FIELD_OBJECTS, .object = &relabel_rule_schema,
+	      .flags = FIELD_LATER, .doc = "Rules over labels, as Prometheus has them."),
 	FIELD(struct config, pipeline_stages, FIELD_STAGES, .flags = FIELD_LATER,
 	      .doc = "What is done with each line, as Promtail has it."),
 	FIELD(struct config, scrape_configs, FIELD_OBJECTS, .object = &promtail_job_schema,
@@ -614,6 +615,30 @@ static int make_jobs(struct loaded *l, const struct node *root, struct diag *dia
 	return 0;
 }
 
+/* There is one Docker to ask: that of discovery, or the first that a job names. */
+static void take_docker_host(struct config *c, struct diag *diag)
+{
+	const struct config_job *jobs = c->scrape_configs.items;
+	const char **host = &c->discovery.docker.host;
+
+	for (size_t i = 0; i < c->scrape_configs.n; i++) {
+		const struct config_docker_sd *docker = jobs[i].docker_sd_configs.items;
+
+		for (size_t j = 0; j < jobs[i].docker_sd_configs.n; j++) {
+			if (!docker[j].host)
+				continue;
+			if (!*host)
+				*host = docker[j].host;
+			else if (strcmp(*host, docker[j].host))
+				diag__warn(
+					diag, docker[j].node,
+					"notail does not do this: it asks one Docker, and that is "
+					"%s",
+					*host);
+		}
+	}
+}
+
 static int finish(struct loaded *l, const struct node *root, struct diag *diag)
 {
 	struct config *c = &l->config;
@@ -621,8 +646,11 @@ static int finish(struct loaded *l, const struct node *root, struct diag *diag)
 
 	if (err)
 		return err;
-	if (c->relabel_configs && c->relabel_configs->kind == NODE_NULL)
-		c->relabel_configs = NULL;
+	take_docker_host(c, diag);
+	if (c->clients.n > 1)
+		diag__warn(
+			diag, ((struct config_client *)c->clients.items)[1].node,
+			"a second client has no effect yet in this version, nor have further ones");
 	if (c->server.log_level && !given(given(root, "log"), "level"))
 		c->log.level = c->server.log_level - 1;
 	if (c->host && !values__is_name(c->host))
@@ -632,7 +660,7 @@ static int finish(struct loaded *l, const struct node *root, struct diag *diag)
 }
 
 int config__parse(struct config **ret, const char *text, size_t len, node_env_fn env, void *env_ctx,
-		  struct diag *diag)
+		  config_check_fn check, struct diag *diag)
 {
 	struct loaded *l = calloc(1, sizeof(*l));
 	size_t errors = diag__errors(diag);
@@ -648,6 +676,8 @@ int config__parse(struct config **ret, const char *text, size_t len, node_env_fn
 	err = schema__decode(&config_schema, root, &l->config, &l->arena, diag);
 	if (!err || err == -EINVAL)
 		err = finish(l, root, diag);
+	if (!err && check)
+		err = check(&l->config, diag);
 	if (!err && diag__errors(diag) != errors)
 		err = -EINVAL;
 out:
@@ -684,7 +714,7 @@ static int read_file(const char *path, struct buf *text)
 	return 0;
 }
 
-int config__load(struct config **ret, const char *path, struct diag *diag)
+int config__load(struct config **ret, const char *path, config_check_fn check, struct diag *diag)
 {
 	_buf_ struct buf text = {0};
 	int err = read_file(path, &text);
@@ -695,7 +725,7 @@ int config__load(struct config **ret, const char *path, struct diag *diag)
 		diag__error(diag, NULL, "%s, expected a file that can be read", strerror(-err));
 		return -EINVAL;
 	}
-	return config__parse(ret, text.data, text.len, environment, NULL, diag);
+	return config__parse(ret, text.data, text.len, environment, NULL, check, diag);
 }
 
 void config__free(struct config *c)

@@ -111,6 +111,7 @@ struct config_docker_sd {
 	const char *host;
 	struct object_list filters; /* of struct config_docker_filter; all of them must hold */
 	const struct node *ignored;
+	const struct node *node;
 };
 
 struct config_namespaces {
@@ -140,7 +141,7 @@ struct config_job {
 	struct object_list docker_sd_configs; /* of struct config_docker_sd */
 	struct object_list kubernetes_sd_configs; /* of struct config_kubernetes_sd */
 	struct object_list static_configs;	  /* of struct config_static */
-	const struct node *relabel_configs;	  /* a sequence; NULL: none */
+	struct object_list relabel_configs;	  /* of struct relabel_rule */
 	const struct node *pipeline_stages;	  /* a sequence; NULL: none */
 	const struct node *ignored;
 	const struct node *node;
@@ -163,18 +164,23 @@ struct config {
 	/* As the file has them; what is to be used of them is above. */
 	struct config_client client;
 	struct object_list scrape_configs; /* of struct config_job */
-	const struct node *relabel_configs, *pipeline_stages;
+	struct object_list relabel_configs;
+	const struct node *pipeline_stages;
 	const struct node *ignored; /* of no use, told */
 };
 
+/* Looks at more than the tables know; whatever is wrong goes to diag. 0, -EINVAL or -ENOMEM. */
+typedef int (*config_check_fn)(const struct config *c, struct diag *diag);
+
 /*
  * Reads, decodes and checks the file: what is wrong goes to `diag` (made with the file's name), all
- * of it. What relabelling rules and stages say is not looked at here. 0; -EINVAL; -ENOMEM.
+ * of it. `check`, NULL: none, is called for anything that is YAML, whatever else is wrong with it.
+ * 0; -EINVAL; -ENOMEM.
  */
-int config__load(struct config **ret, const char *path, struct diag *diag);
+int config__load(struct config **ret, const char *path, config_check_fn check, struct diag *diag);
 /* The same of a text, with an environment of one's own. */
 int config__parse(struct config **ret, const char *text, size_t len, node_env_fn env, void *env_ctx,
-		  struct diag *diag);
+		  config_check_fn check, struct diag *diag);
 void config__free(struct config *c); /* NULL is fine */
 
 /* The table that all of it comes from, for the JSON Schema and the default file. */

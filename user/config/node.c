@@ -5,8 +5,9 @@
  * early) and the memory that variables' values take. A syntax error ends the reading; everything
  * else is told and reading goes on.
  *
- * ${NAME} stays as it is in `replacement` where the regex beside it has a group of that name:
- * relabelling rules write their groups so. Names are as in a shell, so ${1} is never a variable.
+ * ${NAME} stays as it is in `replacement` and `target_label` where the regex beside it has a group
+ * of that name, or where there is no such variable: relabelling rules write their groups so. Names
+ * are as in a shell, so ${1} is never a variable.
  */
 #include "config/node.h"
 
@@ -236,6 +237,12 @@ static int expand(struct expansion *e, const char *text, const char *end, unsign
 		}
 	}
 	return err;
+}
+
+/* Of a relabelling rule: expanded when its regex is known. */
+static bool names_groups(const char *key)
+{
+	return key && (!strcmp(key, "replacement") || !strcmp(key, "target_label"));
 }
 
 /* A plain scalar that is empty afterwards is as if nothing stood there. */
@@ -483,7 +490,7 @@ static int on_scalar(struct builder *b, const yaml_event_t *event)
 		return err;
 	if (!n->quoted && is_null(n->text))
 		n->kind = NODE_NULL;
-	else if (!n->key || strcmp(n->key, "replacement"))
+	else if (!names_groups(n->key))
 		err = expand_node(b, n, NULL);
 	return err ? err : attach(b, n);
 }
@@ -620,7 +627,6 @@ static void squeeze(struct frame *f)
 static int finish_mapping(struct builder *b, struct frame *f)
 {
 	size_t n_own = f->n_items;
-	struct node *replacement = NULL;
 	const char *groups = "";
 	bool merged;
 	int err = drop_duplicates(b, f, n_own);
@@ -633,13 +639,13 @@ static int finish_mapping(struct builder *b, struct frame *f)
 		err = drop_duplicates(b, f, 0);
 		squeeze(f);
 	}
-	for (size_t i = 0; i < f->n_items; i++) {
-		if (!strcmp(f->items[i]->key, "replacement"))
-			replacement = f->items[i];
-		else if (!strcmp(f->items[i]->key, "regex") && f->items[i]->kind == NODE_SCALAR)
+	for (size_t i = 0; i < f->n_items; i++)
+		if (!strcmp(f->items[i]->key, "regex") && f->items[i]->kind == NODE_SCALAR)
 			groups = f->items[i]->text;
-	}
-	return err || !replacement ? err : expand_node(b, replacement, groups);
+	for (size_t i = 0; !err && i < f->n_items; i++)
+		if (names_groups(f->items[i]->key))
+			err = expand_node(b, f->items[i], groups);
+	return err;
 }
 
 static int on_end(struct builder *b)
@@ -710,38 +716,56 @@ static bool indented_by_tab(const char *line, const char *end)
 	return false;
 }
 
+/* Bytes that are no text. */
+static void tell_unreadable(struct diag *d, const yaml_parser_t *p, const char *text,
+			    const char *end)
+{
+	const char *at = text, *begin = text;
+	unsigned line = 1, column = 1;
+	size_t len;
+
+	while (at < end && (len = utf8__sequence(at, end)))
+		at += len;
+	if (at < end)
+		end = at;
+	else
+		end = text + MIN(p->problem_offset, (size_t)(end - text));
+	for (const char *c = text; c < end; c++)
+		if (*c == '\n') {
+			line++;
+			begin = c + 1;
+		}
+	for (; begin < end; begin++)
+		column += (*begin & 0xc0) != 0x80;
+	diag__error_at(d, line, column, "%s, expected text in UTF-8",
+		       at == end    ? "a byte that is no UTF-8"
+		       : p->problem ? p->problem
+				    : "unreadable");
+}
+
 static void tell_syntax(struct diag *d, const yaml_parser_t *p, const char *text, const char *end)
 {
-	size_t line = p->problem_mark.line, column = p->problem_mark.column;
-	const char *begin;
+	const yaml_mark_t *mark = &p->problem_mark;
+	const char *problem = p->problem ? p->problem : "it cannot be read", *begin;
+	char where[40] = "";
+	size_t column = 0;
 
-	if (p->error == YAML_READER_ERROR) {
-		const char *at = text + MIN(p->problem_offset, (size_t)(end - text));
-
-		line = 1;
-		for (begin = text; text < at; text++)
-			if (*text == '\n') {
-				line++;
-				begin = text + 1;
-			}
-		for (column = 1; begin < at; begin++)
-			column += (*begin & 0xc0) != 0x80;
-		diag__error_at(d, (unsigned)line, (unsigned)column, "%s, expected text in UTF-8",
-			       p->problem ? p->problem : "unreadable");
-		return;
-	}
-	begin = find_line(text, end, line);
+	begin = find_line(text, end, mark->line);
 	if (indented_by_tab(begin, end)) {
-		for (column = 0; begin[column] == ' ';)
+		while (begin[column] == ' ')
 			column++;
-		diag__error_at(d, (unsigned)line + 1, (unsigned)column + 1,
+		diag__error_at(d, (unsigned)mark->line + 1, (unsigned)column + 1,
 			       "a tab, expected spaces to indent with");
 		return;
 	}
-	diag__error_at(d, (unsigned)line + 1, (unsigned)column + 1,
-		       "no YAML: %s%s%s, expected another form or quotes here",
-		       p->problem ? p->problem : "it cannot be read", p->context ? " " : "",
-		       p->context ? p->context : "");
+	/* What was not ended is where it began. */
+	if (p->context && strstr(problem, "end of stream"))
+		mark = &p->context_mark;
+	else if (p->context && p->context_mark.line != mark->line)
+		snprintf(where, sizeof(where), " from line %zu on", p->context_mark.line + 1);
+	diag__error_at(d, (unsigned)mark->line + 1, (unsigned)mark->column + 1,
+		       "no YAML: %s%s%s%s, expected another form or quotes here", problem,
+		       p->context ? " " : "", p->context ? p->context : "", where);
 }
 
 static int read_events(struct builder *b, const char *text, size_t len)
@@ -759,6 +783,8 @@ static int read_events(struct builder *b, const char *text, size_t len)
 		if (!yaml_parser_parse(&parser, &event)) {
 			if (parser.error == YAML_MEMORY_ERROR)
 				err = -ENOMEM;
+			else if (parser.error == YAML_READER_ERROR)
+				tell_unreadable(b->diag, &parser, text, text + len);
 			else
 				tell_syntax(b->diag, &parser, text, text + len);
 			break;

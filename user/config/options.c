@@ -11,10 +11,12 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/util.h"
 #include "capture/names.h"
+#include "config/config.h"
 #include "config/values.h"
 #include "io/http.h"
 
@@ -25,6 +27,7 @@
 enum {
 	KEY_HELP = 'h',
 	KEY_TIMES = 't',
+	KEY_CONFIG = 'c',
 	KEY_STDOUT = 256,
 	KEY_LOKI,
 	KEY_TENANT,
@@ -48,6 +51,9 @@ enum {
 	KEY_LOG_LEVEL,
 	KEY_STATS,
 	KEY_JSON,
+	KEY_EFFECTIVE,
+	KEY_SCHEMA,
+	KEY_DEFAULTS,
 	KEY_VERSION,
 };
 
@@ -80,6 +86,10 @@ static const struct argp_option OPTIONS[] = {
 	 2},
 	{"no-docker", KEY_NO_DOCKER, NULL, 0, "Do not ask Docker: lines carry ids only", 2},
 	{NULL, 0, NULL, 0, "How:", 3},
+	{"config", KEY_CONFIG, "FILE", 0,
+	 "Configuration, notail's or Promtail's; options come first (default, unless lines are "
+	 "printed: " CONFIG_DEFAULT_PATH " where it is)",
+	 3},
 	{"host", KEY_HOST, "NAME", 0, "Value of the label host (default: the host's name)", 3},
 	{"batchwait", KEY_BATCHWAIT, "TIME", 0,
 	 "Push a line at the latest so long after it came (default: 1s)", 3},
@@ -103,20 +113,28 @@ static const struct argp_option OPTIONS[] = {
 	{"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
 	 "notail's own messages, on stderr: error, warn, info (default), debug", 3},
 	{"json", KEY_JSON, NULL, 0, "`notail probe': print the report as JSON", 4},
+	{"effective", KEY_EFFECTIVE, NULL, 0,
+	 "`notail check-config FILE': print what is in force, secrets masked", 4},
+	{"schema", KEY_SCHEMA, NULL, 0, "`notail check-config': print the JSON Schema of a file",
+	 4},
+	{"defaults", KEY_DEFAULTS, NULL, 0,
+	 "`notail check-config': print a file with every default, commented", 4},
 	{"help", KEY_HELP, NULL, 0, "This text", 4},
 	{"version", KEY_VERSION, NULL, 0, "The version", 4},
 	{0},
 };
 
 static const char ARGS_DOC[] =
-	"--stdout\n--stdout -- CMD [ARG...]\n--loki URL\nrun\nprobe\nversion";
+	"--stdout\n--stdout -- CMD [ARG...]\n--loki URL\nrun\ncheck-config FILE\nprobe\nversion";
 
 static const char DOC[] =
 	"Captures what containers write to stdout and stderr, in the kernel, and prints it or "
 	"pushes it to Grafana Loki. Needs root.\n\n"
-	"  run      capture until ended, for services: needs --loki or --stdout\n"
-	"  probe    what this kernel offers, and what notail would use\n"
-	"  version  the version\n\n"
+	"  run           capture until ended, for services: needs --loki, --stdout or a file's "
+	"clients\n"
+	"  check-config  what is wrong with a configuration file; exit status 1 when something is\n"
+	"  probe         what this kernel offers, and what notail would use\n"
+	"  version       the version\n\n"
 	"SIZE is bytes or has a suffix (k, M, G, KiB, MiB, GiB: powers of 1024), TIME has a unit "
 	"(500ms, 1s, 2m)."
 	"\v"
@@ -142,7 +160,7 @@ static const struct argp ARGP = {
 
 struct parse {
 	struct options o;
-	const char *word; /* run, probe or version; NULL: none */
+	const char *word; /* run, probe, ...; NULL: none */
 	bool help;
 	bool reported;
 };
@@ -403,11 +421,13 @@ static error_t set_mode(struct parse *p, int key, const char *name)
 {
 	switch (key) {
 	case KEY_TAP:
+		p->o.given.tap = true;
 		if (tap_mode__parse(name, &p->o.tap))
 			return refuse(p, "--tap=%s: unknown mode, expected auto, read or write",
 				      name);
 		return 0;
 	case KEY_ATTRIBUTION:
+		p->o.given.attribution = true;
 		if (attribution__parse(name, &p->o.attribution))
 			return refuse(p,
 				      "--attribution=%s: unknown mode, expected stream, line or "
@@ -415,6 +435,7 @@ static error_t set_mode(struct parse *p, int key, const char *name)
 				      name);
 		return 0;
 	case KEY_HOOKS:
+		p->o.given.hooks = true;
 		if (hook_set__parse(name, &p->o.hooks))
 			return refuse(p,
 				      "--hooks=%s: unknown set, expected auto, fexit, multi or "
@@ -422,6 +443,7 @@ static error_t set_mode(struct parse *p, int key, const char *name)
 				      name);
 		return 0;
 	default:
+		p->o.given.log_level = true;
 		if (log__level_parse(name, &p->o.log_level))
 			return refuse(p,
 				      "--log-level=%s: unknown level, expected error, warn, info "
@@ -439,18 +461,26 @@ static error_t take_argument(struct parse *p, char *arg, struct argp_state *stat
 		state->next = state->argc;
 		return 0;
 	}
+	if (p->word && p->o.action == ACTION_CHECK_CONFIG && !p->o.check_file) {
+		p->o.check_file = arg;
+		return 0;
+	}
 	if (p->word)
 		return refuse(p, "%s: unexpected after %s; a command to run goes behind --", arg,
 			      p->word);
 	if (!strcmp(arg, "probe"))
 		p->o.action = ACTION_PROBE;
+	else if (!strcmp(arg, "check-config"))
+		p->o.action = ACTION_CHECK_CONFIG;
 	else if (!strcmp(arg, "version"))
 		p->o.action = ACTION_VERSION;
 	else if (strcmp(arg, "run"))
-		return refuse(p,
-			      "%s: unknown command, expected run, probe or version (a format goes "
-			      "--stdout=json, a command to run behind --)",
-			      arg);
+		return refuse(
+			p,
+			"%s: unknown command, expected run, check-config, probe or version (a "
+			"format goes "
+			"--stdout=json, a command to run behind --)",
+			arg);
 	p->word = arg;
 	return 0;
 }
@@ -489,6 +519,11 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 		return set_name(p, "tenant", arg, &o->tenant);
 	case KEY_HOST:
 		return set_name(p, "host", arg, &o->host);
+	case KEY_CONFIG:
+		if (!*arg)
+			return refuse(p, "--config: expected a file");
+		o->config = arg;
+		return 0;
 	case KEY_CONTAINER:
 	case KEY_CGROUP:
 	case KEY_LABEL:
@@ -521,6 +556,13 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case KEY_STATS:
 		o->stats = true;
 		return 0;
+	case KEY_EFFECTIVE:
+	case KEY_SCHEMA:
+	case KEY_DEFAULTS:
+		*(key == KEY_EFFECTIVE ? &o->effective
+		  : key == KEY_SCHEMA  ? &o->schema
+				       : &o->defaults) = true;
+		return 0;
 	case KEY_VERSION:
 		o->action = ACTION_VERSION;
 		return 0;
@@ -540,15 +582,45 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static error_t check_words(struct parse *p)
+{
+	const struct options *o = &p->o;
+	int printed = o->schema + o->defaults;
+
+	if (o->json && o->action != ACTION_PROBE)
+		return refuse(p, "--json is for probe; lines as JSON: --stdout=json");
+	if (o->action != ACTION_CHECK_CONFIG && (o->effective || printed))
+		return refuse(p, "--%s is for check-config",
+			      o->effective ? "effective"
+			      : o->schema  ? "schema"
+					   : "defaults");
+	if (o->action != ACTION_CHECK_CONFIG)
+		return 0;
+	if (!o->check_file && !printed)
+		return refuse(p, "check-config: expected a file behind it");
+	if (printed > 1 || (printed && (o->check_file || o->effective)))
+		return refuse(p, "check-config: --%s stands alone",
+			      o->schema ? "schema" : "defaults");
+	return 0;
+}
+
+static error_t refuse_nowhere(struct parse *p)
+{
+	if (p->word || p->o.command || p->o.pid)
+		return refuse(p, "nowhere to send the lines: add --stdout, or --loki URL");
+	return refuse(p, "nothing to do; try `notail --stdout' to see what the containers of this "
+			 "host write, or `notail --loki http://localhost:3100' to push it to Loki "
+			 "(notail --help says more)");
+}
+
 /* What no single option can be blamed for. */
 static error_t check(struct parse *p)
 {
 	struct options *o = &p->o;
+	error_t err = check_words(p);
 
-	if (o->json && o->action != ACTION_PROBE)
-		return refuse(p, "--json is for probe; lines as JSON: --stdout=json");
-	if (o->action != ACTION_RUN)
-		return 0;
+	if (err || o->action != ACTION_RUN)
+		return err;
 	if (o->command && o->pid)
 		return refuse(p, "--pid and -- %s exclude each other: leave one of them out",
 			      o->command[0]);
@@ -563,15 +635,13 @@ static error_t check(struct parse *p)
 	if (o->docker_host && o->no_docker)
 		return refuse(p,
 			      "--docker and --no-docker exclude each other: leave one of them out");
+	/* A service's; what is typed to look at lines shows them as they are. */
+	if (!o->config && (p->word || o->loki_url) && !o->to_stdout && !o->command && !o->pid &&
+	    !access(CONFIG_DEFAULT_PATH, F_OK))
+		o->config = CONFIG_DEFAULT_PATH;
 	if (o->tenant && !o->loki_url)
 		return refuse(p, "--tenant needs --loki URL");
-	if (o->to_stdout || o->loki_url)
-		return 0;
-	if (p->word || o->command || o->pid)
-		return refuse(p, "nowhere to send the lines: add --stdout, or --loki URL");
-	return refuse(p, "nothing to do; try `notail --stdout' to see what the containers of this "
-			 "host write, or `notail --loki http://localhost:3100' to push it to Loki "
-			 "(notail --help says more)");
+	return o->to_stdout || o->loki_url || o->config ? 0 : refuse_nowhere(p);
 }
 
 int options__parse(struct options *ret, int argc, char **argv)
@@ -603,4 +673,92 @@ void options__free(struct options *o)
 	free(o->labels);
 	free(o->streams);
 	*o = (struct options){0};
+}
+
+/* The command line's list comes first, and alone. */
+static int take_list(const char ***list, size_t *n, const struct string_list *from)
+{
+	const char **copy;
+
+	if (*n || !from->n)
+		return 0;
+	copy = reallocarray(NULL, from->n, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, from->items, from->n * sizeof(*copy));
+	*list = copy;
+	*n = from->n;
+	return 0;
+}
+
+static int apply_capture(struct options *o, const struct config_capture *c)
+{
+	bool containers = !o->command && !o->pid;
+	int err = 0;
+
+	if (!o->given.tap)
+		o->tap = (enum tap_mode)c->tap;
+	if (!o->given.hooks)
+		o->hooks = (enum hook_set)c->hooks;
+	if (!o->given.attribution)
+		o->attribution = (enum attribution)c->attribution;
+	if (!o->ring_bytes)
+		o->ring_bytes = c->ring_size;
+	if (!o->max_line_size)
+		o->max_line_size = c->max_line_size;
+	if (!containers)
+		return 0;
+	if (!o->rate_limit) {
+		o->rate_limit = c->rate_limit;
+		o->rate_burst = c->rate_burst;
+	}
+	o->exec_sessions = o->exec_sessions || c->exec_sessions;
+	err = take_list(&o->containers, &o->n_containers, &c->containers);
+	if (!err)
+		err = take_list(&o->labels, &o->n_labels, &c->labels);
+	if (!err)
+		err = take_list(&o->streams, &o->n_streams, &c->streams);
+	if (!err)
+		err = take_list(&o->cgroups, &o->n_cgroups, &c->cgroups);
+	return err;
+}
+
+static void apply_client(struct options *o, const struct config_client *c)
+{
+	o->loki_url = c->url;
+	o->tenant = c->tenant_id && *c->tenant_id ? c->tenant_id : NULL;
+	if (!o->batch_bytes)
+		o->batch_bytes = c->batchsize;
+	if (!o->batch_wait_ns)
+		o->batch_wait_ns = c->batchwait;
+	o->min_backoff_ns = c->backoff_config.min_period;
+	o->max_backoff_ns = c->backoff_config.max_period;
+	o->timeout_ns = c->timeout;
+}
+
+int options__apply(struct options *o, const struct config *c)
+{
+	int err = apply_capture(o, &c->capture);
+
+	if (err)
+		return err;
+	if (!o->loki_url && !o->to_stdout && c->clients.n)
+		apply_client(o, c->clients.items);
+	if (!o->docker_host && !o->no_docker) {
+		o->docker_host = c->discovery.docker.host;
+		o->no_docker = !c->discovery.docker.enabled;
+	}
+	if (!o->host)
+		o->host = c->host;
+	if (!o->given.log_level)
+		o->log_level = (enum log_level)c->log.level;
+	o->park_max_ns = c->discovery.max_wait;
+	o->max_in_flight = c->limits.memory;
+	if (o->loki_url || o->to_stdout)
+		return 0;
+	fprintf(stderr,
+		"notail: nowhere to send the lines: %s has no clients, add some, or --stdout, or "
+		"--loki URL\n",
+		o->config);
+	return -EINVAL;
 }

@@ -15,12 +15,17 @@
 #include "batch/batch.h"
 #include "capture/capture.h"
 
-enum options_action { ACTION_RUN, ACTION_PROBE, ACTION_VERSION };
+enum options_action { ACTION_RUN, ACTION_PROBE, ACTION_CHECK_CONFIG, ACTION_VERSION };
 
 /* Strings point into argv or are owned (options__free). */
 struct options {
 	enum options_action action;
 	bool json; /* of probe's report */
+
+	const char *config;	/* -c, or CONFIG_DEFAULT_PATH where it counts; NULL: none */
+	const char *check_file; /* check-config's; NULL: with one of the next */
+	bool effective;		/* print what is in force */
+	bool schema, defaults;	/* print the JSON Schema, the default file */
 
 	bool to_stdout;
 	enum batch_encoding format; /* of --stdout: BATCH_TEXT unless said */
@@ -48,14 +53,21 @@ struct options {
 	enum hook_set hooks;
 	bool exec_sessions;
 	enum attribution attribution;
-	size_t rate_limit, rate_burst; /* bytes/s, bytes; 0: none, default */
-	size_t ring_bytes;	       /* 0: default */
-	size_t max_line_size;	       /* 0: default */
-	size_t batch_bytes;	       /* 0: default */
-	uint64_t batch_wait_ns;	       /* 0: default */
-	const char *host;	       /* --host; NULL: the host's name */
+	size_t rate_limit, rate_burst;			     /* bytes/s, bytes; 0: none, default */
+	size_t ring_bytes;				     /* 0: default */
+	size_t max_line_size;				     /* 0: default */
+	size_t batch_bytes;				     /* 0: default */
+	uint64_t batch_wait_ns;				     /* 0: default */
+	uint64_t min_backoff_ns, max_backoff_ns, timeout_ns; /* of pushes; 0: default */
+	uint64_t park_max_ns; /* wait for a container's name; 0: default */
+	size_t max_in_flight; /* 0: default */
+	const char *host;     /* --host; NULL: the host's name */
 	enum log_level log_level;
 	bool stats;
+	/* On the command line: a configuration file does not change it. */
+	struct {
+		bool tap, hooks, attribution, log_level;
+	} given;
 };
 
 /*
@@ -64,5 +76,13 @@ struct options {
  */
 int options__parse(struct options *ret, int argc, char **argv);
 void options__free(struct options *o);
+
+struct config;
+
+/*
+ * Fills in what the command line left open from the file, whose strings are borrowed. Then there
+ * has to be somewhere to send the lines: -EINVAL, and one line was printed. -ENOMEM.
+ */
+int options__apply(struct options *o, const struct config *c);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `# ` begins what is for people, `#` alone what would be a setting: without it the file says the
- * defaults.
+ * A section is one block of comments: without the first `#` of its lines it is YAML that says the
+ * defaults, and what is for people is still a comment in it.
  */
 #include <errno.h>
 #include <string.h>
@@ -25,7 +25,8 @@ static void wrap(FILE *out, unsigned indent, const char *text)
 			column = 0;
 		}
 		if (!column)
-			column = (size_t)fprintf(out, "%*s#", (int)indent, "");
+			column = (size_t)(indent ? fprintf(out, "#%*s#", (int)indent, "")
+						 : fprintf(out, "#"));
 		column += (size_t)fprintf(out, " %.*s", (int)len, text);
 		text += len + (text[len] == ' ');
 	}
@@ -65,20 +66,31 @@ static const char *default_text(const struct field *f)
 	}
 }
 
-/* Settings keep their indentation behind the `#`, so that taking it away leaves YAML. `dash`: the
- * first setting begins an item of a list. */
+static bool is_shown(const struct field *f)
+{
+	if (f->flags & NOT_SHOWN || !f->doc)
+		return false;
+	if (f->type != FIELD_OBJECT && f->type != FIELD_OBJECTS)
+		return true;
+	for (const struct field *inner = f->object->fields; inner->name; inner++)
+		if (is_shown(inner))
+			return true;
+	return false;
+}
+
+/* `dash`: the first setting begins an item of a list. */
 static void print_fields(FILE *out, const struct schema *s, unsigned indent, bool dash)
 {
 	for (const struct field *f = s->fields; f->name; f++) {
 		unsigned here = dash ? indent - 2 : indent;
 
-		if (f->flags & NOT_SHOWN || !f->doc)
+		if (!is_shown(f))
 			continue;
 		if (!indent)
 			fputc('\n', out);
-		wrap(out, indent, f->doc);
+		wrap(out, here, f->doc);
 		if (f->type == FIELD_ENUM)
-			print_choices(out, indent, f);
+			print_choices(out, here, f);
 		fprintf(out, "#%*s%s%s:", (int)here, "", dash ? "- " : "", f->name);
 		dash = false;
 		if (f->type == FIELD_OBJECT || f->type == FIELD_OBJECTS) {

@@ -12,6 +12,7 @@
 
 #include "base/util.h"
 #include "config/values.h"
+#include "process/relabel.h"
 
 #define JOBS_MAX 1000
 
@@ -85,6 +86,7 @@ static const struct schema DOCKER_SD = {
 	.name = "docker_sd_config",
 	.size = sizeof(struct config_docker_sd),
 	.fields = DOCKER_SD_FIELDS,
+	.node_offset = offsetof(struct config_docker_sd, node),
 	.check = check_docker_sd,
 };
 
@@ -161,7 +163,8 @@ static const struct field JOB_FIELDS[] = {
 	      .doc = "Pods' containers."),
 	FIELD(struct config_job, static_configs, FIELD_OBJECTS, .object = &STATIC,
 	      .doc = "Containers by where engines keep their files."),
-	FIELD(struct config_job, relabel_configs, FIELD_NODE, .doc = "Rules over labels."),
+	FIELD(struct config_job, relabel_configs, FIELD_OBJECTS, .object = &relabel_rule_schema,
+	      .doc = "Rules over labels."),
 	FIELD(struct config_job, pipeline_stages, FIELD_STAGES, .doc = "What is done with a line."),
 	IGNORED(struct config_job, "encoding", .flags = FIELD_UNDONE,
 		.doc = "lines are taken as they are"),
@@ -258,9 +261,7 @@ static void check_job(struct config_job *job, struct diag *diag)
 
 	for (size_t i = 0; i < job->static_configs.n; i++)
 		check_static(&statics[i], diag);
-	if (job->relabel_configs && job->relabel_configs->kind == NODE_NULL)
-		job->relabel_configs = NULL;
-	if (!selects_something(job))
+	if (!diag__errors(diag) && !selects_something(job))
 		diag__warn(diag, job->node, "it selects no containers, so it captures nothing");
 }
 

@@ -16,8 +16,10 @@
 #include "base/util.h"
 
 #define WORD_MAX 40
+#define NAMES_MAX 64
 #define DAY_NS (24 * 3600 * NS_PER_SEC)
 #define SHOWN_MAX 60
+#define PREFIX_MIN 4 /* so much of a name is near it */
 
 /*
  * Values
@@ -212,6 +214,8 @@ const char *schema__nearest(const char *word, const char *const *names)
 
 		if (!strcasecmp(word, *names))
 			d = 0;
+		else if (strlen(word) >= PREFIX_MIN && !strncmp(word, *names, strlen(word)))
+			d = MIN(d, 1);
 		if (d >= best)
 			continue;
 		best = d;
@@ -322,19 +326,24 @@ static void tell_wrong(const struct field *f, const struct node *n, struct diag 
 
 static void tell_unknown(const struct schema *s, const struct node *value, struct diag *diag)
 {
-	const char *names[64], *nearest;
+	const unsigned side = FIELD_IGNORED | FIELD_UNDONE | FIELD_HIDDEN;
+	const char *names[NAMES_MAX], *shown[NAMES_MAX], *nearest;
+	size_t n = 0, n_shown = 0;
 	char all[400];
-	size_t n = 0;
 
-	for (const struct field *f = s->fields; f->name && n < ARRAY_SIZE(names) - 1; f++)
+	for (const struct field *f = s->fields; f->name && n < NAMES_MAX - 1; f++) {
 		names[n++] = f->name;
+		if (!(f->flags & side))
+			shown[n_shown++] = f->name;
+	}
 	names[n] = NULL;
+	shown[n_shown] = NULL;
 	nearest = schema__nearest(value->key, names);
 	if (nearest) {
 		diag__error(diag, value->key_node, "unknown key, expected %s?", nearest);
 		return;
 	}
-	join_names(names, all, sizeof(all));
+	join_names(n_shown ? shown : names, all, sizeof(all));
 	diag__error(diag, value->key_node, "unknown key, expected %s", n ? all : "none");
 }
 
@@ -348,7 +357,7 @@ struct decode {
 };
 
 static int decode_object(struct decode *d, const struct schema *s, const struct node *node,
-			 void *object);
+			 void *object, bool *ret_sound);
 
 static void *member(void *object, const struct field *f)
 {
@@ -536,11 +545,12 @@ static int decode_map(struct decode *d, const struct field *f, const struct node
 	return 0;
 }
 
+/* What is not sound was told and is left out: the others can still be looked at. */
 static int decode_objects(struct decode *d, const struct field *f, const struct node *n,
 			  struct object_list *out)
 {
+	size_t n_sound = 0;
 	char *items;
-	int err = 0;
 
 	if (n->kind != NODE_SEQUENCE) {
 		tell_wrong(f, n, d->diag);
@@ -549,18 +559,29 @@ static int decode_objects(struct decode *d, const struct field *f, const struct 
 	items = arena__zalloc(d->arena, n->n_items * f->object->size);
 	if (!items)
 		return -ENOMEM;
-	for (size_t i = 0; !err && i < n->n_items; i++) {
-		if (n->items[i]->kind == NODE_NULL)
+	for (size_t i = 0; i < n->n_items; i++) {
+		bool sound = false;
+		int err;
+
+		if (n->items[i]->kind == NODE_NULL) {
 			diag__error(d->diag, n->items[i], "empty, expected a mapping");
-		err = decode_object(d, f->object, n->items[i], items + i * f->object->size);
+			continue;
+		}
+		err = decode_object(d, f->object, n->items[i], items + n_sound * f->object->size,
+				    &sound);
+		if (err)
+			return err;
+		n_sound += sound;
 	}
-	*out = (struct object_list){.items = items, .n = n->n_items};
-	return err;
+	*out = (struct object_list){.items = items, .n = n_sound};
+	return 0;
 }
 
 static int decode_field(struct decode *d, const struct field *f, const struct node *n, void *object)
 {
+	const struct node *at = n->key_node ? n->key_node : n;
 	void *out = member(object, f);
+	bool sound;
 
 	if (n->kind == NODE_NULL) {
 		if (f->type == FIELD_NODE)
@@ -568,20 +589,20 @@ static int decode_field(struct decode *d, const struct field *f, const struct no
 		return 0;
 	}
 	if (f->flags & FIELD_IGNORED)
-		diag__warn(d->diag, n, "not needed here%s%s", f->doc ? ": " : "",
+		diag__warn(d->diag, at, "not needed here%s%s", f->doc ? ": " : "",
 			   f->doc ? f->doc : "");
 	else if (f->flags & FIELD_UNDONE)
-		diag__warn(d->diag, n, "notail does not do this%s%s", f->doc ? ": " : "",
+		diag__warn(d->diag, at, "notail does not do this%s%s", f->doc ? ": " : "",
 			   f->doc ? f->doc : "");
 	else if (f->flags & FIELD_LATER)
-		diag__warn(d->diag, n, "has no effect yet in this version");
+		diag__warn(d->diag, at, "has no effect yet in this version");
 	switch (f->type) {
 	case FIELD_STRINGS:
 		return decode_strings(d, f, n, out);
 	case FIELD_MAP:
 		return decode_map(d, f, n, out);
 	case FIELD_OBJECT:
-		return decode_object(d, f->object, n, out);
+		return decode_object(d, f->object, n, out, &sound);
 	case FIELD_OBJECTS:
 		return decode_objects(d, f, n, out);
 	case FIELD_STAGES:
@@ -656,35 +677,61 @@ static void require(struct decode *d, const struct schema *s, const struct node 
 	}
 }
 
-static int decode_object(struct decode *d, const struct schema *s, const struct node *node,
-			 void *object)
+/* Those of nested objects are not the object's own. */
+static int decode_fields(struct decode *d, const struct schema *s, const struct node *node,
+			 void *object, size_t *ret_errors)
 {
-	size_t errors = diag__errors(d->diag);
+	size_t own = 0;
+
+	for (size_t i = 0; i < node->n_items; i++) {
+		const struct field *f = find_field(s, node->items[i]->key);
+		size_t before = diag__errors(d->diag);
+		int err = 0;
+
+		if (f)
+			err = decode_field(d, f, node->items[i], object);
+		else
+			tell_unknown(s, node->items[i], d->diag);
+		if (err)
+			return err;
+		if (!f || (f->type != FIELD_OBJECT && f->type != FIELD_OBJECTS))
+			own += diag__errors(d->diag) - before;
+	}
+	*ret_errors = own;
+	return 0;
+}
+
+/* Sound: without errors but those of nested objects. */
+static int decode_object(struct decode *d, const struct schema *s, const struct node *node,
+			 void *object, bool *ret_sound)
+{
+	size_t before = diag__errors(d->diag), own = 0;
 	int err = set_defaults(d->arena, s, object);
 
+	*ret_sound = true;
 	if (err || !node || node->kind == NODE_NULL)
 		return err;
 	if (s->node_offset)
 		*(const struct node **)((char *)object + s->node_offset) = node;
 	if (node->kind != NODE_MAPPING) {
 		if (s->short_form)
-			return s->short_form(object, node, d->arena, d->diag);
-		diag__error(d->diag, node, "%s, expected a mapping", kind_name(node));
-		return 0;
-	}
-	for (size_t i = 0; !err && i < node->n_items; i++) {
-		const struct field *f = find_field(s, node->items[i]->key);
-
-		if (f)
-			err = decode_field(d, f, node->items[i], object);
+			err = s->short_form(object, node, d->arena, d->diag);
 		else
-			tell_unknown(s, node->items[i], d->diag);
+			diag__error(d->diag, node, "%s, expected a mapping", kind_name(node));
+		*ret_sound = diag__errors(d->diag) == before;
+		return err == -EINVAL ? 0 : err;
 	}
+	err = decode_fields(d, s, node, object, &own);
 	if (err)
 		return err;
+	before = diag__errors(d->diag);
 	require(d, s, node);
-	if (s->check && diag__errors(d->diag) == errors)
+	own += diag__errors(d->diag) - before;
+	if (s->check && !own) {
 		s->check(object, node, d->diag);
+		own = diag__errors(d->diag) - before;
+	}
+	*ret_sound = !own;
 	return 0;
 }
 
@@ -693,9 +740,10 @@ int schema__decode(const struct schema *s, const struct node *node, void *ret_ob
 {
 	struct decode d = {.arena = arena, .diag = diag};
 	size_t errors = diag__errors(diag);
-	int err = decode_object(&d, s, node, ret_object);
+	bool sound;
+	int err = decode_object(&d, s, node, ret_object, &sound);
 
-	if (err && err != -EINVAL)
+	if (err)
 		return err;
-	return err || diag__errors(diag) != errors ? -EINVAL : 0;
+	return diag__errors(diag) != errors ? -EINVAL : 0;
 }

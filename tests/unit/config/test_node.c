@@ -119,7 +119,7 @@ static void no_yaml(void **state)
 	(void)state;
 	refused("a:\n\tb: c\n", "f:2:1: a tab, expected spaces to indent with\n");
 	refused("a:\n  \tb: c\n  d: e\n", "f:2:3: a tab, expected spaces to indent with\n");
-	refused("a: b\nc: \xff\n", "f:2:4: invalid leading UTF-8 octet, expected text in UTF-8\n");
+	refused("a: b\nc: \xff\n", "f:2:4: a byte that is no UTF-8, expected text in UTF-8\n");
 	refused("a: \"\\0\"\n", "f:1:4: a: a NUL character, expected text\n");
 	refused("a: b: c\n", "f:1:5: no YAML: mapping values are not allowed in this context, "
 			     "expected another form or quotes here\n");
