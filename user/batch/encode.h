@@ -37,6 +37,21 @@ int encode_loki__new(struct encoder **ret, const struct batch_opts *opts);
 /* The four formats of --stdout. */
 int encode_text__new(struct encoder **ret, const struct batch_opts *opts);
 
+/* The line's metadata says it otherwise. */
+static inline bool line_has(const struct line *line, const char *name, size_t len)
+{
+	for (size_t i = 0; i < line->n_metadata; i++)
+		if (strlen(line->metadata[i].name) == len &&
+		    !memcmp(line->metadata[i].name, name, len))
+			return true;
+	return false;
+}
+
+static inline uint64_t line_real_ns(const struct line *line, const struct clock_anchor *anchor)
+{
+	return line->real_ns ? line->real_ns : clock__to_real(anchor, line->time_ns);
+}
+
 /* As runtimes label it: a tty is stdout. */
 static inline const char *stream_name(enum line_stream stream)
 {

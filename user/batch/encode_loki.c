@@ -47,6 +47,7 @@ struct loki {
 	struct group *first, *last; /* with lines in the open batch */
 	struct group *current;	    /* whose run the arena ends with */
 	size_t raw_bytes;	    /* of the request so far, at most */
+	struct buf pairs;	    /* of one line that has metadata of its own */
 	struct buf request;
 	struct buf packed;
 	uint64_t second; /* whose varint is in `second_text`; 0: none */
@@ -94,6 +95,7 @@ static void loki__free(struct encoder *e)
 	struct loki *l = (struct loki *)e;
 
 	buf__free(&l->arena);
+	buf__free(&l->pairs);
 	buf__free(&l->request);
 	buf__free(&l->packed);
 	free(l);
@@ -222,18 +224,103 @@ static char *put_timestamp(struct loki *l, char *out, uint64_t real_ns)
 	return out;
 }
 
+/* What fits one byte is the common case; lengths are below 2^63. */
+static uint64_t get_varint(const char **p)
+{
+	uint64_t value = 0;
+	unsigned shift = 0;
+
+	do {
+		value |= (uint64_t)(**p & 0x7f) << shift;
+		shift += 7;
+	} while (*(*p)++ & (char)0x80);
+	return value;
+}
+
+/* The stream's pairs but those that the line has too. Returns how many there are; *bytes is what
+ * Loki counts of them. The caller has room. */
+static size_t copy_stream_pairs(struct buf *out, const struct stream *s, const struct line *line,
+				size_t *bytes)
+{
+	const char *p = s->encoded.data, *end = p + s->encoded.len;
+	size_t n = 0;
+
+	while (p < end) {
+		const char *pair = p++, *name;
+		size_t len = get_varint(&p), name_len;
+		const char *next = p + len;
+
+		p++;
+		name_len = get_varint(&p);
+		name = p;
+		p = next;
+		if (line_has(line, name, name_len))
+			continue;
+		memcpy(out->data + out->len, pair, (size_t)(next - pair));
+		out->len += (size_t)(next - pair);
+		*bytes += len;
+		n++;
+	}
+	return n;
+}
+
+static size_t pair_len(const struct line_pair *p)
+{
+	size_t name_len = strlen(p->name);
+
+	return 2 + varint_len(name_len) + name_len + varint_len(p->len) + p->len;
+}
+
+/* l->pairs: the stream's and the line's, as many as Loki takes. */
+static int make_pairs(struct loki *l, const struct stream *s, const struct line *line)
+{
+	size_t bytes = LINE_METADATA_BYTES, n;
+	char *out;
+	int err;
+
+	l->pairs.len = 0;
+	err = buf__reserve(&l->pairs, s->encoded.len);
+	if (err)
+		return err;
+	n = copy_stream_pairs(&l->pairs, s, line, &bytes);
+	for (size_t i = 0; i < line->n_metadata; i++) {
+		const struct line_pair *p = &line->metadata[i];
+		size_t len = pair_len(p), name_len = strlen(p->name);
+
+		if (n == MAX_METADATA - ENCODE_LINE_METADATA || bytes + len > MAX_METADATA_BYTES)
+			continue;
+		err = buf__reserve(&l->pairs, len + 1 + VARINT_MAX);
+		if (err)
+			return err;
+		out = l->pairs.data + l->pairs.len;
+		*out++ = TAG(3);
+		out = put_varint(out, len);
+		*out++ = TAG(1);
+		out = put_varint(out, name_len);
+		out = put_bytes(out, p->name, name_len);
+		*out++ = TAG(2);
+		out = put_varint(out, p->len);
+		out = put_bytes(out, p->value, p->len);
+		l->pairs.len = (size_t)(out - l->pairs.data);
+		bytes += len;
+		n++;
+	}
+	return 0;
+}
+
 static int loki__add(struct encoder *e, struct stream *s, const struct line *line)
 {
 	struct loki *l = (struct loki *)e;
+	const struct buf *pairs = line->n_metadata ? &l->pairs : &s->encoded;
 	size_t stamp_len, own_len, entry_len, used;
 	char stamp[TIMESTAMP_MAX], own[3 * PAIR_MAX], *start, *out = own;
-	int err;
+	int err = line->n_metadata ? make_pairs(l, s, line) : 0;
 
-	err = reserve(l, s, _Alignof(struct run) + ENTRY_MAX + line->len + s->encoded.len);
+	if (!err)
+		err = reserve(l, s, _Alignof(struct run) + ENTRY_MAX + line->len + pairs->len);
 	if (err)
 		return err;
-	stamp_len =
-		(size_t)(put_timestamp(l, stamp, clock__to_real(l->anchor, line->time_ns)) - stamp);
+	stamp_len = (size_t)(put_timestamp(l, stamp, line_real_ns(line, l->anchor)) - stamp);
 	if (line->truncated)
 		out = put_pair(out, "truncated", "true");
 	if (line->gap)
@@ -241,7 +328,7 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 	if (line->session)
 		out = put_pair(out, "notail_exec", "true");
 	own_len = (size_t)(out - own);
-	entry_len = stamp_len + s->encoded.len + own_len;
+	entry_len = stamp_len + pairs->len + own_len;
 	if (line->len)
 		entry_len += 1 + varint_len(line->len) + line->len;
 
@@ -256,7 +343,7 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 		out = put_varint(out, line->len);
 		out = put_bytes(out, line->bytes, line->len);
 	}
-	out = put_bytes(out, s->encoded.data, s->encoded.len);
+	out = put_bytes(out, pairs->data, pairs->len);
 	out = put_bytes(out, own, own_len);
 	used = (size_t)(out - start);
 	l->arena.len += used;

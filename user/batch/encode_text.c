@@ -48,8 +48,7 @@ static inline void put(struct buf *b, const void *data, size_t len)
 
 static void put_time(struct text *t, const struct line *line)
 {
-	put(&t->out, rfc3339_cache__text(&t->clock, clock__to_real(t->anchor, line->time_ns)),
-	    RFC3339_LEN);
+	put(&t->out, rfc3339_cache__text(&t->clock, line_real_ns(line, t->anchor)), RFC3339_LEN);
 }
 
 static void put_stream(struct text *t, enum line_stream stream)
@@ -93,7 +92,7 @@ static int reserve(struct text *t, size_t more)
 
 /* --stdout=json */
 
-static int append_pair(struct buf *b, const char *name, const char *value)
+static int append_text_pair(struct buf *b, const char *name, const char *value, size_t value_len)
 {
 	static const char *const marks[] = {"\"", "\":\"", "\""};
 	size_t len = b->len;
@@ -104,11 +103,16 @@ static int append_pair(struct buf *b, const char *name, const char *value)
 	for (int i = 0; !err && i < 3; i++) {
 		err = buf__append_str(b, marks[i]);
 		if (!err && i < 2)
-			err = buf__append_json(b, i ? value : name, strlen(i ? value : name));
+			err = buf__append_json(b, i ? value : name, i ? value_len : strlen(name));
 	}
 	if (err)
 		b->len = len;
 	return err;
+}
+
+static int append_pair(struct buf *b, const char *name, const char *value)
+{
+	return append_text_pair(b, name, value, strlen(value));
 }
 
 static int append_pairs(struct buf *b, const char *head, const struct label *pairs, size_t n)
@@ -143,6 +147,43 @@ static int json__writer(struct encoder *e _unused_, struct stream *s)
 	return err;
 }
 
+/* The same as the two above make, for a line that has metadata of its own. */
+static int append_line_pairs(struct buf *b, const struct stream *s, const struct line *line)
+{
+	struct writer_pair writer[WRITER_PAIRS];
+	size_t n = writer_pairs(s, writer);
+	int err;
+
+	err = append_pairs(b, "\",\"labels\":{", s->set->labels, s->set->n_labels);
+	if (!err)
+		err = append_pairs(b, "},\"metadata\":{", NULL, 0);
+	for (size_t i = 0; !err && i < s->set->n_metadata; i++) {
+		const struct label *m = &s->set->metadata[i];
+
+		if (!line_has(line, m->name, strlen(m->name)))
+			err = append_pair(b, m->name, m->value);
+	}
+	for (size_t i = 0; !err && i < n; i++)
+		if (!line_has(line, writer[i].name, strlen(writer[i].name))) {
+			/* The stream keeps the name as it came. */
+			utf8__clean(writer[i].value, strlen(writer[i].value));
+			err = append_pair(b, writer[i].name, writer[i].value);
+		}
+	for (size_t i = 0; !err && i < line->n_metadata; i++)
+		err = append_text_pair(b, line->metadata[i].name, line->metadata[i].value,
+				       line->metadata[i].len);
+	return err;
+}
+
+static int append_tenant(struct buf *b, const struct line *line)
+{
+	int err = buf__append_str(b, ",\"tenant\":\"");
+
+	if (!err)
+		err = buf__append_json(b, line->tenant, line->tenant_len);
+	return err ? err : buf__append_str(b, "\"");
+}
+
 static int append_line_json(struct buf *b, const struct line *line)
 {
 	size_t len = b->len;
@@ -174,15 +215,22 @@ static int add_json(struct text *t, const struct stream *s, const struct line *l
 		err = buf__reserve(b, JSON_OWN_MAX + s->encoded.len);
 	if (err)
 		return err;
-	put(b, s->encoded.data, s->encoded.len);
-	if (line->truncated)
+	if (line->n_metadata)
+		err = append_line_pairs(b, s, line);
+	else
+		put(b, s->encoded.data, s->encoded.len);
+	if (!err && line->truncated)
 		err = append_pair(b, "truncated", "true");
 	if (!err && line->gap)
 		err = append_pair(b, "notail_gap", line->gap);
 	if (!err && line->session)
 		err = append_pair(b, "notail_exec", "true");
 	if (!err)
-		err = buf__append(b, "}}\n", 3);
+		err = buf__append(b, "}", 1);
+	if (!err && line->tenant)
+		err = append_tenant(b, line);
+	if (!err)
+		err = buf__append(b, "}\n", 2);
 	return err;
 }
 

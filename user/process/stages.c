@@ -56,6 +56,7 @@ const struct stage_type *const stage_types[] = {
 	&stage_tenant,
 	&stage_output,
 	&stage_pack,
+	&stage_match,
 	&stage_drop,
 	&stage_limit,
 	&stage_sampling,

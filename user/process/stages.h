@@ -14,6 +14,7 @@ extern const struct stage_type stage_labelallow;
 extern const struct stage_type stage_tenant;
 extern const struct stage_type stage_output;
 extern const struct stage_type stage_pack;
+extern const struct stage_type stage_match;
 extern const struct stage_type stage_drop;
 extern const struct stage_type stage_limit;
 extern const struct stage_type stage_sampling;

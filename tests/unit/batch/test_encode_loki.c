@@ -252,6 +252,75 @@ static void test_marks(void **state _unused_)
 }
 
 /* Loki refuses a line with more than 128 pairs, or over 64 KiB of them, or with an empty name. */
+/* What stages gave one line: metadata in place of the stream's and the writer's, and a time. */
+static void test_line_metadata(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", "6c4c");
+	static char big[300];
+	const struct line_pair pairs[] = {
+		{"comm", "worker", 6}, {"user", "\xc3\xbcX", 2}, {"big", big, sizeof(big)}};
+	struct line line = make_line("GET /");
+	Logproto__PushRequest *request;
+	Logproto__EntryAdapter *entry;
+	struct world w;
+
+	memset(big, 'b', sizeof(big));
+	setup(&w, BATCH_LOKI);
+	line.metadata = pairs;
+	line.n_metadata = ARRAY_SIZE(pairs);
+	line.real_ns = 42 * NS_PER_SEC + 7;
+	line.truncated = true;
+	add(&w, set, line);
+	add(&w, set, make_line("GET /"));
+	batcher__seal(w.b);
+	request = unpack(w.sealed[0]);
+	entry = request->streams[0]->entries[0];
+	assert_int_equal(entry->timestamp->seconds, 42);
+	assert_int_equal(entry->timestamp->nanos, 7);
+	assert_text(entry, "GET /");
+	assert_int_equal(entry->n_structured_metadata, 6);
+	assert_pair(entry, 0, "container_id", "6c4c");
+	assert_pair(entry, 1, "pid", "71");
+	assert_pair(entry, 2, "comm", "worker");
+	assert_pair(entry, 3, "user", "\xc3\xbc");
+	assert_string_equal(entry->structured_metadata[4]->name, "big");
+	assert_int_equal(strlen(entry->structured_metadata[4]->value), sizeof(big));
+	assert_pair(entry, 5, "truncated", "true");
+	entry = request->streams[0]->entries[1];
+	assert_int_equal(entry->timestamp->seconds, 1795236008);
+	assert_int_equal(entry->n_structured_metadata, 3);
+	assert_pair(entry, 2, "comm", "nginx");
+	logproto__push_request__free_unpacked(request, NULL);
+	teardown(&w);
+}
+
+/* No more than Loki takes, or the line would be refused. */
+static void test_line_metadata_limits(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", "6c4c");
+	static char big[40000], names[200][8];
+	struct line_pair pairs[200];
+	struct line line = make_line("GET /");
+	Logproto__PushRequest *request;
+	struct world w;
+
+	memset(big, 'b', sizeof(big));
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		snprintf(names[i], sizeof(names[i]), "n%zu", i);
+		pairs[i] = (struct line_pair){names[i], big, i < 2 ? sizeof(big) : 1};
+	}
+	setup(&w, BATCH_LOKI);
+	line.metadata = pairs;
+	line.n_metadata = ARRAY_SIZE(pairs);
+	add(&w, set, line);
+	batcher__seal(w.b);
+	request = unpack(w.sealed[0]);
+	assert_in_range(request->streams[0]->entries[0]->n_structured_metadata, 100, 128);
+	assert_string_equal(request->streams[0]->entries[0]->structured_metadata[4]->name, "n2");
+	logproto__push_request__free_unpacked(request, NULL);
+	teardown(&w);
+}
+
 static void test_metadata_limits(void **state _unused_)
 {
 	_label_set_ struct label_set *many = label_set__new(), *large = label_set__new();
@@ -388,6 +457,7 @@ int main(void)
 		cmocka_unit_test(test_one_line),	cmocka_unit_test(test_streams_are_grouped),
 		cmocka_unit_test(test_any_bytes),	cmocka_unit_test(test_every_width),
 		cmocka_unit_test(test_seconds_change),	cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_line_metadata),	cmocka_unit_test(test_line_metadata_limits),
 		cmocka_unit_test(test_metadata_limits), cmocka_unit_test(test_many_streams),
 		cmocka_unit_test(test_no_memory),
 	};

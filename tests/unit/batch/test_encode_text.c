@@ -394,9 +394,41 @@ static void test_unknown_encoding(void **state _unused_)
 	assert_null(b);
 }
 
+/* What stages gave a line. */
+static void test_json_of_stages(void **state _unused_)
+{
+	_label_set_ struct label_set *set = make_set("web", "stdout", "6c4c");
+	const struct line_pair pairs[] = {{"pid", "9", 1}, {"user", "\"X", 2}};
+	struct line line = make_line("GET /");
+	struct world w;
+
+	setup(&w, BATCH_JSON);
+	line.real_ns = 42 * NS_PER_SEC + 7;
+	line.tenant = "t\"x";
+	line.tenant_len = 3;
+	add(&w, set, line);
+	line.metadata = pairs;
+	line.n_metadata = ARRAY_SIZE(pairs);
+	line.comm[0] = (char)0xff;
+	line.tenant_len = 1;
+	add(&w, set, line);
+	batcher__seal(w.b);
+	assert_payload(w.sealed[0],
+		       "{\"ts\":\"1970-01-01T00:00:42.000000007Z\",\"stream\":\"stdout\",\"line\":"
+		       "\"GET /\",\"labels\":{\"container\":\"web\",\"stream\":\"stdout\"},"
+		       "\"metadata\":{\"container_id\":\"6c4c\",\"pid\":\"71\",\"comm\":\"nginx\"},"
+		       "\"tenant\":\"t\\\"x\"}\n"
+		       "{\"ts\":\"1970-01-01T00:00:42.000000007Z\",\"stream\":\"stdout\",\"line\":"
+		       "\"GET /\",\"labels\":{\"container\":\"web\",\"stream\":\"stdout\"},"
+		       "\"metadata\":{\"container_id\":\"6c4c\",\"comm\":\"?ginx\",\"pid\":\"9\","
+		       "\"user\":\"\\\"X\"},\"tenant\":\"t\"}\n");
+	teardown(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_json_of_stages),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_json_streams),
 		cmocka_unit_test(test_json_bytes),

@@ -80,6 +80,7 @@ static const struct stage_type *const test_types[] = {
 	&stage_output,
 	&stage_pack,
 	&stage_drop,
+	&stage_match,
 	&stage_limit,
 	&stage_sampling,
 	&stage_multiline,

@@ -150,6 +150,89 @@ static void pack_and_time(void **state _unused_)
 	   "{a=\"1\"} {\"_entry\":\"l\"} @42000000000\n");
 }
 
+/* The documentation's pipeline, its two jsons being the tests' own stage. */
+static const char match_yaml[] = "- extract: {app: loki}\n"
+				 "- labels: {app: }\n"
+				 "- match:\n"
+				 "    selector: '{app=\"loki\"}'\n"
+				 "    stages:\n"
+				 "      - extract: {msg: app1 log line}\n"
+				 "- match:\n"
+				 "    pipeline_name: app2\n"
+				 "    selector: '{app=\"pokey\"}'\n"
+				 "    action: keep\n"
+				 "    stages:\n"
+				 "      - extract: {msg: app2}\n"
+				 "- match:\n"
+				 "    selector: '{app=\"loki\"} |~ \".*noisy error.*\"'\n"
+				 "    action: drop\n"
+				 "    drop_counter_reason: promtail_noisy_error\n"
+				 "- output: {source: msg}\n";
+
+static void match(void **state _unused_)
+{
+	is("a=1", match_yaml, "l", "{a=\"1\", app=\"loki\"} app1 log line\n");
+	is("a=1", match_yaml, "a noisy error here", "");
+	is("app=x",
+	   "- match:\n    selector: '{app=\"x\",b=\"\"}'\n    stages:\n"
+	   "      - match:\n          selector: '{app=\"y\"}'\n          stages:\n"
+	   "            - static_labels: {c: '1'}\n"
+	   "      - static_labels: {d: '2'}\n"
+	   "- static_labels: {e: '3'}\n",
+	   "l", "{app=\"x\", d=\"2\", e=\"3\"} l\n");
+}
+
+/* What is held within goes on behind, within and then without. */
+static void match_and_multiline(void **state _unused_)
+{
+	_world_ struct world w = {0};
+
+	open_with(&w, "app=x",
+		  "- match:\n    selector: '{app=\"x\"} !~ \"^skip\"'\n    stages:\n"
+		  "      - multiline: {firstline: ^A}\n"
+		  "      - static_labels: {in: y}\n"
+		  "- static_labels: {out: y}\n");
+	world__line(&w, "A");
+	world__line(&w, "skip");
+	world__line(&w, "b");
+	program__flush(w.program);
+	world__expect(&w, "{app=\"x\", out=\"y\"} skip\n"
+			  "{app=\"x\", in=\"y\", out=\"y\"} A\nb\n");
+}
+
+static void match_is_refused(void **state _unused_)
+{
+	refused("- match: {selector: '{a=\"b\"}'}",
+		"t.yaml:1:10: [0].match: no stages, expected at least one, or `action: drop`\n");
+	refused("- match: {selector: '{a=\"b\"}', action: drop, stages: [cri: ]}",
+		"t.yaml:1:54: [0].match.stages: stages for lines that are dropped, expected "
+		"none\n");
+	refused("- match: {selector: '{a=b}', action: drop}",
+		"t.yaml:1:21: [0].match.selector: invalid selector at offset 3: expected a "
+		"string\n");
+	refused("- match: {selector: '{a=\"b\"}', stages: [{labels: }, {nope: }]}",
+		"t.yaml:1:45: [0].match.stages[0].labels: names no label, expected `name: source` "
+		"or "
+		"`name:`\n"
+		"t.yaml:1:56: [0].match.stages[1].nope: unknown stage `nope`\n");
+}
+
+static void match_too_deep(void **state _unused_)
+{
+	_world_ struct world w = {.opts.types = test_types};
+	_buf_ struct buf yaml = {0};
+
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(
+			buf__append_str(&yaml, "[{match: {selector: '{a=\"b\"}', stages: "), 0);
+	assert_int_equal(buf__append_str(&yaml, "[{output: {source: x}}]"), 0);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(buf__append_str(&yaml, "}}]"), 0);
+	assert_int_equal(buf__append(&yaml, "", 1), 0);
+	assert_int_equal(world__try(&w, yaml.data), -EINVAL);
+	assert_non_null(strstr(w.messages, "stages within stages, 17 deep, expected at most 16"));
+}
+
 /* Drops: yes; the line stays: no. */
 static void drops(const char *yaml, const char *line, bool yes)
 {
@@ -549,6 +632,10 @@ int main(void)
 		cmocka_unit_test(output),
 		cmocka_unit_test(pack),
 		cmocka_unit_test(pack_and_time),
+		cmocka_unit_test(match),
+		cmocka_unit_test(match_and_multiline),
+		cmocka_unit_test(match_is_refused),
+		cmocka_unit_test(match_too_deep),
 		cmocka_unit_test(drop_by_expression),
 		cmocka_unit_test(drop_by_value),
 		cmocka_unit_test(drop_by_sources),
