@@ -8,16 +8,30 @@
 #include "base/util.h"
 #include "config/options.h"
 #include "config/print.h"
+#include "process/program.h"
 #include "process/relabel.h"
 #include "process/stage.h"
 
+static void drop_line(void *ctx, struct label_set *set, const struct line *line)
+{
+	(void)ctx;
+	(void)set;
+	(void)line;
+}
+
 static int check_job(const struct config_job *job, struct diag *diag)
 {
+	const struct program_opts opts = {.line = drop_line};
 	struct relabel *relabel = NULL;
+	struct program *program = NULL;
 	int err = relabel__new(&relabel, job->relabel_configs.items, job->relabel_configs.n, diag);
+	int stages_err = 0;
 
+	if (err != -ENOMEM)
+		stages_err = program__new(&program, job->pipeline_stages, &opts, diag);
 	relabel__free(relabel);
-	return err;
+	program__free(program);
+	return err ? err : stages_err;
 }
 
 int check__jobs(const struct config *c, struct diag *diag)
