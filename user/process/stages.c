@@ -47,6 +47,12 @@ static const struct stage_type geoip = {
 const struct stage_type *const stage_types[] = {
 	&docker,
 	&cri,
+	&stage_json,
+	&stage_logfmt,
+	&stage_regex,
+	&stage_replace,
+	&stage_decolorize,
+	&stage_redact,
 	&stage_labels,
 	&stage_structured_metadata,
 	&stage_non_indexed_labels,

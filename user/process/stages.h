@@ -5,6 +5,12 @@
 
 #include "process/stage.h"
 
+extern const struct stage_type stage_json;
+extern const struct stage_type stage_logfmt;
+extern const struct stage_type stage_regex;
+extern const struct stage_type stage_replace;
+extern const struct stage_type stage_decolorize;
+extern const struct stage_type stage_redact;
 extern const struct stage_type stage_labels;
 extern const struct stage_type stage_structured_metadata;
 extern const struct stage_type stage_non_indexed_labels;
