@@ -30,6 +30,7 @@
 #include "sink/fd.h"
 #include "sink/loki.h"
 #include "status/counters.h"
+#include "test_pipeline.h"
 
 #define EXIT_ENVIRONMENT 1
 #define EXIT_USAGE 2
@@ -568,6 +569,8 @@ int main(int argc, char **argv)
 	if (hold_stdio())
 		return EXIT_ENVIRONMENT;
 
+	if (argc > 1 && !strcmp(argv[1], "test-pipeline"))
+		return test_pipeline__main(argc - 1, argv + 1);
 	err = options__parse(&a.opts, argc, argv);
 	if (err)
 		return err < 0 ? EXIT_USAGE : flush_stdout();
