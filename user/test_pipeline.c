@@ -138,28 +138,6 @@ static int read_options(struct test *t, int argc, char **argv)
 
 /* The configuration */
 
-static int make_relabel(struct test *t, const struct config_job *config, struct job *job)
-{
-	const struct node *list = config->relabel_configs;
-	struct relabel_rule *rules;
-	size_t n = list && list->kind == NODE_SEQUENCE ? list->n_items : 0;
-	int err = 0, e;
-
-	if (list && list->kind == NODE_MAPPING) {
-		diag__error(t->diag, list, "not a list of rules");
-		return -EINVAL;
-	}
-	rules = arena__zalloc(&t->arena, n * sizeof(*rules));
-	if (!rules)
-		return -ENOMEM;
-	for (size_t i = 0; i < n && err != -ENOMEM; i++) {
-		e = schema__decode(&relabel_rule_schema, list->items[i], &rules[i], &t->arena,
-				   t->diag);
-		err = e ? e : err;
-	}
-	return err ? err : relabel__new(&job->relabel, rules, n, t->diag);
-}
-
 static void on_line(void *ctx, struct label_set *set, const struct line *line)
 {
 	struct test *t = ctx;
@@ -185,7 +163,8 @@ static int make_jobs(struct test *t)
 	if (!t->jobs)
 		return -ENOMEM;
 	for (size_t i = 0; i < t->n_jobs; i++) {
-		e = make_relabel(t, &configs[i], &t->jobs[i]);
+		e = relabel__new(&t->jobs[i].relabel, configs[i].relabel_configs.items,
+				 configs[i].relabel_configs.n, t->diag);
 		err = e ? e : err;
 		e = program__new(&t->jobs[i].program, configs[i].pipeline_stages, &opts, t->diag);
 		err = e ? e : err;
@@ -201,7 +180,7 @@ static int load(struct test *t)
 		err = custom_metrics__new(&t->metrics);
 	if (err)
 		return err;
-	err = config__load(&t->config, t->file, t->diag);
+	err = config__load(&t->config, t->file, NULL, t->diag);
 	if (!err) {
 		e = make_jobs(t);
 		err = e ? e : err;
