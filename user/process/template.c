@@ -142,7 +142,6 @@ static int read_escape(struct parser *p, char quote, char **out)
 	char c = peek_char(p, 0);
 	const char *at = c ? strchr(names, c) : NULL;
 	uint32_t code;
-	size_t len;
 
 	if (at || (c && c == quote)) {
 		*(*out)++ = at ? values[at - names] : quote;
@@ -164,9 +163,10 @@ static int read_escape(struct parser *p, char quote, char **out)
 		*(*out)++ = (char)code;
 		return 0;
 	}
-	len = rune__encode(code, *out);
-	*out += len;
-	return len ? 0 : -EINVAL;
+	if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+		return -EINVAL;
+	*out += utf8__encode(code, *out);
+	return 0;
 }
 
 static int lex_quoted(struct parser *p, struct token *token)

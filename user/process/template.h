@@ -39,7 +39,8 @@ void template__free(struct template *t); /* NULL is fine */
 
 /*
  * *ret is in the arena, NUL-terminated. 0; -EINVAL: it failed as Go's would (template__why);
- * -E2BIG: a text was longer than TEMPLATE_TEXT_MAX; -ENOMEM. One thread for each template.
+ * -EOVERFLOW: a regex reached its match limit; -E2BIG: a text was longer than TEMPLATE_TEXT_MAX;
+ * -ENOMEM. One thread for each template.
  */
 int template__run(struct template *t, const struct template_data *data, struct arena *arena,
 		  const char **ret, size_t *ret_len);

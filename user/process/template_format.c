@@ -163,32 +163,6 @@ int tbuf__value(struct buf *b, const struct tvalue *v, const char *none)
 	return err ?: put_str(b, "]");
 }
 
-size_t rune__encode(uint32_t code, char ret[4])
-{
-	if (code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-		return 0;
-	if (code < 0x80) {
-		ret[0] = (char)code;
-		return 1;
-	}
-	if (code < 0x800) {
-		ret[0] = (char)(0xc0 | code >> 6);
-		ret[1] = (char)(0x80 | (code & 0x3f));
-		return 2;
-	}
-	if (code < 0x10000) {
-		ret[0] = (char)(0xe0 | code >> 12);
-		ret[1] = (char)(0x80 | (code >> 6 & 0x3f));
-		ret[2] = (char)(0x80 | (code & 0x3f));
-		return 3;
-	}
-	ret[0] = (char)(0xf0 | code >> 18);
-	ret[1] = (char)(0x80 | (code >> 12 & 0x3f));
-	ret[2] = (char)(0x80 | (code >> 6 & 0x3f));
-	ret[3] = (char)(0x80 | (code & 0x3f));
-	return 4;
-}
-
 /* One character; returns how many bytes it took. */
 static size_t put_quoted(struct buf *b, const char *s, const char *end, int *ret_err)
 {
@@ -302,7 +276,7 @@ static int format_integer(struct buf *b, const struct verb *verb, const struct t
 	int err, precision = verb->precision;
 
 	if (verb->c == 'c')
-		return tbuf__put(b, text, rune__encode(u <= 0x10ffff ? (uint32_t)u : 0xfffd, text));
+		return tbuf__put(b, text, utf8__encode(u <= 0x10ffff ? (uint32_t)u : 0xfffd, text));
 	if (!strchr("vdboOxX", verb->c))
 		return put_bad(b, verb->c, v);
 	do {

@@ -8,14 +8,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
-#include <locale.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wctype.h>
 
+#include "base/expand.h"
+#include "base/letter_case.h"
 #include "base/util.h"
 #include "process/template_internal.h"
 
@@ -85,7 +84,7 @@ static const char *find(const char *p, const char *end, const struct tvalue *wha
 }
 
 /* The character at p, valid or one byte; returns its length. */
-static size_t read_rune(const char *p, const char *end, wint_t *ret)
+static size_t read_rune(const char *p, const char *end, uint32_t *ret)
 {
 	size_t len = MAX(utf8__sequence(p, end), 1);
 	unsigned char c = (unsigned char)*p;
@@ -99,7 +98,7 @@ static size_t read_rune(const char *p, const char *end, wint_t *ret)
 }
 
 /* As Unicode's White_Space. */
-static bool is_white(wint_t c)
+static bool is_white(uint32_t c)
 {
 	return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xa0 || c == 0x1680 ||
 	       (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
@@ -336,32 +335,6 @@ CALL(call_to_string)
 
 /* Texts. Promtail's functions take the text first, sprig's last. */
 
-static pthread_once_t case_once = PTHREAD_ONCE_INIT;
-static locale_t case_locale;
-
-static void make_case_locale(void)
-{
-	case_locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-}
-
-/* Bytes that are no character stay as they are. */
-static int put_case(struct buf *b, const char *p, size_t len, bool upper)
-{
-	wint_t c, other;
-	char code[4];
-
-	if (len == 1)
-		return tbuf__char(b,
-				  (char)(!isascii((unsigned char)*p) ? *p
-					 : upper		     ? toupper((unsigned char)*p)
-								     : tolower((unsigned char)*p)),
-				  1);
-	pthread_once(&case_once, make_case_locale);
-	read_rune(p, p + len, &c);
-	other = !case_locale ? c : upper ? towupper_l(c, case_locale) : towlower_l(c, case_locale);
-	return other == c ? tbuf__put(b, p, len) : tbuf__put(b, code, rune__encode(other, code));
-}
-
 enum { CASE_LOWER, CASE_UPPER, CASE_TITLE, CASE_UNTITLE };
 
 CALL(call_case)
@@ -371,12 +344,13 @@ CALL(call_case)
 	struct buf *b = scratch(r);
 	bool begins = true;
 	size_t len;
-	wint_t c;
+	uint32_t c;
 
 	for (; p < end && !err; p += len) {
 		len = read_rune(p, end, &c);
 		if (how == CASE_LOWER || how == CASE_UPPER || begins)
-			err = put_case(b, p, len, how == CASE_UPPER || how == CASE_TITLE);
+			err = letter_case__append(b, p, len,
+						  how == CASE_UPPER || how == CASE_TITLE);
 		else
 			err = tbuf__put(b, p, len);
 		begins = how == CASE_TITLE && c < 0x80 ? !isalnum((int)c) && c != '_' : is_white(c);
@@ -410,7 +384,7 @@ static size_t last_rune(const char *begin, const char *end)
 
 static bool is_trimmed(const struct tvalue *set, const char *p, size_t len)
 {
-	wint_t c;
+	uint32_t c;
 
 	if (set)
 		return in_set(set, p, len);
@@ -576,7 +550,7 @@ CALL(call_nospace)
 	struct buf *b = scratch(r);
 	int err = 0;
 	size_t len;
-	wint_t c;
+	uint32_t c;
 
 	for (; p < end && !err; p += len) {
 		len = read_rune(p, end, &c);
@@ -688,61 +662,36 @@ static int match_from(struct trun *r, const struct expr *e, const struct tvalue 
 {
 	int found = regex__match(e->regex, text->text, text->len, start, ret_spans);
 
-	return found < 0 ? trun__fail(r, "a regular expression took too long") : found;
+	return found == -EINVAL ? trun__fail(r, "a regular expression failed") : found;
 }
 
-/* The group that `$name`, `${name}` or `$1` in a replacement mean; *p is behind the $ and goes
- * behind the name. -1: none, so it is nothing; -2: no name, so the $ is one. */
-static int read_group(struct regex *re, const char **p, const char *end)
+/* Of a replacement that is no constant: it is read for each run. */
+static int expand_once(const struct expr *e, const struct tvalue *with,
+		       const struct regex_span *spans, struct buf *b)
 {
-	bool braces = *p < end && **p == '{';
-	const char *name = *p + braces, *c = name;
-	size_t len, number = 0;
-	bool digits = true;
+	struct expand *expand;
+	_free_ char *text = strndup(with->text, with->len);
+	int err;
 
-	for (; c < end && (*c == '_' || isalnum((unsigned char)*c) || (*c & 0x80)); c++) {
-		digits = digits && isdigit((unsigned char)*c);
-		number = digits ? MIN(number * 10 + (size_t)(*c - '0'), INT_MAX) : 0;
-	}
-	len = (size_t)(c - name);
-	if (!len || (braces && (c == end || *c != '}')))
-		return -2;
-	*p = c + braces;
-	if (digits)
-		return number <= regex__groups(re) ? (int)number : -1;
-	for (size_t i = 1; i <= regex__groups(re); i++) {
-		const char *have = regex__group_name(re, i);
-
-		if (strlen(have) == len && memcmp(have, name, len) == 0)
-			return (int)i;
-	}
-	return -1;
-}
-
-static int expand(struct buf *b, struct regex *re, const struct regex_span *spans,
-		  const struct tvalue *with)
-{
-	const char *p = with->text, *end = p + with->len, *dollar;
-	int err = 0, group;
-
-	while (!err && p < end) {
-		dollar = memchr(p, '$', (size_t)(end - p));
-		err = tbuf__put(b, p, (size_t)((dollar ?: end) - p));
-		if (err || !dollar)
-			break;
-		p = dollar + 1;
-		if (p < end && *p == '$') {
-			err = tbuf__char(b, '$', 1);
-			p++;
-			continue;
-		}
-		group = read_group(re, &p, end);
-		if (group == -2)
-			err = tbuf__char(b, '$', 1);
-		else if (group >= 0 && spans[group].text)
-			err = tbuf__put(b, spans[group].text, spans[group].len);
-	}
+	if (!text)
+		return -ENOMEM;
+	err = expand__new(&expand, text, e->regex);
+	if (err)
+		return err;
+	err = expand__append(expand, spans, b);
+	expand__free(expand);
 	return err;
+}
+
+static int put_replacement(const struct expr *e, const struct tvalue *with,
+			   const struct regex_span *spans, struct buf *b)
+{
+	int err;
+
+	if (e->func->number)
+		return put_text(b, with);
+	err = e->expand ? expand__append(e->expand, spans, b) : expand_once(e, with, spans, b);
+	return err || b->len <= TEMPLATE_TEXT_MAX ? err : -E2BIG;
 }
 
 /* With number 1 the replacement is taken as it stands. An empty match right behind another is
@@ -766,8 +715,7 @@ CALL(call_regex_replace)
 		if (m[0].len || end != last) {
 			err = tbuf__put(b, text->text + done, at - done);
 			if (!err)
-				err = e->func->number ? put_text(b, &args[2])
-						      : expand(b, e->regex, m, &args[2]);
+				err = put_replacement(e, &args[2], m, b);
 			done = end;
 		}
 		last = end;
@@ -1266,6 +1214,8 @@ int template_func__prepare(struct expr *e)
 		[HASH_SHA512] = "SHA512",
 	};
 
+	if (e->func->call == call_regex_replace && e->args[2]->kind == EXPR_LITERAL)
+		return expand__new(&e->expand, e->args[2]->literal.text, e->regex);
 	if (e->func->call != call_hash)
 		return 0;
 	e->md = EVP_MD_fetch(NULL, hashes[e->func->number], NULL);

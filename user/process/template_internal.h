@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/expand.h"
 #include "base/regex.h"
 #include "process/template.h"
 
@@ -73,8 +74,9 @@ struct expr {
 	const struct tfunc *func;
 	struct expr **args;
 	size_t n_args;
-	struct regex *regex; /* of a call whose first argument is one */
-	EVP_MD *md;	     /* of a call that hashes */
+	struct regex *regex;   /* of a call whose first argument is one */
+	struct expand *expand; /* of a replacement that is a constant */
+	EVP_MD *md;	       /* of a call that hashes */
 	EVP_MD_CTX *md_ctx;
 	struct expr *next_owner; /* the expressions that own one of these */
 };
@@ -115,7 +117,7 @@ int template__parse(struct template *t, const char *text, struct slots *slots,
 const struct tfunc *template_func__find(const char *name, size_t len);
 /* Bounds of the number of arguments. */
 void template_func__arity(const struct tfunc *f, size_t *ret_min, size_t *ret_max);
-/* What a call of it needs besides its arguments (the hash): 0 or -ENOMEM. */
+/* What a call of it needs besides its arguments and the regex: 0 or -ENOMEM. */
 int template_func__prepare(struct expr *e);
 
 /* Failing as Go would: always -EINVAL. `why` is static. */
@@ -130,8 +132,6 @@ int tbuf__value(struct buf *b, const struct tvalue *v, const char *none);
 /* As strconv's FormatFloat(number, format, precision, 64): format one of efgEFG, precision -1 the
  * shortest that reads back the same. */
 int tbuf__float(struct buf *b, double number, char format, int precision);
-/* UTF-8 of a code point; returns its length, 0 when there is none. */
-size_t rune__encode(uint32_t code, char ret[4]);
 /* As strconv.Quote. */
 int tbuf__quote(struct buf *b, const char *text, size_t len);
 /* As fmt.Sprintf. */

@@ -260,6 +260,7 @@ void template__free(struct template *t)
 		return;
 	for (struct expr *e = t->owners; e; e = e->next_owner) {
 		regex__free(e->regex);
+		expand__free(e->expand);
 		EVP_MD_CTX_free(e->md_ctx);
 		EVP_MD_free(e->md);
 	}
