@@ -106,6 +106,10 @@ static const struct {
 	uint64_t unit_ns;
 } units[] = {{"Unix", SECOND_NS}, {"UnixMs", 1000000}, {"UnixUs", 1000}, {"UnixNs", 1}};
 
+const char *const go_time_names[] = {"ANSIC",  "UnixDate", "RubyDate", "RFC822",  "RFC822Z",
+				     "RFC850", "RFC1123",  "RFC1123Z", "RFC3339", "RFC3339Nano",
+				     "Unix",   "UnixMs",   "UnixUs",   "UnixNs",  NULL};
+
 static const char *const months[] = {"January",	  "February", "March",	  "April",
 				     "May",	  "June",     "July",	  "August",
 				     "September", "October",  "November", "December"};

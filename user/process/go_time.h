@@ -22,10 +22,12 @@ struct go_time_result {
 	uint64_t resolution_ns;
 };
 
-/* `zone` is borrowed; NULL: UTC. -EINVAL: no element of the reference time is in the layout, or too
- * many are; -ENOMEM. */
+/* `zone` is borrowed; NULL: UTC. -EINVAL: nothing of the reference time is in the layout, or too
+ * much; -ENOMEM. */
 int go_time__new(struct go_time **ret, const char *format, const struct time_zone *zone);
 void go_time__free(struct go_time *t); /* NULL is fine */
+/* The named formats, for messages; the end is NULL. */
+extern const char *const go_time_names[];
 /* The format takes no notice of the zone although its times may have none of their own: Promtail's
  * named formats. */
 bool go_time__ignores_zone(const struct go_time *t);

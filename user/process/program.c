@@ -150,8 +150,11 @@ static int compile_sequence(struct program *p, const struct node *stages, struct
 static int compile_stage(struct program *p, const struct stage_type *type, const struct node *item,
 			 struct diag *diag, unsigned depth)
 {
-	const struct stage_env env = {
-		.arena = &p->options, .slots = p->slots, .diag = diag, .metrics = p->opts.metrics};
+	const struct stage_env env = {.arena = &p->options,
+				      .slots = p->slots,
+				      .diag = diag,
+				      .metrics = p->opts.metrics,
+				      .whole_times = p->opts.whole_times};
 	const struct field fields[] = {type->options, {0}};
 	const struct schema schema = {
 		.name = type->options.name, .size = type->options_size, .fields = fields};

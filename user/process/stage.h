@@ -85,6 +85,7 @@ struct stage_env {
 	struct slots *slots;
 	struct diag *diag;
 	struct custom_metrics *metrics;
+	bool whole_times; /* as in struct program_opts */
 };
 
 struct stage_type {

@@ -60,6 +60,8 @@ const struct stage_type *const stage_types[] = {
 	&stage_labeldrop,
 	&stage_labelallow,
 	&stage_tenant,
+	&stage_template,
+	&stage_timestamp,
 	&stage_output,
 	&stage_pack,
 	&stage_match,

@@ -18,6 +18,8 @@ extern const struct stage_type stage_static_labels;
 extern const struct stage_type stage_labeldrop;
 extern const struct stage_type stage_labelallow;
 extern const struct stage_type stage_tenant;
+extern const struct stage_type stage_template;
+extern const struct stage_type stage_timestamp;
 extern const struct stage_type stage_output;
 extern const struct stage_type stage_pack;
 extern const struct stage_type stage_match;

@@ -440,6 +440,17 @@ static int load_file(struct time_zone **ret, const char *path)
 	return len == FILE_MAX ? -EINVAL : time_zone__parse(ret, data, len);
 }
 
+static const char *const dirs[] = {"/usr/share/zoneinfo", "/usr/share/lib/zoneinfo",
+				   "/etc/zoneinfo"};
+
+bool time_zone__missing(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		if (access(dirs[i], X_OK) == 0)
+			return false;
+	return true;
+}
+
 /* Names are paths below the database's directory: not out of it. */
 static bool name_ok(const char *name)
 {
@@ -451,8 +462,6 @@ static bool name_ok(const char *name)
 
 int time_zone__load(struct time_zone **ret, const char *name, const char *dir)
 {
-	static const char *const dirs[] = {"/usr/share/zoneinfo", "/usr/share/lib/zoneinfo",
-					   "/etc/zoneinfo"};
 	char path[PATH_MAX];
 	int err = -ENOENT;
 

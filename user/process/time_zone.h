@@ -6,6 +6,7 @@
 #ifndef NOTAIL_PROCESS_TIME_ZONE_H
 #define NOTAIL_PROCESS_TIME_ZONE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,8 @@ struct time_zone;
  * for UTC. `dir` NULL: where systems have it. -ENOENT: no such zone; -EINVAL: no zone's name, or
  * the file is none; -ENOMEM and other errors of reading. */
 int time_zone__load(struct time_zone **ret, const char *name, const char *dir);
+/* The host has no database at all. */
+bool time_zone__missing(void);
 /* From a file's bytes (TZif, RFC 8536). -EINVAL, -ENOMEM. */
 int time_zone__parse(struct time_zone **ret, const void *data, size_t len);
 void time_zone__free(struct time_zone *z); /* NULL is fine */
