@@ -161,8 +161,8 @@ static void regex_cases(void **state _unused_)
 		"t.yaml:1:10: [0].regex: expression is missing, expected a string\n");
 	refused("- regex: {expression: ''}",
 		"t.yaml:1:23: [0].regex.expression: empty, expected a regular expression\n");
-	refused("- regex: {expression: a, source: ''}",
-		"t.yaml:1:34: [0].regex.source: empty, expected the name of an extracted value\n");
+	refused("- regex: {expression: '(?P<a>a)', source: ''}",
+		"t.yaml:1:43: [0].regex.source: empty, expected the name of an extracted value\n");
 }
 
 static void regex_limit(void **state _unused_)
