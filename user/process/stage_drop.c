@@ -7,13 +7,17 @@
 #include <string.h>
 
 #include "base/regex.h"
+#include "process/health.h"
 #include "process/stages.h"
 
 struct drop_options {
 	struct string_list source;
 	const char *separator, *value, *expression, *drop_counter_reason;
 	uint64_t older_than, longer_than;
+	int preset;
 };
+
+static const char *const presets[] = {"health", NULL};
 
 static const struct field drop_fields[] = {
 	FIELD(struct drop_options, source, FIELD_STRINGS,
@@ -27,6 +31,8 @@ static const struct field drop_fields[] = {
 	FIELD(struct drop_options, older_than, FIELD_DURATION,
 	      .doc = "The line's time is so long ago."),
 	FIELD(struct drop_options, longer_than, FIELD_SIZE, .doc = "The line is longer."),
+	FIELD(struct drop_options, preset, FIELD_ENUM, .names = presets,
+	      .doc = "The line is of this kind: `health`, a health check that went well."),
 	FIELD(struct drop_options, drop_counter_reason, FIELD_STRING, .dflt = "drop_stage",
 	      .doc = "The reason that the line is counted with."),
 	{0},
@@ -39,7 +45,7 @@ struct drop {
 	const char *reason, *separator, *value;
 	size_t separator_len, value_len;
 	struct regex *regex;
-	bool by_age, by_length;
+	bool by_age, by_length, by_preset;
 	uint64_t older_than, longer_than;
 	size_t n;
 	size_t sources[];
@@ -48,10 +54,10 @@ struct drop {
 static int check(const struct drop_options *o, const struct node *node, struct diag *diag)
 {
 	if (!o->source.n && !o->expression && !node__get(node, "older_than") &&
-	    !node__get(node, "longer_than")) {
+	    !node__get(node, "longer_than") && !node__get(node, "preset")) {
 		diag__error(diag, node,
 			    "no condition, expected at least one of `source`, `expression`, "
-			    "`older_than` and `longer_than`");
+			    "`older_than`, `longer_than` and `preset`");
 		return -EINVAL;
 	}
 	if (o->value && o->expression) {
@@ -98,6 +104,7 @@ static int compile_drop(const struct stage_env *env, const void *options, const 
 	d->value_len = o->value ? strlen(o->value) : 0;
 	d->by_age = node__get(node, "older_than");
 	d->older_than = o->older_than;
+	d->by_preset = node__get(node, "preset");
 	d->by_length = node__get(node, "longer_than");
 	d->longer_than = o->longer_than;
 	d->n = o->source.n;
@@ -192,6 +199,8 @@ static enum stage_result run_drop(void *stage, struct entry *e)
 	if (d->by_length && e->len <= d->longer_than)
 		return STAGE_CONTINUE;
 	if (d->by_age && (e->time_ns >= e->record_ns || e->record_ns - e->time_ns <= d->older_than))
+		return STAGE_CONTINUE;
+	if (d->by_preset && !health__is_check(e->line, e->len))
 		return STAGE_CONTINUE;
 	if (!matches(d, e))
 		return STAGE_CONTINUE;

@@ -209,12 +209,12 @@ static void match_is_refused(void **state _unused_)
 		"none\n");
 	refused("- match: {selector: '{a=b}', action: drop}",
 		"t.yaml:1:21: [0].match.selector: invalid selector at offset 3: expected a "
-		"string\n");
+		"string, in double quotes or backquotes\n");
 	refused("- match: {selector: '{a=\"b\"}', stages: [{labels: }, {nope: }]}",
-		"t.yaml:1:45: [0].match.stages[0].labels: names no label, expected `name: source` "
+		"t.yaml:1:50: [0].match.stages[0].labels: names no label, expected `name: source` "
 		"or "
 		"`name:`\n"
-		"t.yaml:1:56: [0].match.stages[1].nope: unknown stage `nope`\n");
+		"t.yaml:1:60: [0].match.stages[1].nope: unknown stage `nope`\n");
 }
 
 static void match_too_deep(void **state _unused_)
@@ -296,10 +296,21 @@ static void drop_by_length_and_age(void **state _unused_)
 	      false);
 }
 
+static void drop_by_preset(void **state _unused_)
+{
+	drops("- drop: {preset: health}", "\"GET /health HTTP/1.1\" 200 2", true);
+	drops("- drop: {preset: health}", "\"GET /health HTTP/1.1\" 503 2", false);
+	drops("- drop: {preset: health}", "\"GET /shop HTTP/1.1\" 200 2", false);
+	drops("- drop: {preset: health, source: app, value: x}", "GET /ready", true);
+	drops("- drop: {preset: health, source: app, value: y}", "GET /ready", false);
+	refused("- drop: {preset: healt}",
+		"t.yaml:1:18: [0].drop.preset: \"healt\", expected health\n");
+}
+
 static void drop_is_refused(void **state _unused_)
 {
 	refused("- drop: {}", "t.yaml:1:9: [0].drop: no condition, expected at least one of "
-			      "`source`, `expression`, `older_than` and `longer_than`\n");
+			      "`source`, `expression`, `older_than`, `longer_than` and `preset`\n");
 	refused("- drop: {source: a, value: b, expression: c}",
 		"t.yaml:1:28: [0].drop.value: `value` and `expression` together, expected one of "
 		"them\n");
@@ -640,6 +651,7 @@ int main(void)
 		cmocka_unit_test(drop_by_value),
 		cmocka_unit_test(drop_by_sources),
 		cmocka_unit_test(drop_by_length_and_age),
+		cmocka_unit_test(drop_by_preset),
 		cmocka_unit_test(drop_is_refused),
 		cmocka_unit_test(sampling),
 		cmocka_unit_test(limit_drops),
