@@ -76,6 +76,9 @@ static const uint8_t triggers[256] = {
 	['S'] = BIT(AWS_KEY),
 };
 
+/* They begin a word. */
+#define WORDS (BIT(IPV4) | BIT(IPV6) | BIT(CARD) | BIT(JWT) | BIT(BEARER))
+
 struct text {
 	const char *p;
 	size_t len, from;
@@ -192,14 +195,17 @@ static bool ipv6(const struct text *t, size_t at, struct redact_hit *hit)
 {
 	char copy[V6_MAX + 1];
 	struct in6_addr address;
-	size_t p = at;
 	bool digit = false;
 	int colons = 0;
+	size_t p;
 
+	p = run(t, at, HEX, 5);
+	if (p - at > 4 || !byte_is(t, p, ':') || (p == at && !byte_is(t, p + 1, ':')))
+		return false;
 	if (!ipv6_starts(t, at))
 		return false;
-	for (; p - at <= V6_MAX && (is(t, p, HEX) || byte_is(t, p, ':') || byte_is(t, p, '.'));
-	     p++) {
+	for (p = at;
+	     p - at <= V6_MAX && (is(t, p, HEX) || byte_is(t, p, ':') || byte_is(t, p, '.')); p++) {
 		digit |= is(t, p, DIGIT);
 		colons += t->p[p] == ':';
 	}
@@ -397,6 +403,9 @@ bool redact__find(unsigned patterns, const char *text, size_t len, size_t from,
 	for (size_t at = from; at < len; at++) {
 		unsigned candidates = triggers[(uint8_t)text[at]] & patterns;
 
+		/* Most bytes of a line are in the middle of a word. */
+		if (candidates & WORDS && after(&t, at, ALNUM))
+			candidates &= ~WORDS;
 		for (; candidates; candidates &= candidates - 1) {
 			int pattern = __builtin_ctz(candidates);
 
