@@ -113,7 +113,8 @@ static char *clean_value(const char *value)
 	return ret;
 }
 
-static int labels__add(struct label **labels, size_t *n_labels, const char *name, const char *value)
+static int labels__add(struct label **labels, size_t *n_labels, unsigned *repaired,
+		       const char *name, const char *value)
 {
 	_free_ char *clean_n = NULL, *clean_v = NULL;
 	struct label *grown;
@@ -124,6 +125,7 @@ static int labels__add(struct label **labels, size_t *n_labels, const char *name
 	clean_v = clean_value(value);
 	if (!clean_n || !clean_v)
 		return -ENOMEM;
+	*repaired += (strcmp(name, clean_n) != 0) + (strcmp(value, clean_v) != 0);
 	for (size_t i = 0; i < *n_labels; i++) {
 		if (strcmp((*labels)[i].name, clean_n) == 0) {
 			free((*labels)[i].value);
@@ -143,12 +145,12 @@ static int labels__add(struct label **labels, size_t *n_labels, const char *name
 
 int label_set__add(struct label_set *s, const char *name, const char *value)
 {
-	return labels__add(&s->labels, &s->n_labels, name, value);
+	return labels__add(&s->labels, &s->n_labels, &s->repaired, name, value);
 }
 
 int label_set__add_metadata(struct label_set *s, const char *name, const char *value)
 {
-	return labels__add(&s->metadata, &s->n_metadata, name, value);
+	return labels__add(&s->metadata, &s->n_metadata, &s->repaired, name, value);
 }
 
 int label_set__display(struct label_set *s, const char *text)

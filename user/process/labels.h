@@ -27,6 +27,7 @@ struct label_set {
 	size_t n_metadata;
 	char *display; /* never NULL in a sealed set; what --stdout=text shows: compose service +
 			  number, container name, short id */
+	unsigned repaired; /* names and values that label_set__add had to change */
 };
 
 /* One reference, nothing in it. NULL: no memory. */
