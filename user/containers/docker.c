@@ -46,6 +46,12 @@
 	"%7B%22type%22%3A%5B%22container%22%5D%2C%22event%22%3A%5B" \
 	"%22create%22%2C%22start%22%2C%22rename%22%2C%22destroy%22%5D%7D"
 
+#define DETAILS_FILTER                                                                 \
+	"%7B%22type%22%3A%5B%22container%22%2C%22network%22%5D%2C%22event%22%3A%5B"    \
+	"%22create%22%2C%22start%22%2C%22rename%22%2C%22destroy%22%2C%22connect%22%2C" \
+	"%22disconnect%22%5D%7D"
+#define MAX_NETWORKS 4096
+
 struct inspect {
 	struct docker *docker;
 	struct http_request *request; /* NULL: between two tries */
@@ -64,11 +70,18 @@ struct docker {
 	char *host;
 	char *base_url;
 	const char *socket; /* into host; NULL: tcp */
+	bool with_tls;
+	struct http_tls tls; /* its strings are this struct's */
+	bool details;
 	void (*ready)(void *ctx, bool answered);
 	void *ctx;
 
 	char *version;
-	struct http_request *request; /* version, then list */
+	struct http_request *request; /* version, then networks, then list */
+	struct http_request *networks_request;
+	struct meta_network **networks;
+	size_t n_networks;
+	bool networks_refused; /* by a proxy before the socket, say: their names will do */
 	struct http_request *events;
 	struct json_stream stream;
 	struct loop_watch *watch; /* of the registry's wishes; NULL: all inspects are busy */
@@ -78,8 +91,10 @@ struct docker {
 	uint64_t since_ns; /* boot time: when the connection came up, or when it was lost */
 	bool up;
 	bool answered;	 /* once at least */
+	bool listed;	 /* the list was asked for on this connection */
 	bool list_again; /* a name changed while the list was under way */
 	bool events_broken;
+	char problem[256]; /* "": none */
 	bool said_away;
 	bool said_list;
 	bool said_event;
@@ -110,6 +125,7 @@ static void docker__cancel(struct docker *d)
 {
 	http_request__cancel(TAKE_PTR(d->request));
 	http_request__cancel(TAKE_PTR(d->events));
+	http_request__cancel(TAKE_PTR(d->networks_request));
 	for (size_t i = 0; i < MAX_INSPECTS; i++)
 		inspect__end(&d->inspects[i]);
 	loop_watch__free(TAKE_PTR(d->watch));
@@ -122,6 +138,7 @@ static void docker__lost(struct docker *d, const char *why)
 	uint64_t now = clock__boot_ns();
 
 	docker__cancel(d);
+	snprintf(d->problem, sizeof(d->problem), "%s", why);
 	if (d->up) {
 		if (now - d->since_ns > STABLE_NS)
 			backoff__reset(&d->backoff);
@@ -174,6 +191,7 @@ static int docker__get(struct docker *d, struct http_opts *opts, const char *pat
 	}
 	opts->url = url;
 	opts->unix_socket = d->socket;
+	opts->tls = d->with_tls ? &d->tls : NULL;
 	return http__request(d->http, opts, ret);
 }
 
@@ -182,8 +200,21 @@ static bool inspect__is(const struct inspect *i, const char *id)
 	return i->busy && strcmp(i->id, id) == 0;
 }
 
+static struct meta_network *docker__network(const struct docker *d, const char *id)
+{
+	for (size_t i = 0; i < d->n_networks; i++) {
+		if (strcmp(d->networks[i]->id, id) == 0)
+			return d->networks[i];
+	}
+	return NULL;
+}
+
 static void docker__publish(struct docker *d, struct meta *m)
 {
+	struct meta_network *n = m->network_id ? docker__network(d, m->network_id) : NULL;
+
+	if (n)
+		m->network = meta_network__ref(n);
 	for (size_t i = 0; i < MAX_INSPECTS; i++) {
 		if (inspect__is(&d->inspects[i], m->id))
 			inspect__end(&d->inspects[i]);
@@ -208,6 +239,9 @@ static void docker__event(void *ctx, const char *object, size_t len)
 	}
 	if (action == DOCKER_EVENT_DESTROY)
 		registry__gone(d->registry, id);
+	/* One that starts again has another address. */
+	if (action == DOCKER_EVENT_NETWORK || (action == DOCKER_EVENT_START && d->details))
+		registry__refresh(d->registry, id);
 	if (action == DOCKER_EVENT_RENAME && d->request)
 		d->list_again = true;
 	/* Attributes hide labels called name and image, and say nothing of networks: what is known
@@ -250,10 +284,11 @@ static int docker__events(struct docker *d, uint64_t away_ns)
 		.done = docker__events_done,
 		.ctx = d,
 	};
-	char path[256];
+	char path[384];
 
 	snprintf(path, sizeof(path), "/events?since=%llu&filters=%s",
-		 (unsigned long long)((clock__real_ns() - back_ns) / NS_PER_SEC), EVENTS_FILTER);
+		 (unsigned long long)((clock__real_ns() - back_ns) / NS_PER_SEC),
+		 d->details ? DETAILS_FILTER : EVENTS_FILTER);
 	d->stream.max_bytes = MAX_EVENT;
 	d->events_broken = false;
 	return docker__get(d, &opts, path, &d->events);
@@ -270,9 +305,15 @@ static void docker__list_done(void *ctx, const struct http_answer *answer)
 	int err;
 
 	d->request = NULL;
-	if (docker__failed(d, "containers", answer))
+	/* One that is too large is as good as none, and no reason to do without events. */
+	if (answer->error != -EFBIG && docker__failed(d, "containers", answer))
 		return;
-	err = docker_json__list(answer->body, answer->body_len, docker__listed, d);
+	err = answer->error ? answer->error
+			    : docker_json__list(answer->body, answer->body_len, docker__listed, d);
+	if (!err)
+		registry__list_end(d->registry);
+	snprintf(d->problem, sizeof(d->problem), "%s",
+		 err ? "the list of containers cannot be understood" : "");
 	if (err && !d->said_list)
 		log_warn("docker: %s: the list of containers cannot be understood; asking again, "
 			 "and for each container by itself",
@@ -302,8 +343,62 @@ static void docker__list(struct docker *d)
 	};
 
 	d->list_again = false;
+	d->listed = true;
+	registry__list_begin(d->registry);
 	if (docker__get(d, &opts, "/containers/json?all=1", &d->request) != 0)
 		docker__lost(d, "no memory");
+}
+
+static void docker__forget_networks(struct docker *d)
+{
+	for (size_t i = 0; i < d->n_networks; i++)
+		meta_network__unref(d->networks[i]);
+	free(TAKE_PTR(d->networks));
+	d->n_networks = 0;
+}
+
+static void docker__add_network(void *ctx, struct meta_network *n)
+{
+	struct docker *d = ctx;
+	struct meta_network **grown = NULL;
+
+	if (d->n_networks < MAX_NETWORKS)
+		grown = reallocarray(d->networks, d->n_networks + 1, sizeof(*grown));
+	if (!grown) {
+		meta_network__unref(n);
+		return;
+	}
+	d->networks = grown;
+	grown[d->n_networks++] = n;
+}
+
+static void docker__networks_done(void *ctx, const struct http_answer *answer)
+{
+	struct docker *d = ctx;
+	bool first = !d->request && !d->listed;
+
+	d->networks_request = NULL;
+	docker__forget_networks(d);
+	d->networks_refused =
+		answer->error || answer->status != 200 ||
+		docker_json__networks(answer->body, answer->body_len, docker__add_network, d) != 0;
+	if (d->networks_refused)
+		log_info("docker: %s: no list of networks: labels have their names only", d->host);
+	if (first)
+		docker__list(d);
+}
+
+/* 0 or -ENOMEM. */
+static int docker__ask_networks(struct docker *d)
+{
+	struct http_opts opts = {
+		.timeout_ns = 60 * NS_PER_SEC,
+		.max_body = MAX_LIST,
+		.done = docker__networks_done,
+		.ctx = d,
+	};
+
+	return docker__get(d, &opts, "/networks", &d->networks_request);
 }
 
 static void docker__version_done(void *ctx, const struct http_answer *answer)
@@ -321,9 +416,10 @@ static void docker__version_done(void *ctx, const struct http_answer *answer)
 	d->up = true;
 	d->since_ns = now_ns;
 	log_debug("docker: %s: API %s", d->host, d->version);
-	if (docker__events(d, away_ns) != 0)
+	d->listed = false;
+	if (docker__events(d, away_ns) != 0 || (d->details && docker__ask_networks(d) != 0))
 		docker__lost(d, "no memory");
-	else
+	else if (!d->details)
 		docker__list(d);
 }
 
@@ -346,7 +442,7 @@ static void docker__retry(void *ctx)
 
 	if (!d->up)
 		docker__start(d);
-	else if (!d->request)
+	else if (!d->request && d->listed)
 		docker__list(d);
 }
 
@@ -364,6 +460,20 @@ static void inspect__failed(struct inspect *i, const char *why)
 	inspect__end(i);
 	registry__never(d->registry, i->id);
 	docker__serve(d);
+}
+
+/* Asked before its networks were made, or before its network's list. */
+static bool docker__incomplete(struct docker *d, const struct meta *m)
+{
+	if (!d->details)
+		return false;
+	if (!m->detailed)
+		return true;
+	if (!m->network_id || docker__network(d, m->network_id) || d->networks_refused)
+		return false;
+	if (!d->networks_request && docker__ask_networks(d) != 0)
+		return false;
+	return true;
 }
 
 static void inspect__done(void *ctx, const struct http_answer *answer)
@@ -386,7 +496,11 @@ static void inspect__done(void *ctx, const struct http_answer *answer)
 	} else if (docker_json__inspect(answer->body, answer->body_len, &m) != 0 ||
 		   strcmp(m->id, i->id) != 0) {
 		inspect__failed(i, "the answer cannot be understood");
+	} else if (docker__incomplete(d, m) && ++i->tries < INSPECT_TRIES) {
+		loop_timer__set(i->timer, backoff__next(&i->backoff));
 	} else {
+		/* No more will be said. */
+		m->detailed = true;
 		docker__publish(d, TAKE_PTR(m));
 		docker__serve(d);
 	}
@@ -460,7 +574,7 @@ static int docker__parse_host(struct docker *d, const char *host)
 			return -EINVAL;
 		d->base_url = strdup("http://docker");
 	} else if (strncmp(host, "tcp://", 6) == 0) {
-		if (asprintf(&d->base_url, "http://%s", host + 6) < 0)
+		if (asprintf(&d->base_url, "http%s://%s", d->with_tls ? "s" : "", host + 6) < 0)
 			d->base_url = NULL;
 		if (d->base_url && http__check_url(d->base_url, &why) != 0)
 			return -EINVAL;
@@ -468,6 +582,29 @@ static int docker__parse_host(struct docker *d, const char *host)
 		return -EINVAL;
 	}
 	return d->base_url ? 0 : -ENOMEM;
+}
+
+static int docker__copy_tls(struct docker *d, const struct http_tls *tls)
+{
+	const struct {
+		const char *from;
+		const char **to;
+	} strings[] = {
+		{tls->ca_file, &d->tls.ca_file},
+		{tls->cert_file, &d->tls.cert_file},
+		{tls->key_file, &d->tls.key_file},
+	};
+
+	d->with_tls = true;
+	d->tls.insecure = tls->insecure;
+	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
+		if (!strings[i].from)
+			continue;
+		*strings[i].to = strdup(strings[i].from);
+		if (!*strings[i].to)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 static int docker__timers(struct docker *d)
@@ -511,7 +648,10 @@ int docker__new(struct docker **ret, struct loop *loop, struct http *http,
 	d->registry = registry;
 	d->ready = opts->ready;
 	d->ctx = opts->ctx;
-	err = docker__parse_host(d, opts->host);
+	d->details = opts->details;
+	err = opts->tls ? docker__copy_tls(d, opts->tls) : 0;
+	if (!err)
+		err = docker__parse_host(d, opts->host);
 	if (!err)
 		err = docker__timers(d);
 	if (err) {
@@ -519,6 +659,9 @@ int docker__new(struct docker **ret, struct loop *loop, struct http *http,
 		return err;
 	}
 	d->since_ns = clock__boot_ns();
+	snprintf(d->problem, sizeof(d->problem), "not answered yet");
+	if (d->details)
+		registry__need_details(registry);
 	registry__engine(registry, "docker", true);
 	/* On the loop, so that `ready` is never called from in here. */
 	loop_timer__set(d->retry, 0);
@@ -535,8 +678,21 @@ void docker__free(struct docker *d)
 	loop_timer__free(d->retry);
 	for (size_t i = 0; i < MAX_INSPECTS; i++)
 		loop_timer__free(d->inspects[i].timer);
+	docker__forget_networks(d);
+	free((char *)d->tls.ca_file);
+	free((char *)d->tls.cert_file);
+	free((char *)d->tls.key_file);
 	free(d->version);
 	free(d->base_url);
 	free(d->host);
 	free(d);
+}
+
+void docker__state(const struct docker *d, struct docker_state *ret_state)
+{
+	*ret_state = (struct docker_state){
+		.host = d->host,
+		.version = d->up ? d->version : NULL,
+		.problem = *d->problem ? d->problem : NULL,
+	};
 }

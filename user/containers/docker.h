@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Docker Engine API client on the I/O thread: the events stream first, then the list, then an
- * inspect for each id that the registry wants. Publishes to the registry. A lost connection:
- * backoff, events again, list again. An answer cut short or not JSON is logged once, and asked for
- * again; capture goes on meanwhile.
+ * Docker Engine API client on the I/O thread (podman's socket speaks it too): the events stream
+ * first, then the list, then an inspect for each id that the registry wants. Publishes to the
+ * registry. A lost connection: backoff, events again, list again; what the list has not any more is
+ * gone. An answer cut short or not JSON is logged once, and asked for again; capture goes on
+ * meanwhile.
  *
- * API: https://docs.docker.com/engine/api/v1.41/ ; the version is taken from GET /version
- * (ApiVersion).
+ * API: https://docs.docker.com/engine/api/v1.41/ ; of what GET /version says the newest version
+ * that both sides know.
  */
 #ifndef NOTAIL_CONTAINERS_DOCKER_H
 #define NOTAIL_CONTAINERS_DOCKER_H
@@ -15,12 +16,17 @@
 
 struct loop;
 struct http;
+struct http_tls;
 struct docker;
 
 #define DOCKER_DEFAULT_HOST "unix:///var/run/docker.sock"
 
 struct docker_opts {
-	const char *host; /* unix://PATH or tcp://HOST:PORT; copied */
+	const char *host;	    /* unix://PATH or tcp://HOST:PORT; copied */
+	const struct http_tls *tls; /* not NULL: tcp is https; copied */
+	/* Labels need networks and ports: an inspect for each container that starts, and the list
+	 * of networks. */
+	bool details;
 	/* Called once on the loop when the first list is through, or when the engine did not answer
 	 * (then again never). */
 	void (*ready)(void *ctx, bool answered);
@@ -34,5 +40,13 @@ int docker__check(const char *host, char *ret_why, size_t size);
 int docker__new(struct docker **ret, struct loop *loop, struct http *http,
 		struct registry *registry, const struct docker_opts *opts);
 void docker__free(struct docker *d);
+
+/* For the status page, on the I/O thread; valid until the loop goes on. */
+struct docker_state {
+	const char *host;
+	const char *version; /* of the API; NULL: not connected */
+	const char *problem; /* why it is not, or why names are missing; NULL: all is well */
+};
+void docker__state(const struct docker *d, struct docker_state *ret_state);
 
 #endif

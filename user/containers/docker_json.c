@@ -20,6 +20,7 @@
 #define MAX_NAME 1024
 #define MAX_VALUE 8192
 #define MAX_VERSION 16
+#define NEWEST_VERSION "1.51" /* of the API, that this was written for */
 
 static void json__unref_p(json_t **j)
 {
@@ -259,9 +260,24 @@ static int add_inspected_ports(struct meta *m, json_t *ports)
 	return err;
 }
 
+/* "State" is a word in a list, and an object in an inspect. */
+static const char *state_of(const json_t *object)
+{
+	const json_t *state = json_object_get(object, "State");
+	const char *word = json_string_value(state);
+
+	if (!word)
+		word = json_string_value(json_object_get(state, "Status"));
+	return word ? word : "";
+}
+
 /* Networks and ports, of a list's entry or of an inspect. */
 static int add_details(struct meta *m, const json_t *object)
 {
+	/* Docker's, then podman's. */
+	static const char *const before[] = {"created", "configured", "initialized", NULL};
+	static const char *const after[] = {"exited", "dead", "removing", "stopped", NULL};
+	const char *state = state_of(object);
 	const json_t *settings = json_object_get(object, "NetworkSettings");
 	int err =
 		add_string(&m->network_mode, json_object_get(object, "HostConfig"), "NetworkMode");
@@ -272,22 +288,47 @@ static int add_details(struct meta *m, const json_t *object)
 		err = add_listed_ports(m, json_object_get(object, "Ports"));
 	if (!err)
 		err = add_inspected_ports(m, json_object_get(settings, "Ports"));
-	m->detailed = true;
+	m->detailed = !listed(before, state) || m->network_ip;
+	m->over = listed(after, state);
 	return err;
+}
+
+/* It becomes a part of every path asked for. */
+static bool version_valid(const char *version)
+{
+	return strlen(version) <= MAX_VERSION && version[0] >= '1' && version[0] <= '9' &&
+	       version[strspn(version, "0123456789.")] == '\0';
+}
+
+/* By the numbers between the dots. */
+static int version_cmp(const char *a, const char *b)
+{
+	while (*a || *b) {
+		unsigned long x = strtoul(a, (char **)&a, 10), y = strtoul(b, (char **)&b, 10);
+
+		if (x != y)
+			return x < y ? -1 : 1;
+		a += *a == '.';
+		b += *b == '.';
+	}
+	return 0;
 }
 
 int docker_json__version(const char *data, size_t len, char **ret_version)
 {
 	_json_ json_t *root = parse(data, len);
-	const char *version;
+	const char *version, *min;
 	char *text;
 
-	if (!json_is_object(root) || string(root, "ApiVersion", &version) || !version)
+	if (!json_is_object(root) || string(root, "ApiVersion", &version) || !version ||
+	    string(root, "MinAPIVersion", &min))
 		return -EBADMSG;
-	/* It becomes a part of every path asked for. */
-	if (strlen(version) > MAX_VERSION || version[0] < '1' || version[0] > '9' ||
-	    version[strspn(version, "0123456789.")] != '\0')
+	if (!version_valid(version) || (min && *min && !version_valid(min)))
 		return -EBADMSG;
+	/* A newer engine speaks older versions too, but not all of them. */
+	if (version_cmp(version, NEWEST_VERSION) > 0)
+		version =
+			min && *min && version_cmp(min, NEWEST_VERSION) > 0 ? min : NEWEST_VERSION;
 	text = strdup(version);
 	if (!text)
 		return -ENOMEM;
@@ -510,6 +551,16 @@ int docker_json__event(const char *data, size_t len, enum docker_event_action *r
 	if (!json_is_object(root) || string(root, "Type", &type) || !type ||
 	    string(root, "Action", &word) || !word)
 		return -EBADMSG;
+	if (strcmp(type, "network") == 0 &&
+	    (strcmp(word, "connect") == 0 || strcmp(word, "disconnect") == 0)) {
+		actor = json_object_get(root, "Actor");
+		if (string(json_object_get(actor, "Attributes"), "container", &id) || !id_valid(id))
+			return -EBADMSG;
+		action = DOCKER_EVENT_NETWORK;
+		id_copy = strdup(id);
+		if (!id_copy)
+			return -ENOMEM;
+	}
 	if (strcmp(type, "container") == 0) {
 		actor = json_object_get(root, "Actor");
 		if (!json_is_object(actor) || string(actor, "ID", &id) || !id_valid(id))

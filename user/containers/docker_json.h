@@ -7,7 +7,8 @@
 
 #include "containers/meta.h"
 
-/* GET /version: *ret_version = "1.41", to free. -EBADMSG: not what the API promises. */
+/* GET /version: *ret_version = "1.41", to free: the newest that both sides know. -EBADMSG: not what
+ * the API promises. */
 int docker_json__version(const char *data, size_t len, char **ret_version);
 /* GET /containers/ID/json: one reference to the caller. -EBADMSG. */
 int docker_json__inspect(const char *data, size_t len, struct meta **ret_meta);
@@ -26,7 +27,8 @@ enum docker_event_action {
 	DOCKER_EVENT_CREATE,
 	DOCKER_EVENT_START,
 	DOCKER_EVENT_RENAME,
-	DOCKER_EVENT_DESTROY
+	DOCKER_EVENT_DESTROY,
+	DOCKER_EVENT_NETWORK, /* *ret_id was connected to a network, or disconnected */
 };
 /*
  * One object of GET /events. For create, start and rename *ret_meta has id, name, image and labels

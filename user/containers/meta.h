@@ -41,8 +41,9 @@ struct meta {
 	char *name;	  /* without a leading slash; NULL: not known */
 	char *image;	  /* as the engine prints it; NULL: not known */
 	char *image_id;	  /* NULL: not known */
-	/* Networks and ports, as far as `detailed` says that they were asked for. */
+	/* Networks and ports are said, or not: by an event, or before they were made. */
 	bool detailed;
+	bool over;		      /* it has ended: it has no networks any more */
 	char *network_mode;	      /* NULL: not known */
 	char *network_name;	      /* of the first network by name; NULL: none */
 	char *network_id;	      /* NULL: none */

@@ -44,8 +44,10 @@ struct container {
 	struct meta *meta;  /* published; NULL: nothing is */
 	struct cgroup *cgroups;
 	bool never;
-	bool removed; /* registry__gone */
-	bool wanted;  /* in the list `wanted` */
+	bool removed;  /* registry__gone */
+	unsigned list; /* the last that it was published in, or after */
+	bool wanted;   /* in the list `wanted` */
+	bool stale;    /* to be wanted again when it has a cgroup */
 	enum place place;
 	struct container *prev, *next;		     /* of idle or gone */
 	struct container *wanted_prev, *wanted_next; /* of wanted */
@@ -63,7 +65,9 @@ struct registry {
 	struct meta *nothing; /* for a cgroup that nobody told us of */
 	_Atomic uint64_t version;
 	int fd;
-	bool docker; /* its client is there */
+	unsigned list; /* lists that began */
+	bool docker;   /* its client is there */
+	bool details;  /* networks and ports are needed */
 };
 
 int registry__new(struct registry **ret)
@@ -200,11 +204,17 @@ static struct container *container__get(struct registry *r, const char *id)
 	return c;
 }
 
+/* All that labels need is published. */
+static bool container__complete(const struct registry *r, const struct container *c)
+{
+	return c->meta && (c->meta->detailed || c->meta->over || !r->details);
+}
+
 /* A client that may still answer for it is there. "kubernetes" is a path that leaves the engine
  * open. */
 static bool container__pending(const struct registry *r, const struct container *c)
 {
-	if (c->meta || c->never || !c->engine || !r->docker)
+	if (container__complete(r, c) || c->never || !c->engine || !r->docker)
 		return false;
 	return strcmp(c->engine, "docker") == 0 || strcmp(c->engine, "podman") == 0 ||
 	       strcmp(c->engine, "kubernetes") == 0;
@@ -286,8 +296,9 @@ static int cgroup__attach(struct registry *r, struct cgroup *g, const char *id, 
 	g->container = c;
 	c->engine = engine;
 	container__place(r, c);
-	if (container__pending(r, c))
+	if (container__pending(r, c) || (c->stale && r->docker))
 		wanted__add(r, c);
+	c->stale = false;
 	return cgroup__update(r, g);
 }
 
@@ -441,10 +452,10 @@ enum registry_answer registry__lookup(struct registry *r, uint64_t cgroup_id,
 	m = r->nothing;
 	if (g) {
 		m = g->meta ? g->meta : g->path_meta;
-		if (g->named || g->meta)
-			answer = REGISTRY_KNOWN;
-		else if (g->container && container__pending(r, g->container))
+		if (!g->named && g->container && container__pending(r, g->container))
 			answer = REGISTRY_PENDING;
+		else if (g->named || g->meta)
+			answer = REGISTRY_KNOWN;
 	}
 	*ret_meta = meta__ref(m);
 	unlock(r);
@@ -466,7 +477,10 @@ static int container__publish(struct registry *r, struct container *c, struct me
 	meta__unref(c->meta);
 	c->meta = meta__ref(m);
 	c->never = false;
-	wanted__remove(r, c);
+	if (c->cgroups && container__pending(r, c))
+		wanted__add(r, c);
+	else
+		wanted__remove(r, c);
 	DL_FOREACH (c->cgroups, g) {
 		int e = cgroup__update(r, g);
 
@@ -490,10 +504,11 @@ int registry__publish(struct registry *r, struct meta *m)
 		err = -ENOMEM;
 	} else {
 		/* A list after a reconnect says mostly what is known: lines keep their label sets.
-		 */
-		if (!c->meta || !meta__same(c->meta, m))
+		 * What has ended keeps its networks for its last lines. */
+		if (!c->meta || !(meta__same(c->meta, m) || (m->over && c->meta->detailed)))
 			err = container__publish(r, c, m);
 		c->removed = false;
+		c->list = r->list;
 		container__place(r, c);
 	}
 	unlock(r);
@@ -533,6 +548,48 @@ void registry__gone(struct registry *r, const char *container_id)
 		c->removed = true;
 		container__place(r, c);
 	}
+	unlock(r);
+}
+
+void registry__list_begin(struct registry *r)
+{
+	lock(r);
+	r->list++;
+	unlock(r);
+}
+
+void registry__list_end(struct registry *r)
+{
+	struct container *c, *next;
+
+	lock(r);
+	HASH_ITER (hh, r->containers, c, next)
+		c->removed |= c->meta && c->list != r->list;
+	/* Moving one to the gone may free the oldest of these, which is none of the idle. */
+	DL_FOREACH_SAFE (r->idle, c, next) {
+		if (c->removed)
+			container__place(r, c);
+	}
+	unlock(r);
+}
+
+void registry__need_details(struct registry *r)
+{
+	lock(r);
+	r->details = true;
+	unlock(r);
+}
+
+void registry__refresh(struct registry *r, const char *container_id)
+{
+	struct container *c;
+
+	lock(r);
+	c = container__find(r, container_id);
+	if (c && c->meta && c->cgroups && r->docker)
+		wanted__add(r, c);
+	else if (c && c->meta)
+		c->stale = true;
 	unlock(r);
 }
 
@@ -576,7 +633,7 @@ void registry__never(struct registry *r, const char *container_id)
 
 	lock(r);
 	c = container__find(r, container_id);
-	if (c && !c->meta) {
+	if (c && !container__complete(r, c)) {
 		c->never = true;
 		wanted__remove(r, c);
 		r->version++;

@@ -16,7 +16,7 @@
 
 #include "containers/meta.h"
 
-#define REGISTRY_MAX 4096
+#define REGISTRY_MAX 8192
 
 struct registry;
 
@@ -52,6 +52,19 @@ int registry__rename(struct registry *r, const char *container_id, const char *n
 /* The engine removed it. What is known of it stays for a while: the capture thread may still have
  * its cgroup and its lines to read. */
 void registry__gone(struct registry *r, const char *container_id);
+/*
+ * A list of all containers begins and, when every one in it is published, ends: those that are
+ * known and neither in it nor published since it began are gone.
+ */
+void registry__list_begin(struct registry *r);
+void registry__list_end(struct registry *r);
+/*
+ * Labels need networks and ports: containers are PENDING, and wanted, until metadata that is
+ * detailed is published, or registry__never says that there will be none. Before any cgroup.
+ */
+void registry__need_details(struct registry *r);
+/* Its networks may have changed: it is wanted again, and what is known of it stays meanwhile. */
+void registry__refresh(struct registry *r, const char *container_id);
 /* Something is published for this id. */
 bool registry__known(struct registry *r, const char *container_id);
 /*

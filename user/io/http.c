@@ -423,6 +423,29 @@ static void http_request__set_method(struct http_request *r, const struct http_o
 	}
 }
 
+static CURLcode http_request__set_tls(struct http_request *r, const struct http_tls *tls)
+{
+	const struct {
+		CURLoption option;
+		const char *file;
+	} files[] = {
+		{CURLOPT_CAINFO, tls->ca_file},
+		{CURLOPT_SSLCERT, tls->cert_file},
+		{CURLOPT_SSLKEY, tls->key_file},
+	};
+	CURLcode code = CURLE_OK;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files) && !code; i++) {
+		if (files[i].file)
+			code = curl_easy_setopt(r->easy, files[i].option, files[i].file);
+	}
+	if (!code && tls->insecure) {
+		curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+		curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+	}
+	return code;
+}
+
 /* curl's 0 means "none" or "the default": a time that is set is at least 1 ms. */
 static long to_ms(uint64_t ns)
 {
@@ -444,6 +467,8 @@ static int http_request__set(struct http_request *r, const struct http_opts *opt
 	}
 	if (!code)
 		code = curl_easy_setopt(r->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	if (!code && opts->tls)
+		code = http_request__set_tls(r, opts->tls);
 	if (!code)
 		code = curl_easy_setopt(r->easy, CURLOPT_USERAGENT, "notail/" NOTAIL_VERSION);
 	if (code)

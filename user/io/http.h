@@ -27,10 +27,18 @@ struct http_answer {
 				   future */
 };
 
+/* Files are read when a connection is made. NULL: the system's, or none. */
+struct http_tls {
+	const char *ca_file;
+	const char *cert_file, *key_file;
+	bool insecure; /* the server's certificate is not verified */
+};
+
 struct http_opts {
 	const char *method; /* NULL: GET, or POST with a body */
 	const char *url;
 	const char *unix_socket;    /* NULL: none */
+	const struct http_tls *tls; /* of https; NULL: defaults; copied */
 	const char *const *headers; /* "Name: value", NULL-terminated; NULL: none; copied */
 	const void *body;	    /* borrowed until done */
 	size_t body_len;

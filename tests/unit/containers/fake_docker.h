@@ -43,6 +43,7 @@ struct fake {
 	const char *version;
 	const char *list;
 	int list_status;
+	const char *networks; /* NULL: 403 */
 	/* The body for one id; NULL: 404. */
 	const char *(*inspect)(const char *id);
 	int inspect_status; /* 0: 200 */
@@ -53,7 +54,7 @@ struct fake {
 	bool end_events;
 	bool stop;
 	/* Counted. */
-	unsigned connects, versions, lists, streams, inspects, held;
+	unsigned connects, versions, lists, network_lists, streams, inspects, held;
 	char events_url[512];
 };
 
@@ -143,6 +144,9 @@ static inline void fake__request(struct fake *f, struct fake_connection *c)
 	} else if (strcmp(url, "/v1.41/containers/json?all=1") == 0) {
 		f->lists++;
 		fake__answer(c, f->list_status ? f->list_status : 200, f->list);
+	} else if (strcmp(url, "/v1.41/networks") == 0) {
+		f->network_lists++;
+		fake__answer(c, f->networks ? 200 : 403, f->networks ? f->networks : "{}");
 	} else if (strncmp(url, "/v1.41/events?", 14) == 0) {
 		f->streams++;
 		strcpy(f->events_url, url);

@@ -44,6 +44,7 @@ struct fixture {
 	const char *name; /* what is waited for */
 	unsigned count;
 	char *list; /* what the engine answers, as long as it runs */
+	bool details;
 	int log_fd;
 	int stderr_fd;
 };
@@ -127,7 +128,7 @@ static unsigned said(struct fixture *f, const char *text)
 
 static void connect_docker(struct fixture *f)
 {
-	struct docker_opts opts = {.ready = on_ready, .ctx = f};
+	struct docker_opts opts = {.ready = on_ready, .ctx = f, .details = f->details};
 	char host[128];
 
 	snprintf(host, sizeof(host), "unix://%s", f->fake->path);
@@ -322,6 +323,139 @@ static void inspects_what_is_wanted(void **state)
 	assert_int_equal(answer(f, 1), REGISTRY_PENDING);
 	wait_name(f, "shop_web_1");
 	assert_int_equal(f->fake->inspects, 1);
+}
+
+#define NETWORK "77"
+#define NETWORK_EVENT(action, id)                                                      \
+	"{\"Type\":\"network\",\"Action\":\"" action "\",\"Actor\":{\"ID\":\"" NETWORK \
+	"\",\"Attributes\":{\"container\":\"" id "\",\"name\":\"shop\"}},\"time\":1}\n"
+#define INSPECTED(status, ip)                                                                \
+	"{\"Id\":\"" ID "\",\"Name\":\"/web\",\"Config\":{},\"State\":{\"Status\":\"" status \
+	"\"},\"NetworkSettings\":{\"Networks\":{\"shop\":{\"NetworkID\":\"" NETWORK          \
+	"\",\"IPAddress\":\"" ip "\"}}}}"
+
+static const char *inspect_starting(const char *id)
+{
+	static unsigned asked;
+
+	assert_string_equal(id, ID);
+	return asked++ ? INSPECTED("running", "10.0.0.2") : INSPECTED("created", "");
+}
+
+/* An event says nothing of networks, nor does an inspect that comes before them. */
+static void details_are_waited_for(void **state)
+{
+	struct fixture *f = *state;
+	_meta_ struct meta *m = NULL;
+
+	f->details = true;
+	f->fake->inspect = inspect_starting;
+	f->fake->networks = "[{\"Id\":\"" NETWORK "\",\"Name\":\"shop\",\"Scope\":\"local\"}]";
+	start(f);
+	assert_non_null(strstr(f->fake->events_url, "disconnect"));
+	fake__push(f->fake, CREATE(ID, "web") CREATE(WEB_ID, "later"));
+	cgroup_new(f, 1, ID);
+	wait_name(f, "web");
+	assert_int_equal(registry__lookup(f->registry, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->network_ip, "10.0.0.2");
+	assert_string_equal(m->network->scope, "local");
+	assert_int_equal(f->fake->network_lists, 1);
+}
+
+static bool named_later(struct fixture *f)
+{
+	return registry__known(f->registry, WEB_ID) && answer(f, 1) == REGISTRY_PENDING;
+}
+
+/* What lived too short for an inspect has what its event said. */
+static void details_that_never_come(void **state)
+{
+	struct fixture *f = *state;
+
+	f->details = true;
+	start(f);
+	f->fake->hold = 1000;
+	cgroup_new(f, 1, WEB_ID);
+	fake__push(f->fake, CREATE(WEB_ID, "web"));
+	wait_until(f, named_later);
+	fake__lock(f->fake);
+	f->fake->hold = 0;
+	fake__unlock(f->fake);
+	wait_name(f, "web");
+}
+
+static const char *address = "10.0.0.2";
+
+static const char *inspect_running(const char *id)
+{
+	static char text[512];
+
+	assert_string_equal(id, ID);
+	snprintf(text, sizeof(text), INSPECTED("running", "%s"), address);
+	return text;
+}
+
+static bool has_address(struct fixture *f)
+{
+	_meta_ struct meta *m = NULL;
+
+	return registry__lookup(f->registry, 1, &m) == REGISTRY_KNOWN && m->network_ip &&
+	       strcmp(m->network_ip, f->name) == 0;
+}
+
+static void networks_are_followed(void **state)
+{
+	struct fixture *f = *state;
+	_meta_ struct meta *m = NULL;
+
+	f->details = true;
+	f->fake->inspect = inspect_running;
+	start(f);
+	cgroup_new(f, 1, ID);
+	f->name = "10.0.0.2";
+	wait_until(f, has_address);
+	/* No list of networks is to be had: what the container says is enough. */
+	assert_int_equal(registry__lookup(f->registry, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->network_name, "shop");
+	assert_null(m->network);
+	fake__lock(f->fake);
+	address = "10.0.0.3";
+	fake__unlock(f->fake);
+	fake__push(f->fake, NETWORK_EVENT("connect", ID));
+	f->name = "10.0.0.3";
+	wait_until(f, has_address);
+	fake__lock(f->fake);
+	address = "10.0.0.4";
+	fake__unlock(f->fake);
+	fake__push(f->fake, EVENT("start", ID, "web"));
+	f->name = "10.0.0.4";
+	wait_until(f, has_address);
+}
+
+static void state_is_told(void **state)
+{
+	struct fixture *f = *state;
+	struct docker_state s;
+
+	connect_docker(f);
+	docker__state(f->docker, &s);
+	assert_null(s.version);
+	assert_string_equal(s.problem, "not answered yet");
+	wait_until(f, is_ready);
+	docker__state(f->docker, &s);
+	assert_non_null(s.problem);
+	assert_string_not_equal(s.problem, "not answered yet");
+	fake__start(f->fake);
+	cgroup_new(f, 1, ID);
+	fake__push(f->fake, CREATE(ID, "web"));
+	wait_name(f, "web");
+	f->count = 1;
+	wait_until(f, enough_lists);
+	fake__push(f->fake, EVENT("rename", ID, "other"));
+	wait_name(f, "other");
+	docker__state(f->docker, &s);
+	assert_string_equal(s.version, "1.41");
+	assert_non_null(strstr(s.host, f->fake->path));
 }
 
 static void not_found_is_never(void **state)
@@ -669,6 +803,10 @@ int main(void)
 		TEST(rename_of_an_unknown_one_makes_it_known),
 		TEST(start_of_a_known_one_changes_nothing),
 		TEST(inspects_what_is_wanted),
+		TEST(details_are_waited_for),
+		TEST(details_that_never_come),
+		TEST(networks_are_followed),
+		TEST(state_is_told),
 		TEST(not_found_is_never),
 		TEST(at_most_eight_at_once),
 		TEST(more_than_eight_get_their_answers),

@@ -165,6 +165,74 @@ static void cut_answers(void **state _unused_)
 	assert_int_equal(l.n, 0);
 }
 
+static void newest_version_that_both_know(void **state _unused_)
+{
+	static const struct {
+		const char *text, *version;
+	} rows[] = {
+		{"{\"ApiVersion\":\"1.41\",\"MinAPIVersion\":\"1.12\"}", "1.41"},
+		{"{\"ApiVersion\":\"1.24\",\"MinAPIVersion\":null}", "1.24"},
+		{"{\"ApiVersion\":\"1.51\",\"MinAPIVersion\":\"1.44\"}", "1.51"},
+		{"{\"ApiVersion\":\"1.99\",\"MinAPIVersion\":\"1.44\"}", "1.51"},
+		{"{\"ApiVersion\":\"1.100\"}", "1.51"},
+		{"{\"ApiVersion\":\"2.0\",\"MinAPIVersion\":\"1.60\"}", "1.60"},
+		{"{\"ApiVersion\":\"1.9\"}", "1.9"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_free_ char *version = NULL;
+
+		assert_int_equal(docker_json__version(rows[i].text, strlen(rows[i].text), &version),
+				 0);
+		assert_string_equal(version, rows[i].version);
+	}
+}
+
+static void before_and_after(void **state _unused_)
+{
+	static const struct {
+		const char *state;
+		bool detailed, over;
+	} rows[] = {
+		{"\"running\"", true, false},
+		{"\"created\"", false, false},
+		{"\"exited\"", true, true},
+		{"{\"Status\":\"running\"}", true, false},
+		{"{\"Status\":\"initialized\"}", false, false},
+		{"{\"Status\":\"dead\"}", true, true},
+		{"7", true, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct listed l = {0};
+		char text[256];
+
+		snprintf(text, sizeof(text), "[{\"Id\":\"" ID "\",\"State\":%s}]", rows[i].state);
+		assert_int_equal(list(text, &l), 0);
+		assert_int_equal(l.metas[0]->detailed, rows[i].detailed);
+		assert_int_equal(l.metas[0]->over, rows[i].over);
+		listed__free(&l);
+	}
+}
+
+static void events_of_networks(void **state _unused_)
+{
+	enum docker_event_action action;
+	_free_ char *id = NULL;
+	struct meta *m = NULL;
+
+	assert_int_equal(event("{\"Type\":\"network\",\"Action\":\"disconnect\",\"Actor\":{\"ID\":"
+			       "\"77\",\"Attributes\":{\"container\":\"" ID "\"}}}",
+			       &action, &id, &m),
+			 0);
+	assert_int_equal(action, DOCKER_EVENT_NETWORK);
+	assert_string_equal(id, ID);
+	assert_null(m);
+	assert_int_equal(event("{\"Type\":\"network\",\"Action\":\"connect\",\"Actor\":{}}",
+			       &action, &id, &m),
+			 -EBADMSG);
+}
+
 static void versions_that_are_none(void **state _unused_)
 {
 	static const char *const texts[] = {
@@ -528,6 +596,9 @@ int main(void)
 		cmocka_unit_test(recorded_list),
 		cmocka_unit_test(recorded_events),
 		cmocka_unit_test(cut_answers),
+		cmocka_unit_test(newest_version_that_both_know),
+		cmocka_unit_test(before_and_after),
+		cmocka_unit_test(events_of_networks),
 		cmocka_unit_test(versions_that_are_none),
 		cmocka_unit_test(inspect_with_little_in_it),
 		cmocka_unit_test(inspects_that_are_none),

@@ -497,6 +497,94 @@ static void gone_ones_are_bounded(void **state)
 	assert_true(registry__known(*state, OTHER));
 }
 
+/* What a list has not any more is gone, and forgotten before what is there. */
+static void lists_say_what_is_gone(void **state)
+{
+	char id[65];
+
+	publish(*state, ID, "kept");
+	publish(*state, OTHER, "removed");
+	registry__list_begin(*state);
+	publish(*state, ID, "kept");
+	id_of(1, id);
+	publish(*state, id, "new");
+	registry__list_end(*state);
+	for (unsigned i = 1000; i < 2000; i++) {
+		id_of(i, id);
+		publish(*state, id, "x");
+		registry__gone(*state, id);
+	}
+	assert_true(registry__known(*state, ID));
+	assert_false(registry__known(*state, OTHER));
+	id_of(1, id);
+	assert_true(registry__known(*state, id));
+}
+
+static void publish_detailed(struct registry *r, const char *id, const char *ip, bool over)
+{
+	struct meta *m = named(id, "x");
+
+	m->detailed = ip != NULL;
+	m->over = over;
+	m->network_ip = ip ? strdup(ip) : NULL;
+	assert_int_equal(registry__publish(r, m), 0);
+}
+
+static void expect_ip(struct registry *r, const char *ip)
+{
+	_meta_ struct meta *m = NULL;
+
+	assert_int_equal(registry__lookup(r, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->network_ip, ip);
+}
+
+static void details_are_needed(void **state)
+{
+	char id[65];
+	const char *engine;
+
+	registry__need_details(*state);
+	registry__engine(*state, "docker", true);
+	publish_detailed(*state, ID, NULL, false);
+	cgroup_new(*state, 1, "/docker/" ID);
+	expect(*state, 1, REGISTRY_PENDING, "x");
+	assert_true(registry__next_wanted(*state, id, sizeof(id), &engine));
+	assert_string_equal(id, ID);
+	assert_false(registry__next_wanted(*state, id, sizeof(id), &engine));
+	publish_detailed(*state, ID, "10.0.0.1", false);
+	expect_ip(*state, "10.0.0.1");
+	/* Another address, perhaps. */
+	registry__refresh(*state, ID);
+	expect_ip(*state, "10.0.0.1");
+	assert_true(registry__next_wanted(*state, id, sizeof(id), &engine));
+	/* Its last lines are still those of this address. */
+	publish_detailed(*state, ID, "", true);
+	expect_ip(*state, "10.0.0.1");
+	registry__cgroup_gone(*state, 1);
+	/* It starts again. */
+	registry__refresh(*state, ID);
+	assert_false(registry__next_wanted(*state, id, sizeof(id), &engine));
+	cgroup_new(*state, 1, "/docker/" ID);
+	assert_true(registry__next_wanted(*state, id, sizeof(id), &engine));
+}
+
+static void details_that_will_not_come(void **state)
+{
+	registry__need_details(*state);
+	registry__engine(*state, "docker", true);
+	publish_detailed(*state, ID, NULL, false);
+	cgroup_new(*state, 1, "/docker/" ID);
+	expect(*state, 1, REGISTRY_PENDING, "x");
+	registry__never(*state, ID);
+	expect(*state, 1, REGISTRY_KNOWN, "x");
+	publish_detailed(*state, OTHER, NULL, true);
+	cgroup_new(*state, 2, "/docker/" OTHER);
+	expect(*state, 2, REGISTRY_KNOWN, "x");
+	registry__engine(*state, "docker", false);
+	cgroup_new(*state, 3, "/docker/" ID);
+	expect(*state, 3, REGISTRY_KNOWN, "x");
+}
+
 static void more_in_use_than_the_bound(void **state)
 {
 	char path[128], id[65];
@@ -583,6 +671,9 @@ int main(void)
 		TEST(refuses_metadata_without_an_id),
 		TEST(least_recently_used_go_first),
 		TEST(gone_ones_are_bounded),
+		TEST(lists_say_what_is_gone),
+		TEST(details_are_needed),
+		TEST(details_that_will_not_come),
 		TEST(more_in_use_than_the_bound),
 		TEST(two_threads),
 #undef TEST
