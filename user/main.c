@@ -308,7 +308,7 @@ static int make_signals(struct app *a)
 static int make_docker(struct app *a, char *why, size_t size)
 {
 	const struct docker_opts opts = {
-		.host = a->opts.docker_host ? a->opts.docker_host : DOCKER_DEFAULT_HOST,
+		.host = a->opts.docker_host ? a->opts.docker_host : docker__default_host(),
 	};
 	int err;
 

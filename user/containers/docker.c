@@ -623,6 +623,14 @@ static int docker__timers(struct docker *d)
 	return err;
 }
 
+const char *docker__default_host(void)
+{
+	bool docker = access(DOCKER_DEFAULT_HOST + strlen("unix://"), F_OK) == 0;
+	bool podman = access(DOCKER_PODMAN_HOST + strlen("unix://"), F_OK) == 0;
+
+	return podman && !docker ? DOCKER_PODMAN_HOST : DOCKER_DEFAULT_HOST;
+}
+
 int docker__check(const char *host, char *ret_why, size_t size)
 {
 	if (strncmp(host, "unix://", 7) != 0 ||

@@ -20,6 +20,7 @@ struct http_tls;
 struct docker;
 
 #define DOCKER_DEFAULT_HOST "unix:///var/run/docker.sock"
+#define DOCKER_PODMAN_HOST "unix:///run/podman/podman.sock"
 
 struct docker_opts {
 	const char *host;	    /* unix://PATH or tcp://HOST:PORT; copied */
@@ -33,6 +34,8 @@ struct docker_opts {
 	void *ctx;
 };
 
+/* Where nothing else is said: docker's socket; podman's where there is that one alone. Static. */
+const char *docker__default_host(void);
 /* -EACCES, with one line in ret_why: a socket that notail may not open, so that waiting for it is
  * in vain. One that is not there yet is waited for. */
 int docker__check(const char *host, char *ret_why, size_t size);

@@ -151,3 +151,27 @@ int discovered__add(struct label_list *l, const struct meta *m, enum line_stream
 		err = add_docker(l, m, stream);
 	return err;
 }
+
+bool discovered__needs_details(struct relabel *rules)
+{
+	static const char *const names[] = {
+		DOCKER "network_id",
+		DOCKER "network_ip",
+		DOCKER "network_name",
+		DOCKER "network_scope",
+		DOCKER "network_internal",
+		DOCKER "network_ingress",
+		DOCKER "network_label_a",
+		DOCKER "port_private",
+		DOCKER "port_public",
+		DOCKER "port_public_ip",
+		"__address__",
+		DOCKER "container_network_mode",
+		DOCKER "container_image_id",
+	};
+	bool reads = relabel__reads(rules, DOCKER "network_label_", true);
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		reads |= relabel__reads(rules, names[i], false);
+	return reads;
+}

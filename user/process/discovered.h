@@ -13,6 +13,7 @@
 #include "base/line.h"
 #include "containers/meta.h"
 #include "process/label_list.h"
+#include "process/relabel.h"
 
 struct discovered_opts {
 	const char *host;     /* NULL: not known */
@@ -23,6 +24,11 @@ struct discovered_opts {
  */
 int discovered__add(struct label_list *l, const struct meta *m, enum line_stream stream,
 		    const struct discovered_opts *opts);
+
+/* Rules read networks, ports or image ids, of which docker's events say nothing:
+ * docker_opts.details.
+ */
+bool discovered__needs_details(struct relabel *rules);
 
 /* "stdout" or "stderr"; a terminal's is stdout, as runtimes have it. */
 const char *discovered__stream(enum line_stream stream);

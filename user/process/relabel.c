@@ -63,6 +63,7 @@ struct rule {
 	char *separator;
 	char *target_label; /* NULL: none */
 	uint64_t modulus;
+	char *pattern;
 	struct regex *regex;
 	struct expand *target;	    /* of replace */
 	struct expand *replacement; /* of replace and labelmap */
@@ -170,8 +171,10 @@ static int copy_strings(struct rule *rule, const struct relabel_rule *r)
 {
 	rule->sources = calloc(r->source_labels.n + 1, sizeof(*rule->sources));
 	rule->separator = strdup(r->separator);
+	rule->pattern = strdup(r->regex);
 	rule->target_label = r->target_label ? strdup(r->target_label) : NULL;
-	if (!rule->sources || !rule->separator || (r->target_label && !rule->target_label))
+	if (!rule->sources || !rule->separator || !rule->pattern ||
+	    (r->target_label && !rule->target_label))
 		return -ENOMEM;
 	for (; rule->n_sources < r->source_labels.n; rule->n_sources++) {
 		rule->sources[rule->n_sources] = strdup(r->source_labels.items[rule->n_sources]);
@@ -233,6 +236,7 @@ static void rule__free(struct rule *rule)
 		free(rule->sources[i]);
 	free(rule->sources);
 	free(rule->separator);
+	free(rule->pattern);
 	free(rule->target_label);
 	regex__free(rule->regex);
 	expand__free(rule->target);
@@ -402,6 +406,30 @@ int relabel__apply(struct relabel *r, struct label_list *labels, size_t *ret_rul
 			return kept;
 	}
 	return 1;
+}
+
+static bool rule__reads(const struct rule *rule, const char *name, bool prefix)
+{
+	const struct regex_span *spans;
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < rule->n_sources; i++) {
+		if (strncmp(rule->sources[i], name, len) == 0 && (prefix || !rule->sources[i][len]))
+			return true;
+	}
+	if (rule->action != RELABEL_LABELMAP)
+		return false;
+	/* Which names with the prefix it may match cannot be told; that it speaks of them can. */
+	return prefix ? strstr(rule->pattern, name) != NULL : matches(rule, name, len, &spans) == 1;
+}
+
+bool relabel__reads(struct relabel *r, const char *name, bool prefix)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		if (rule__reads(&r->rules[i], name, prefix))
+			return true;
+	}
+	return false;
 }
 
 uint64_t relabel__limited(const struct relabel *r)

@@ -50,6 +50,9 @@ void relabel__free(struct relabel *r); /* NULL is fine */
  * not NULL, says by which rule, from 0); -ENOMEM: neither.
  */
 int relabel__apply(struct relabel *r, struct label_list *labels, size_t *ret_rule);
+/* A rule looks at the value of this label: it is a source, or labelmap makes another of it. With
+ * `prefix`: of any label whose name begins so. */
+bool relabel__reads(struct relabel *r, const char *name, bool prefix);
 /* Matches that hit the limit: they count as none. */
 uint64_t relabel__limited(const struct relabel *r);
 

@@ -148,12 +148,49 @@ static void without_an_engine(void **state _unused_)
 	       "__meta_notail_stream=stdout\n");
 }
 
+static bool needs(enum relabel_action action, const char *source, const char *regex)
+{
+	const struct relabel_rule rule = {
+		.source_labels = {.items = &source, .n = source ? 1 : 0},
+		.separator = ";",
+		.regex = regex,
+		.target_label = action == RELABEL_REPLACE ? "x" : NULL,
+		.replacement = "$1",
+		.action = action,
+	};
+	struct relabel *r = NULL;
+	struct diag *diag = NULL;
+	bool result;
+
+	assert_int_equal(diag__new(&diag, "f"), 0);
+	assert_int_equal(relabel__new(&r, &rule, 1, diag), 0);
+	result = discovered__needs_details(r);
+	relabel__free(r);
+	diag__free(diag);
+	return result;
+}
+
+static void what_rules_need(void **state _unused_)
+{
+	assert_true(needs(RELABEL_REPLACE, "__meta_docker_network_name", "(.*)"));
+	assert_true(needs(RELABEL_KEEP, "__meta_docker_network_label_x", "(.*)"));
+	assert_true(needs(RELABEL_KEEP, "__meta_docker_port_private", "80"));
+	assert_true(needs(RELABEL_LABELMAP, NULL, "__meta_docker_(.+)"));
+	assert_true(needs(RELABEL_LABELMAP, NULL, "__meta_docker_network_label_(.+)"));
+	assert_true(needs(RELABEL_LABELMAP, NULL, "__meta_docker_network_label_b_(.+)"));
+	assert_false(needs(RELABEL_REPLACE, "__meta_docker_container_name", "/(.*)"));
+	assert_false(needs(RELABEL_LABELMAP, NULL, "__meta_docker_container_label_(.+)"));
+	assert_false(needs(RELABEL_LABELDROP, NULL, ".*network.*"));
+	assert_false(needs(RELABEL_REPLACE, "__meta_docker_network_name2", "(.*)"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_that_docker_says),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(without_an_engine),
+		cmocka_unit_test(what_rules_need),
 	};
 
 	return cmocka_run_group_tests_name("discovered", tests, NULL, NULL);
