@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rules and stages are compiled and thrown away: what compiles here compiles when notail runs. */
+/*
+ * Rules and stages are compiled and thrown away: what compiles here compiles when notail runs.
+ * Files that are named are opened, not read.
+ */
 #include "config/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/util.h"
 #include "config/options.h"
@@ -11,6 +17,9 @@
 #include "process/program.h"
 #include "process/relabel.h"
 #include "process/stage.h"
+
+#define FILE_MAX_BYTES (16u << 20)
+#define SECRET_MAX_BYTES (64u << 10)
 
 static void drop_line(void *ctx, struct label_set *set, const struct line *line)
 {
@@ -34,7 +43,7 @@ static int check_job(const struct config_job *job, struct diag *diag)
 	return err ? err : stages_err;
 }
 
-int check__jobs(const struct config *c, struct diag *diag)
+static int check_jobs(const struct config *c, struct diag *diag)
 {
 	const struct config_job *jobs = c->jobs.items;
 	bool wrong = false;
@@ -49,9 +58,56 @@ int check__jobs(const struct config *c, struct diag *diag)
 	return wrong ? -EINVAL : 0;
 }
 
+static void check_file(const struct node *at, const char *path, size_t max_bytes, struct diag *diag)
+{
+	_close_ int fd = -1;
+	struct stat st;
+
+	if (!path)
+		return;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st))
+		diag__error(diag, at, "%s: %s, expected a file that can be read", path,
+			    strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		diag__error(diag, at, "%s is no file, expected one", path);
+	else if (!st.st_size || (size_t)st.st_size > max_bytes)
+		diag__error(diag, at, "%s has %lld bytes, expected 1 to %zu", path,
+			    (long long)st.st_size, max_bytes);
+}
+
+static void check_tls_files(const struct config_tls *t, struct diag *diag)
+{
+	check_file(node__get(t->node, "ca_file"), t->ca_file, FILE_MAX_BYTES, diag);
+	check_file(node__get(t->node, "cert_file"), t->cert_file, FILE_MAX_BYTES, diag);
+	check_file(node__get(t->node, "key_file"), t->key_file, FILE_MAX_BYTES, diag);
+}
+
+static void check_files(const struct config *c, struct diag *diag)
+{
+	const struct config_client *clients = c->clients.items;
+
+	for (size_t i = 0; i < c->clients.n; i++) {
+		const struct config_client *client = &clients[i];
+
+		check_file(node__get(client->basic_auth.node, "password_file"),
+			   client->basic_auth.password_file, SECRET_MAX_BYTES, diag);
+		check_file(node__get(client->node, "bearer_token_file"), client->bearer_token_file,
+			   SECRET_MAX_BYTES, diag);
+		check_tls_files(&client->tls_config, diag);
+	}
+	check_tls_files(&c->discovery.docker.tls_config, diag);
+}
+
+int check__all(const struct config *c, struct diag *diag)
+{
+	check_files(c, diag);
+	return check_jobs(c, diag);
+}
+
 int check__load(struct config **ret, const char *path, struct diag *diag)
 {
-	return config__load(ret, path, check__jobs, diag);
+	return config__load(ret, path, check__all, diag);
 }
 
 int check__print_schema(FILE *out)
@@ -65,8 +121,10 @@ int check__print_schema(FILE *out)
 	stages = calloc(n + 1, sizeof(*stages));
 	if (!stages)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		stages[i] = &stage_types[i]->options;
+	n = 0;
+	for (size_t i = 0; stage_types[i]; i++)
+		if (!stage_types[i]->refused)
+			stages[n++] = &stage_types[i]->options;
 	err = print__json_schema(&config_schema, stages, out);
 	free(stages);
 	return err;

@@ -7,9 +7,10 @@
 
 struct options;
 
-/* Compiles every relabelling rule and every stage: a config_check_fn. */
-int check__jobs(const struct config *c, struct diag *diag);
-/* As config__load, and every relabelling rule and stage was compiled. */
+/* Every relabelling rule and stage compiles, every file that is named can be read: a
+ * config_check_fn. */
+int check__all(const struct config *c, struct diag *diag);
+/* config__load with check__all. */
 int check__load(struct config **ret, const char *path, struct diag *diag);
 /* The JSON Schema of a file, its stages included; the documented default file. 0, -EIO, -ENOMEM. */
 int check__print_schema(FILE *out);

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -23,7 +22,6 @@
 #include "process/relabel.h"
 
 #define FILE_MAX_BYTES (16u << 20)
-#define SECRET_MAX_BYTES (64u << 10)
 #define HOUR_NS ((int64_t)3600 * NS_PER_SEC)
 
 struct loaded {
@@ -76,24 +74,6 @@ static const struct field BASIC_AUTH_FIELDS[] = {
 	{0},
 };
 
-static void check_file(const struct node *at, const char *path, size_t max_bytes, struct diag *diag)
-{
-	_close_ int fd = -1;
-	struct stat st;
-
-	if (!path)
-		return;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st))
-		diag__error(diag, at, "%s: %s, expected a file that can be read", path,
-			    strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		diag__error(diag, at, "%s is no file, expected one", path);
-	else if (!st.st_size || (size_t)st.st_size > max_bytes)
-		diag__error(diag, at, "%s has %lld bytes, expected 1 to %zu", path,
-			    (long long)st.st_size, max_bytes);
-}
-
 static void check_basic_auth(const void *object, const struct node *node, struct diag *diag)
 {
 	const struct config_basic_auth *a = object;
@@ -103,7 +83,6 @@ static void check_basic_auth(const void *object, const struct node *node, struct
 	if (a->password && a->password_file)
 		diag__error(diag, node__get(node, "password_file"),
 			    "stands beside password, expected one of the two");
-	check_file(node__get(node, "password_file"), a->password_file, SECRET_MAX_BYTES, diag);
 }
 
 static const struct schema BASIC_AUTH = {
@@ -131,9 +110,6 @@ static void check_tls(const void *object, const struct node *node, struct diag *
 {
 	const struct config_tls *t = object;
 
-	check_file(node__get(node, "ca_file"), t->ca_file, FILE_MAX_BYTES, diag);
-	check_file(node__get(node, "cert_file"), t->cert_file, FILE_MAX_BYTES, diag);
-	check_file(node__get(node, "key_file"), t->key_file, FILE_MAX_BYTES, diag);
 	if (!t->cert_file != !t->key_file)
 		diag__error(diag, node, "%s is missing, expected cert_file and key_file together",
 			    t->cert_file ? "key_file" : "cert_file");
@@ -244,8 +220,6 @@ static void check_client(const void *object, const struct node *node, struct dia
 	if (c->basic_auth.node && (c->bearer_token || c->bearer_token_file))
 		diag__error(diag, c->basic_auth.node,
 			    "stands beside a bearer token, expected one of the two");
-	check_file(node__get(node, "bearer_token_file"), c->bearer_token_file, SECRET_MAX_BYTES,
-		   diag);
 	if (c->tenant_id && !values__is_name(c->tenant_id))
 		diag__error(diag, node__get(node, "tenant_id"),
 			    "expected a name without control characters");

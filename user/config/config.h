@@ -175,7 +175,8 @@ typedef int (*config_check_fn)(const struct config *c, struct diag *diag);
 /*
  * Reads, decodes and checks the file: what is wrong goes to `diag` (made with the file's name), all
  * of it. `check`, NULL: none, is called for anything that is YAML, whatever else is wrong with it.
- * 0; -EINVAL; -ENOMEM.
+ * Files that it names are not looked at, nor what rules and stages say: see check.h. 0; -EINVAL;
+ * -ENOMEM.
  */
 int config__load(struct config **ret, const char *path, config_check_fn check, struct diag *diag);
 /* The same of a text, with an environment of one's own. */

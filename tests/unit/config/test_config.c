@@ -20,6 +20,7 @@
 #include "config/check.h"
 #include "config/options.h"
 #include "config/print.h"
+#include "config/promtail.h"
 #include "parse.h"
 #include "process/relabel.h"
 
@@ -67,7 +68,7 @@ static int parse_as(const char *name, const char *yaml, size_t len)
 {
 	clear();
 	assert_int_equal(diag__new(&diag, name), 0);
-	return config__parse(&config, yaml, len, test_env, NULL, check__jobs, diag);
+	return config__parse(&config, yaml, len, test_env, NULL, check__all, diag);
 }
 
 static void accept(const char *yaml)
@@ -258,6 +259,47 @@ static void effective_again(void **state)
 	}
 }
 
+struct jobs {
+	struct object_list scrape_configs;
+};
+
+static char *print_jobs(void)
+{
+	static const struct field FIELDS[] = {
+		FIELD(struct jobs, scrape_configs, FIELD_OBJECTS, .object = &promtail_job_schema),
+		{0},
+	};
+	static const struct schema S = {
+		.name = "jobs", .size = sizeof(struct jobs), .fields = FIELDS};
+	const struct jobs jobs = {config->scrape_configs};
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_int_equal(print__values(&S, &jobs, f), 0);
+	fclose(f);
+	return text;
+}
+
+static void jobs_again(void **state)
+{
+	static const char *const NAMES[] = {"promtail-docker.yaml", "promtail-helm.yaml",
+					    "promtail-stages.yaml"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(NAMES); i++) {
+		_free_ char *first = NULL, *second = NULL;
+
+		load(NAMES[i]);
+		first = print_jobs();
+		accept(first);
+		second = print_jobs();
+		assert_string_equal(first, second);
+		assert_non_null(strstr(first, "scrape_configs:\n  - job_name: "));
+		assert_non_null(strstr(first, "\n    pipeline_stages:\n      - "));
+	}
+}
+
 static void odd_texts_again(void **state)
 {
 	_free_ char *text = NULL;
@@ -425,12 +467,19 @@ static void nowhere_to_send(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(broken_files),	  test(accepted_files),
-		test(sections),		  test(promtail_jobs),
-		test(effective_again),	  test(odd_texts_again),
-		test(secrets_are_masked), test(default_file),
-		test(json_schema),	  test(files_that_cannot_be_read),
-		test(options_come_first), test(nowhere_to_send),
+		test(broken_files),
+		test(accepted_files),
+		test(sections),
+		test(promtail_jobs),
+		test(effective_again),
+		test(odd_texts_again),
+		test(jobs_again),
+		test(secrets_are_masked),
+		test(default_file),
+		test(json_schema),
+		test(files_that_cannot_be_read),
+		test(options_come_first),
+		test(nowhere_to_send),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
