@@ -30,6 +30,10 @@ static void remove_at(struct label_list *l, size_t i)
 
 static int append(struct label_list *l, const char *name, const char *value)
 {
+	if (l->n == LABEL_LIST_MAX) {
+		l->left_out++;
+		return 0;
+	}
 	if (l->n == l->room) {
 		size_t room = MAX(2 * l->room, 32);
 		struct label_pair *grown = arena__alloc(l->arena, room * sizeof(*grown));

@@ -11,6 +11,9 @@
 
 #include "base/arena.h"
 
+/* More are left out: rules can double them, and again. */
+#define LABEL_LIST_MAX 2048
+
 struct label_pair {
 	const char *name;
 	const char *value;
@@ -22,6 +25,7 @@ struct label_list {
 	size_t n;
 	size_t n_discovered; /* the first ones: there before rules changed the list */
 	size_t room;
+	size_t left_out; /* over LABEL_LIST_MAX */
 };
 
 /* Borrows both. The order of Prometheus' own: what was not changed since label_list__sort, then
