@@ -607,7 +607,8 @@ static error_t check_words(struct parse *p)
 static error_t refuse_nowhere(struct parse *p)
 {
 	if (p->word || p->o.command || p->o.pid)
-		return refuse(p, "nowhere to send the lines: add --stdout, or --loki URL");
+		return refuse(p, "nowhere to send the lines: add --stdout, or --loki URL, or "
+				 "a file with clients");
 	return refuse(p, "nothing to do; try `notail --stdout' to see what the containers of this "
 			 "host write, or `notail --loki http://localhost:3100' to push it to Loki "
 			 "(notail --help says more)");
@@ -639,8 +640,8 @@ static error_t check(struct parse *p)
 	if (!o->config && (p->word || o->loki_url) && !o->to_stdout && !o->command && !o->pid &&
 	    !access(CONFIG_DEFAULT_PATH, F_OK))
 		o->config = CONFIG_DEFAULT_PATH;
-	if (o->tenant && !o->loki_url)
-		return refuse(p, "--tenant needs --loki URL");
+	if (o->tenant && !o->loki_url && !o->config)
+		return refuse(p, "--tenant needs --loki URL, or -c FILE");
 	return o->to_stdout || o->loki_url || o->config ? 0 : refuse_nowhere(p);
 }
 
@@ -726,7 +727,8 @@ static int apply_capture(struct options *o, const struct config_capture *c)
 static void apply_client(struct options *o, const struct config_client *c)
 {
 	o->loki_url = c->url;
-	o->tenant = c->tenant_id && *c->tenant_id ? c->tenant_id : NULL;
+	if (!o->tenant && c->tenant_id && *c->tenant_id)
+		o->tenant = c->tenant_id;
 	if (!o->batch_bytes)
 		o->batch_bytes = c->batchsize;
 	if (!o->batch_wait_ns)

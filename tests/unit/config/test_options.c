@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/util.h"
+#include "config/config.h"
 #include "config/options.h"
 
 #define MAX_ARGS 32
@@ -221,6 +222,42 @@ static void test_actions(void **state)
 	assert_parses(&o, "--version");
 	assert_int_equal(o.action, ACTION_VERSION);
 	options__free(&o);
+	assert_parses(&o, "check-config a.yaml");
+	assert_int_equal(o.action, ACTION_CHECK_CONFIG);
+	assert_string_equal(o.check_file, "a.yaml");
+	assert_false(o.effective || o.schema || o.defaults);
+	options__free(&o);
+	assert_parses(&o, "check-config --effective a.yaml");
+	assert_true(o.effective);
+	options__free(&o);
+	assert_parses(&o, "check-config --schema");
+	assert_null(o.check_file);
+	assert_true(o.schema);
+	options__free(&o);
+}
+
+static void test_files(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_parses(&o, "-c a.yaml");
+	assert_string_equal(o.config, "a.yaml");
+	options__free(&o);
+	assert_parses(&o, "run --config=b.yaml --tenant t");
+	assert_string_equal(o.config, "b.yaml");
+	options__free(&o);
+	assert_parses(&o, "--stdout -c c.yaml --tap read --log-level info");
+	assert_true(o.given.tap && o.given.log_level);
+	assert_false(o.given.hooks || o.given.attribution);
+	options__free(&o);
+	/* What is typed to look at lines shows them as they are. */
+	assert_parses(&o, "--stdout");
+	assert_null(o.config);
+	options__free(&o);
+	assert_parses(&o, "--loki http://h --pid 1");
+	assert_null(o.config);
+	options__free(&o);
 }
 
 static const struct {
@@ -246,6 +283,13 @@ static const struct {
 	{"--loki http://:3100", "--loki=http://:3100: "},
 	{"--loki ftp://u:secret@h", "--loki: it does not begin"},
 	{"--stdout --tenant a", "--tenant needs --loki URL"},
+	{"--stdout --config=", "--config: expected a file"},
+	{"check-config", "check-config: expected a file behind it"},
+	{"check-config a b", "b: unexpected after check-config"},
+	{"check-config --schema a", "check-config: --schema stands alone"},
+	{"check-config --schema --defaults", "check-config: --schema stands alone"},
+	{"--stdout --effective", "--effective is for check-config"},
+	{"probe --defaults", "--defaults is for check-config"},
 	{"--loki http://h --tenant=", "--tenant: expected a name"},
 	{"--stdout --host=a\nb", "--host: expected a name"},
 	{"--stdout --container=", "--container: expected a name"},
@@ -306,6 +350,8 @@ static void test_refusals(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		struct options o = {.pid = 77};
 
+		if (!strcmp(refused[i].line, "run") && !access(CONFIG_DEFAULT_PATH, F_OK))
+			continue;
 		if (parse(&o, refused[i].line) != -EINVAL)
 			fail_msg("not refused: %s", refused[i].line);
 		if (strncmp(err_text, "notail: ", 8) ||
@@ -345,7 +391,8 @@ int main(void)
 		cmocka_unit_test(test_defaults), cmocka_unit_test(test_everything),
 		cmocka_unit_test(test_formats),	 cmocka_unit_test(test_sizes_and_times),
 		cmocka_unit_test(test_command),	 cmocka_unit_test(test_actions),
-		cmocka_unit_test(test_refusals), cmocka_unit_test(test_help),
+		cmocka_unit_test(test_files),	 cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
