@@ -51,6 +51,7 @@ struct app {
 	struct capture *capture;
 	struct pipeline *pipeline;
 	struct loki_sink *loki;
+	struct http_tls loki_tls;
 	struct fd_sink *fd;
 	struct command *command;
 	struct loop_watch *watches[8];
@@ -253,18 +254,56 @@ static int make_pipeline(struct app *a)
 	return pipeline__new(&a->pipeline, &opts);
 }
 
-static int make_sinks(struct app *a, char *why, size_t size)
+static struct http_tls tls_of(const struct config_tls *t)
 {
-	const struct fd_sink_opts fd_opts = {
-		.fd = STDOUT_FILENO,
-		.failed = on_output_failed,
+	return (struct http_tls){
+		.ca_file = t->ca_file,
+		.cert_file = t->cert_file,
+		.key_file = t->key_file,
+		.insecure = t->insecure_skip_verify,
 	};
-	const struct loki_opts loki_opts = {
+}
+
+static int make_loki(struct app *a, const char **ret_why)
+{
+	const struct config_client *c = a->opts.client;
+	_free_ struct loki_header *headers = NULL;
+	struct loki_opts opts = {
 		.url = a->opts.loki_url,
 		.tenant = a->opts.tenant,
 		.min_backoff_ns = a->opts.min_backoff_ns,
 		.max_backoff_ns = a->opts.max_backoff_ns,
 		.timeout_ns = a->opts.timeout_ns,
+	};
+
+	*ret_why = "no memory";
+	if (!c)
+		return loki_sink__new(&a->loki, a->loop, a->http, &opts, on_delivered, a, ret_why);
+	headers = calloc(c->headers.n + 1, sizeof(*headers));
+	if (!headers)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->headers.n; i++)
+		headers[i] =
+			(struct loki_header){c->headers.items[i].name, c->headers.items[i].value};
+	a->loki_tls = tls_of(&c->tls_config);
+	opts.tls = &a->loki_tls;
+	opts.headers = headers;
+	opts.n_headers = c->headers.n;
+	opts.auth = (struct auth_opts){
+		.username = c->basic_auth.username,
+		.password = c->basic_auth.password,
+		.password_file = c->basic_auth.password_file,
+		.bearer_token = c->bearer_token,
+		.bearer_token_file = c->bearer_token_file,
+	};
+	return loki_sink__new(&a->loki, a->loop, a->http, &opts, on_delivered, a, ret_why);
+}
+
+static int make_sinks(struct app *a, char *why, size_t size)
+{
+	const struct fd_sink_opts fd_opts = {
+		.fd = STDOUT_FILENO,
+		.failed = on_output_failed,
 	};
 	const char *bad_url;
 	int err = 0;
@@ -278,10 +317,10 @@ static int make_sinks(struct app *a, char *why, size_t size)
 			err = watch(a, pipeline__fd(a->pipeline, PIPELINE_STDOUT), on_sealed_text);
 	}
 	if (!err && a->opts.loki_url) {
-		err = loki_sink__new(&a->loki, a->loop, a->http, &loki_opts, on_delivered, a,
-				     &bad_url);
+		err = make_loki(a, &bad_url);
 		if (err)
-			snprintf(why, size, "--loki: %s", bad_url);
+			snprintf(why, size, "%s: %s", a->opts.client ? "clients[0]" : "--loki",
+				 bad_url);
 		else
 			err = watch(a, pipeline__fd(a->pipeline, PIPELINE_LOKI), on_sealed_push);
 	}
@@ -307,8 +346,12 @@ static int make_signals(struct app *a)
 /* No engine is no error: capture goes on with ids. */
 static int make_docker(struct app *a, char *why, size_t size)
 {
+	const struct config_docker *c = a->config ? &a->config->discovery.docker : NULL;
+	const struct http_tls tls = c ? tls_of(&c->tls_config) : (struct http_tls){0};
+	const bool is_tls = tls.ca_file || tls.cert_file || tls.insecure;
 	const struct docker_opts opts = {
 		.host = a->opts.docker_host ? a->opts.docker_host : docker__default_host(),
+		.tls = is_tls ? &tls : NULL,
 	};
 	int err;
 

@@ -78,7 +78,7 @@ static void check_basic_auth(const void *object, const struct node *node, struct
 {
 	const struct config_basic_auth *a = object;
 
-	if (!a->username)
+	if (!a->username && (a->password || a->password_file))
 		diag__error(diag, node, "username is missing, expected a string");
 	if (a->password && a->password_file)
 		diag__error(diag, node__get(node, "password_file"),
@@ -99,7 +99,7 @@ static const struct field TLS_FIELDS[] = {
 	FIELD(struct config_tls, cert_file, FIELD_STRING,
 	      .doc = "notail's own certificate, in PEM."),
 	FIELD(struct config_tls, key_file, FIELD_STRING, .doc = "Its key, in PEM."),
-	FIELD(struct config_tls, server_name, FIELD_STRING,
+	FIELD(struct config_tls, server_name, FIELD_STRING, .flags = FIELD_LATER,
 	      .doc = "The name that the certificate must have, where it is not the URL's."),
 	FIELD(struct config_tls, insecure_skip_verify, FIELD_BOOL, .dflt = "false",
 	      .doc = "Take any certificate."),
@@ -163,16 +163,16 @@ static const struct field CLIENT_FIELDS[] = {
 	FIELD(struct config_client, tenant_id, FIELD_STRING,
 	      .doc = "Loki's tenant (X-Scope-OrgID)."),
 	FIELD(struct config_client, basic_auth, FIELD_OBJECT, .object = &BASIC_AUTH,
-	      .flags = FIELD_LATER, .doc = "User and password."),
-	FIELD(struct config_client, bearer_token, FIELD_STRING, .flags = FIELD_SECRET | FIELD_LATER,
+	      .doc = "User and password."),
+	FIELD(struct config_client, bearer_token, FIELD_STRING, .flags = FIELD_SECRET,
 	      .doc = "A token itself; better in a file."),
-	FIELD(struct config_client, bearer_token_file, FIELD_STRING, .flags = FIELD_LATER,
+	FIELD(struct config_client, bearer_token_file, FIELD_STRING,
 	      .doc = "A file that has a token, read again when it changes."),
 	FIELD(struct config_client, tls_config, FIELD_OBJECT, .object = &config_tls_schema,
-	      .flags = FIELD_LATER, .doc = "Certificates."),
+	      .doc = "Certificates."),
 	FIELD(struct config_client, proxy_url, FIELD_STRING, .flags = FIELD_LATER,
 	      .doc = "A proxy in place of the environment's."),
-	FIELD(struct config_client, headers, FIELD_MAP, .flags = FIELD_SECRET | FIELD_LATER,
+	FIELD(struct config_client, headers, FIELD_MAP, .flags = FIELD_SECRET,
 	      .doc = "Headers of each request."),
 	FIELD(struct config_client, batchwait, FIELD_DURATION, .dflt = "1s", .min = NS_PER_MS,
 	      .max = 300 * (int64_t)NS_PER_SEC,
@@ -389,7 +389,7 @@ static const struct field DOCKER_FIELDS[] = {
 	FIELD(struct config_docker, host, FIELD_STRING, .example = "unix:///var/run/docker.sock",
 	      .doc = "Docker's API, unix:///PATH or tcp://HOST:PORT; podman's socket works too."),
 	FIELD(struct config_docker, tls_config, FIELD_OBJECT, .object = &config_tls_schema,
-	      .flags = FIELD_LATER, .doc = "Certificates of tcp://."),
+	      .doc = "Certificates; with any, tcp:// is TLS."),
 	{0},
 };
 

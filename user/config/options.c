@@ -726,6 +726,7 @@ static int apply_capture(struct options *o, const struct config_capture *c)
 
 static void apply_client(struct options *o, const struct config_client *c)
 {
+	o->client = c;
 	o->loki_url = c->url;
 	if (!o->tenant && c->tenant_id && *c->tenant_id)
 		o->tenant = c->tenant_id;

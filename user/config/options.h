@@ -15,6 +15,9 @@
 #include "batch/batch.h"
 #include "capture/capture.h"
 
+struct config;
+struct config_client;
+
 enum options_action { ACTION_RUN, ACTION_PROBE, ACTION_CHECK_CONFIG, ACTION_VERSION };
 
 /* Strings point into argv or are owned (options__free). */
@@ -59,9 +62,10 @@ struct options {
 	size_t batch_bytes;				     /* 0: default */
 	uint64_t batch_wait_ns;				     /* 0: default */
 	uint64_t min_backoff_ns, max_backoff_ns, timeout_ns; /* of pushes; 0: default */
-	uint64_t park_max_ns; /* wait for a container's name; 0: default */
-	size_t max_in_flight; /* 0: default */
-	const char *host;     /* --host; NULL: the host's name */
+	const struct config_client *client; /* loki_url is its; NULL: the command line's */
+	uint64_t park_max_ns;		    /* wait for a container's name; 0: default */
+	size_t max_in_flight;		    /* 0: default */
+	const char *host;		    /* --host; NULL: the host's name */
 	enum log_level log_level;
 	bool stats;
 	/* On the command line: a configuration file does not change it. */
@@ -76,8 +80,6 @@ struct options {
  */
 int options__parse(struct options *ret, int argc, char **argv);
 void options__free(struct options *o);
-
-struct config;
 
 /*
  * Fills in what the command line left open from the file, whose strings are borrowed. Then there

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
@@ -36,8 +37,10 @@ struct loki_sink {
 	sink_done_fn done;
 	void *ctx;
 	char *url;
-	char *tenant_header; /* NULL: none */
-	char *auth_header;   /* NULL: none; never logged */
+	char **headers; /* those that never change, NULL behind them and room for one more */
+	size_t n_headers;
+	struct auth *auth; /* NULL: none */
+	const struct http_tls *tls;
 	uint64_t timeout_ns;
 	uint64_t max_backoff_ns;
 	struct pending queue;
@@ -208,27 +211,36 @@ static void loki_sink__on_done(void *ctx, const struct http_answer *a)
 static void loki_sink__send(struct loki_sink *s)
 {
 	struct batch *b = pending__first(&s->queue);
-	const char *headers[4] = {"Content-Type: application/x-protobuf"};
 	struct http_opts opts = {
 		.url = s->url,
-		.headers = headers,
+		.tls = s->tls,
+		.headers = (const char *const *)s->headers,
 		.timeout_ns = s->timeout_ns,
 		.max_body = MAX_ANSWER,
 		.done = loki_sink__on_done,
 		.ctx = s,
 	};
-	size_t n = 1;
-	int err;
+	const char *header = NULL;
+	int err = 0;
 
 	if (!b || s->request || s->waiting)
 		return;
-	if (s->tenant_header)
-		headers[n++] = s->tenant_header;
-	if (s->auth_header)
-		headers[n++] = s->auth_header;
+	if (s->auth)
+		err = auth__header(s->auth, &header);
+	if (err) {
+		char why[SHOWN_TEXT];
+
+		snprintf(why, sizeof(why), "%s: %s",
+			 auth__file(s->auth) ? auth__file(s->auth) : "the password",
+			 err == -EINVAL ? "no secret in it" : strerror(-err));
+		loki_sink__retry(s, why, -1);
+		return;
+	}
+	s->headers[s->n_headers] = (char *)header;
 	opts.body = b->payload.len ? b->payload.data : "";
 	opts.body_len = b->payload.len;
 	err = http__request(s->http, &opts, &s->request);
+	s->headers[s->n_headers] = NULL;
 	if (err)
 		loki_sink__retry(s, strerror(-err), -1);
 }
@@ -262,16 +274,61 @@ int loki__push_url(const char *url, char **ret_url, const char **ret_why)
 	return 0;
 }
 
-static int loki_sink__set_auth(struct loki_sink *s, const char *userinfo)
+/* From `user:password` of the URL, unless there is something better. */
+static int loki_sink__set_auth(struct loki_sink *s, const struct auth_opts *opts, char *userinfo)
 {
-	_buf_ struct buf b = {0};
+	struct auth_opts auth = *opts;
+	char *colon = userinfo ? strchr(userinfo, ':') : NULL;
 
-	if (buf__append_str(&b, "Authorization: Basic ") ||
-	    buf__append_base64(&b, userinfo, strlen(userinfo)) || buf__append(&b, "", 1))
+	if (userinfo && !auth.username && !auth.bearer_token && !auth.bearer_token_file) {
+		if (colon)
+			*colon = '\0';
+		auth.username = userinfo;
+		auth.password = colon ? colon + 1 : "";
+	}
+	return auth__new(&s->auth, &auth);
+}
+
+static int loki_sink__add_header(struct loki_sink *s, const char *name, const char *value,
+				 const char **ret_why)
+{
+	for (const char *p = value; *p; p++) {
+		if ((unsigned char)*p < ' ' || *p == 0x7f) {
+			*ret_why = "the tenant or a header has a control character in it";
+			return -EINVAL;
+		}
+	}
+	if (asprintf(&s->headers[s->n_headers], "%s: %s", name, value) < 0) {
+		s->headers[s->n_headers] = NULL;
 		return -ENOMEM;
-	s->auth_header = TAKE_PTR(b.data);
-	b.len = b.size = 0;
+	}
+	s->n_headers++;
 	return 0;
+}
+
+/* The sink's own cannot be replaced. */
+static bool is_own_header(const char *name)
+{
+	return !strcasecmp(name, "Content-Type") || !strcasecmp(name, "X-Scope-OrgID") ||
+	       !strcasecmp(name, "Authorization") || !strcasecmp(name, "Content-Length");
+}
+
+static int loki_sink__set_headers(struct loki_sink *s, const struct loki_opts *opts,
+				  const char **ret_why)
+{
+	int err;
+
+	s->headers = calloc(opts->n_headers + 4, sizeof(*s->headers));
+	if (!s->headers)
+		return -ENOMEM;
+	err = loki_sink__add_header(s, "Content-Type", "application/x-protobuf", ret_why);
+	if (!err && opts->tenant)
+		err = loki_sink__add_header(s, "X-Scope-OrgID", opts->tenant, ret_why);
+	for (size_t i = 0; !err && i < opts->n_headers; i++)
+		if (!is_own_header(opts->headers[i].name))
+			err = loki_sink__add_header(s, opts->headers[i].name,
+						    opts->headers[i].value, ret_why);
+	return err;
 }
 
 static int loki_sink__set_target(struct loki_sink *s, const struct loki_opts *opts,
@@ -288,17 +345,8 @@ static int loki_sink__set_target(struct loki_sink *s, const struct loki_opts *op
 		return err;
 	}
 	*ret_why = "no memory";
-	if (userinfo && loki_sink__set_auth(s, userinfo))
-		return -ENOMEM;
-	if (!opts->tenant)
-		return 0;
-	for (const char *p = opts->tenant; *p; p++) {
-		if ((unsigned char)*p < ' ' || *p == 0x7f) {
-			*ret_why = "the tenant has a control character in it";
-			return -EINVAL;
-		}
-	}
-	return asprintf(&s->tenant_header, "X-Scope-OrgID: %s", opts->tenant) < 0 ? -ENOMEM : 0;
+	err = loki_sink__set_auth(s, &opts->auth, userinfo);
+	return err ? err : loki_sink__set_headers(s, opts, ret_why);
 }
 
 int loki_sink__new(struct loki_sink **ret, struct loop *loop, struct http *http,
@@ -313,6 +361,7 @@ int loki_sink__new(struct loki_sink **ret, struct loop *loop, struct http *http,
 	if (!s)
 		return -ENOMEM;
 	s->http = http;
+	s->tls = opts->tls;
 	s->done = done;
 	s->ctx = ctx;
 	s->max_backoff_ns = opts->max_backoff_ns ? opts->max_backoff_ns : DEFAULT_MAX_BACKOFF_NS;
@@ -343,8 +392,10 @@ void loki_sink__free(struct loki_sink *s)
 	while ((b = pending__pop(&s->queue)))
 		loki_sink__drop(s, b, SINK_UNDELIVERED);
 	loop_timer__free(s->timer);
-	free(s->auth_header);
-	free(s->tenant_header);
+	auth__free(s->auth);
+	for (size_t i = 0; i < s->n_headers; i++)
+		free(s->headers[i]);
+	free(s->headers);
 	free(s->url);
 	free(s);
 }

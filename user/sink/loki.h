@@ -10,19 +10,29 @@
 #ifndef NOTAIL_SINK_LOKI_H
 #define NOTAIL_SINK_LOKI_H
 
+#include "sink/auth.h"
 #include "sink/sink.h"
 
 struct loop;
 struct http;
+struct http_tls;
 struct loki_sink;
+
+struct loki_header {
+	const char *name, *value;
+};
 
 struct loki_opts {
 	const char *url;    /* base or full push URL; copied; `user:password@` in it becomes basic
 			       auth and is never logged */
 	const char *tenant; /* X-Scope-OrgID; NULL: none */
-	uint64_t min_backoff_ns; /* 0: 500 ms */
-	uint64_t max_backoff_ns; /* 0: 5 min */
-	uint64_t timeout_ns;	 /* 0: 10 s */
+	struct auth_opts auth;		   /* comes before the URL's user; copied */
+	const struct loki_header *headers; /* besides those that the sink makes; copied */
+	size_t n_headers;
+	const struct http_tls *tls; /* NULL: defaults; borrowed as long as the sink lives */
+	uint64_t min_backoff_ns;    /* 0: 500 ms */
+	uint64_t max_backoff_ns;    /* 0: 5 min */
+	uint64_t timeout_ns;	    /* 0: 10 s */
 };
 
 /* -EINVAL with *ret_why (static text) when the URL is none. */

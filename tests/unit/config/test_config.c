@@ -370,6 +370,7 @@ static void default_file(void **state)
 	assert_int_equal(config->capture.ring_size, 32 << 20);
 	config->clients.n = 0;
 	config->discovery.docker.host = NULL;
+	config->discovery.docker.tls_config.node = NULL;
 	of_file = effective();
 	assert_string_equal(of_file, of_none);
 }

@@ -454,6 +454,64 @@ static void test_tenant_and_basic_auth(void **state)
 	assert_non_null(strstr(sent_head(f, 1), "\r\nAuthorization: Basic bWU6czpjcmV0\r\n"));
 }
 
+static void test_headers_and_token(void **state)
+{
+	static const struct loki_header headers[] = {
+		{"X-Key", "k"}, {"content-type", "text/plain"}, {"X-Scope-OrgID", "other"}};
+	static const struct server_step steps[] = {{.answer = NO_CONTENT}};
+	struct fixture *f = *state;
+	struct loki_opts opts;
+	const char *head;
+
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	server__start(f->server);
+	opts = options(f);
+	opts.tenant = "shop";
+	opts.headers = headers;
+	opts.n_headers = ARRAY_SIZE(headers);
+	opts.auth = (struct auth_opts){.bearer_token = "t0ken"};
+	make_sink(f, &opts);
+	submit(f, 1);
+	run(f);
+	head = sent_head(f, 0);
+	assert_non_null(strstr(head, "\r\nX-Key: k\r\n"));
+	assert_non_null(strstr(head, "\r\nX-Scope-OrgID: shop\r\n"));
+	assert_non_null(strstr(head, "\r\nContent-Type: application/x-protobuf\r\n"));
+	assert_null(strcasestr(head, "text/plain"));
+	assert_null(strstr(head, "other"));
+	assert_non_null(strstr(head, "\r\nAuthorization: Bearer t0ken\r\n"));
+}
+
+/* A file that is not there yet is waited for, as Loki is. */
+static void test_token_that_comes_late(void **state)
+{
+	static const struct server_step steps[] = {{.answer = NO_CONTENT}};
+	char directory[] = "/tmp/notail-test-XXXXXX", path[64];
+	struct fixture *f = *state;
+	struct loki_opts opts;
+	FILE *file;
+
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/token", directory);
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	server__start(f->server);
+	opts = options(f);
+	opts.auth = (struct auth_opts){.bearer_token_file = path};
+	make_sink(f, &opts);
+	catch_log(f);
+	submit(f, 1);
+	assert_true(loki_sink__stats(f->sink)->retries >= 1);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	fputs("late\n", file);
+	fclose(file);
+	run(f);
+	assert_non_null(strstr(caught_log(f), "/token: No such file or directory; keeping the"));
+	assert_non_null(strstr(sent_head(f, 0), "\r\nAuthorization: Bearer late\r\n"));
+	unlink(path);
+	rmdir(directory);
+}
+
 static void test_bad_options(void **state)
 {
 	struct fixture *f = *state;
@@ -534,6 +592,8 @@ int main(void)
 		TEST(test_refusals),
 		TEST(test_long_refusal_is_cut),
 		TEST(test_tenant_and_basic_auth),
+		TEST(test_headers_and_token),
+		TEST(test_token_that_comes_late),
 		TEST(test_bad_options),
 		TEST(test_free_with_a_queue),
 		cmocka_unit_test(test_push_url),

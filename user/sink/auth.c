@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The header is made anew from the file for each request: a push a second is not worth a watch. */
+#include "sink/auth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+#define SECRET_MAX_BYTES 65536
+
+struct auth {
+	char *username; /* NULL: a token */
+	char *secret;	/* NULL: in the file */
+	char *file;	/* NULL: none */
+	char *header;	/* NULL: not made yet */
+};
+
+static int copy(char **to, const char *from)
+{
+	if (!from)
+		return 0;
+	*to = strdup(from);
+	return *to ? 0 : -ENOMEM;
+}
+
+int auth__new(struct auth **ret, const struct auth_opts *opts)
+{
+	bool basic = opts->username;
+	struct auth *a;
+	int err;
+
+	if (!basic && !opts->bearer_token && !opts->bearer_token_file) {
+		*ret = NULL;
+		return 0;
+	}
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return -ENOMEM;
+	err = copy(&a->username, opts->username);
+	if (!err)
+		err = copy(&a->secret, basic ? opts->password : opts->bearer_token);
+	if (!err)
+		err = copy(&a->file, basic ? opts->password_file : opts->bearer_token_file);
+	if (!err && !a->secret && !a->file)
+		err = copy(&a->secret, "");
+	if (err) {
+		auth__free(a);
+		return err;
+	}
+	*ret = a;
+	return 0;
+}
+
+void auth__free(struct auth *a)
+{
+	if (!a)
+		return;
+	free(a->username);
+	free(a->secret);
+	free(a->file);
+	free(a->header);
+	free(a);
+}
+
+/* Without the blanks and newlines around it. */
+static int read_secret(const char *path, struct buf *out)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n;
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		err = buf__reserve(out, 4096);
+		if (err)
+			return err;
+		n = read(fd, out->data + out->len, out->size - out->len);
+		if (n < 0)
+			return -errno;
+		out->len += (size_t)n;
+	} while (n && out->len <= SECRET_MAX_BYTES);
+	while (out->len && (unsigned char)out->data[out->len - 1] <= ' ')
+		out->len--;
+	n = 0;
+	while ((size_t)n < out->len && (unsigned char)out->data[n] <= ' ')
+		n++;
+	out->len -= (size_t)n;
+	memmove(out->data, out->data + n, out->len);
+	for (size_t i = 0; i < out->len; i++)
+		if ((unsigned char)out->data[i] < ' ' || out->data[i] == 0x7f)
+			return -EINVAL;
+	return !out->len || out->len > SECRET_MAX_BYTES ? -EINVAL : 0;
+}
+
+static int make_header(const struct auth *a, const struct buf *secret, struct buf *out)
+{
+	_buf_ struct buf pair = {0};
+	int err;
+
+	if (!a->username) {
+		err = buf__append_str(out, "Authorization: Bearer ");
+		if (!err)
+			err = buf__append(out, secret->data, secret->len);
+		return err ? err : buf__append(out, "", 1);
+	}
+	err = buf__append_str(&pair, a->username);
+	if (!err)
+		err = buf__append(&pair, ":", 1);
+	if (!err)
+		err = buf__append(&pair, secret->data, secret->len);
+	if (!err)
+		err = buf__append_str(out, "Authorization: Basic ");
+	if (!err)
+		err = buf__append_base64(out, pair.data, pair.len);
+	return err ? err : buf__append(out, "", 1);
+}
+
+int auth__header(struct auth *a, const char **ret)
+{
+	_buf_ struct buf secret = {0}, header = {0};
+	int err = 0;
+
+	if (a->file)
+		err = read_secret(a->file, &secret);
+	else if (!a->header)
+		err = buf__append_str(&secret, a->secret);
+	if (!err && (a->file || !a->header)) {
+		err = make_header(a, &secret, &header);
+		if (!err) {
+			free(a->header);
+			a->header = header.data;
+			header = (struct buf){0};
+		}
+	}
+	if (err && !a->header)
+		return err;
+	*ret = a->header;
+	return 0;
+}
+
+const char *auth__file(const struct auth *a)
+{
+	return a->file;
+}
