@@ -287,6 +287,8 @@ static int make_loki(struct app *a, const char **ret_why)
 			(struct loki_header){c->headers.items[i].name, c->headers.items[i].value};
 	a->loki_tls = tls_of(&c->tls_config);
 	opts.tls = &a->loki_tls;
+	opts.proxy = c->proxy_url;
+	opts.drop_rate_limited = c->drop_rate_limited_batches;
 	opts.headers = headers;
 	opts.n_headers = c->headers.n;
 	opts.auth = (struct auth_opts){

@@ -464,6 +464,9 @@ static int http_request__set(struct http_request *r, const struct http_opts *opt
 	if (!code && opts->unix_socket) {
 		code = curl_easy_setopt(r->easy, CURLOPT_UNIX_SOCKET_PATH, opts->unix_socket);
 		curl_easy_setopt(r->easy, CURLOPT_PROXY, "");
+	} else if (!code && opts->proxy) {
+		code = curl_easy_setopt(r->easy, CURLOPT_PROXY, opts->proxy);
+		curl_easy_setopt(r->easy, CURLOPT_NOPROXY, "");
 	}
 	if (!code)
 		code = curl_easy_setopt(r->easy, CURLOPT_PROTOCOLS_STR, "http,https");

@@ -39,6 +39,7 @@ struct http_opts {
 	const char *url;
 	const char *unix_socket;    /* NULL: none */
 	const struct http_tls *tls; /* of https; NULL: defaults; copied */
+	const char *proxy;	    /* a URL; NULL: the environment's, as its no_proxy; copied */
 	const char *const *headers; /* "Name: value", NULL-terminated; NULL: none; copied */
 	const void *body;	    /* borrowed until done */
 	size_t body_len;

@@ -41,6 +41,8 @@ struct loki_sink {
 	size_t n_headers;
 	struct auth *auth; /* NULL: none */
 	const struct http_tls *tls;
+	const char *proxy;
+	bool drop_rate_limited;
 	uint64_t timeout_ns;
 	uint64_t max_backoff_ns;
 	struct pending queue;
@@ -177,7 +179,8 @@ static void loki_sink__drop(struct loki_sink *s, struct batch *b, enum sink_resu
 static void loki_sink__on_done(void *ctx, const struct http_answer *a)
 {
 	struct loki_sink *s = ctx;
-	enum verdict verdict = judge(a);
+	bool limited = !a->error && a->status == 429 && s->drop_rate_limited;
+	enum verdict verdict = limited ? VERDICT_REFUSED : judge(a);
 	char what[SHOWN_TEXT + 64], text[SHOWN_TEXT + 1];
 	struct batch *b;
 
@@ -214,6 +217,7 @@ static void loki_sink__send(struct loki_sink *s)
 	struct http_opts opts = {
 		.url = s->url,
 		.tls = s->tls,
+		.proxy = s->proxy,
 		.headers = (const char *const *)s->headers,
 		.timeout_ns = s->timeout_ns,
 		.max_body = MAX_ANSWER,
@@ -362,6 +366,8 @@ int loki_sink__new(struct loki_sink **ret, struct loop *loop, struct http *http,
 		return -ENOMEM;
 	s->http = http;
 	s->tls = opts->tls;
+	s->proxy = opts->proxy;
+	s->drop_rate_limited = opts->drop_rate_limited;
 	s->done = done;
 	s->ctx = ctx;
 	s->max_backoff_ns = opts->max_backoff_ns ? opts->max_backoff_ns : DEFAULT_MAX_BACKOFF_NS;

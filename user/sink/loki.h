@@ -30,6 +30,8 @@ struct loki_opts {
 	const struct loki_header *headers; /* besides those that the sink makes; copied */
 	size_t n_headers;
 	const struct http_tls *tls; /* NULL: defaults; borrowed as long as the sink lives */
+	const char *proxy;	    /* NULL: the environment's; borrowed likewise */
+	bool drop_rate_limited;	    /* 429 is final */
 	uint64_t min_backoff_ns;    /* 0: 500 ms */
 	uint64_t max_backoff_ns;    /* 0: 5 min */
 	uint64_t timeout_ns;	    /* 0: 10 s */

@@ -482,6 +482,45 @@ static void test_headers_and_token(void **state)
 	assert_non_null(strstr(head, "\r\nAuthorization: Bearer t0ken\r\n"));
 }
 
+static void test_proxy(void **state)
+{
+	static const struct server_step steps[] = {{.answer = NO_CONTENT}};
+	struct fixture *f = *state;
+	struct loki_opts opts;
+
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	server__start(f->server);
+	opts = options(f);
+	opts.url = "http://loki.invalid:3100";
+	opts.proxy = f->server->url;
+	make_sink(f, &opts);
+	submit(f, 1);
+	run(f);
+	assert_non_null(strstr(sent_head(f, 0),
+			       "POST http://loki.invalid:3100/loki/api/v1/push HTTP/1.1\r\n"));
+}
+
+static void test_rate_limited_is_dropped(void **state)
+{
+	static const struct server_step steps[] = {
+		{.answer = TEXT_ANSWER("429", "slow down"), .after = SERVER_CLOSE}};
+	struct fixture *f = *state;
+	struct loki_opts opts;
+
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	server__start(f->server);
+	opts = options(f);
+	opts.drop_rate_limited = true;
+	make_sink(f, &opts);
+	catch_log(f);
+	submit(f, 1);
+	run(f);
+	caught_log(f);
+	assert_int_equal(f->results.n, 1);
+	assert_int_equal(loki_sink__stats(f->sink)->retries, 0);
+	assert_true(loki_sink__stats(f->sink)->dropped_lines > 0);
+}
+
 /* A file that is not there yet is waited for, as Loki is. */
 static void test_token_that_comes_late(void **state)
 {
@@ -593,6 +632,8 @@ int main(void)
 		TEST(test_long_refusal_is_cut),
 		TEST(test_tenant_and_basic_auth),
 		TEST(test_headers_and_token),
+		TEST(test_proxy),
+		TEST(test_rate_limited_is_dropped),
 		TEST(test_token_that_comes_late),
 		TEST(test_bad_options),
 		TEST(test_free_with_a_queue),
