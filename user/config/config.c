@@ -590,27 +590,34 @@ static int make_jobs(struct loaded *l, const struct node *root, struct diag *dia
 }
 
 /* There is one Docker to ask: that of discovery, or the first that a job names. */
-static void take_docker_host(struct config *c, struct diag *diag)
+static int take_docker_host(struct config *c, const struct config_docker_sd *docker,
+			    struct arena *arena, struct diag *diag)
 {
-	const struct config_job *jobs = c->scrape_configs.items;
-	const char **host = &c->discovery.docker.host;
+	const char **host = &c->discovery.docker.host, *named;
+	int err = promtail__docker_host(docker->host, arena, &named);
 
-	for (size_t i = 0; i < c->scrape_configs.n; i++) {
+	if (err)
+		return err;
+	if (!*host)
+		*host = named;
+	else if (strcmp(*host, named))
+		diag__warn(diag, docker->node,
+			   "notail does not do this: it asks one Docker, and that is %s", *host);
+	return 0;
+}
+
+static int take_docker_hosts(struct loaded *l, struct diag *diag)
+{
+	const struct config_job *jobs = l->config.scrape_configs.items;
+	int err = 0;
+
+	for (size_t i = 0; i < l->config.scrape_configs.n; i++) {
 		const struct config_docker_sd *docker = jobs[i].docker_sd_configs.items;
 
-		for (size_t j = 0; j < jobs[i].docker_sd_configs.n; j++) {
-			if (!docker[j].host)
-				continue;
-			if (!*host)
-				*host = docker[j].host;
-			else if (strcmp(*host, docker[j].host))
-				diag__warn(
-					diag, docker[j].node,
-					"notail does not do this: it asks one Docker, and that is "
-					"%s",
-					*host);
-		}
+		for (size_t j = 0; !err && j < jobs[i].docker_sd_configs.n; j++)
+			err = take_docker_host(&l->config, &docker[j], &l->arena, diag);
 	}
+	return err;
 }
 
 static int finish(struct loaded *l, const struct node *root, struct diag *diag)
@@ -618,9 +625,10 @@ static int finish(struct loaded *l, const struct node *root, struct diag *diag)
 	struct config *c = &l->config;
 	int err = add_client(l);
 
+	if (!err)
+		err = take_docker_hosts(l, diag);
 	if (err)
 		return err;
-	take_docker_host(c, diag);
 	if (c->clients.n > 1)
 		diag__warn(
 			diag, ((struct config_client *)c->clients.items)[1].node,

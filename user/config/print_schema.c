@@ -42,6 +42,25 @@ static void print_names(struct schema_printer *p, const struct field *f)
 	fputs("null]", p->out);
 }
 
+/* Schemas have no way to say that letters' case does not matter. */
+static void print_any_case(struct schema_printer *p, const struct field *f)
+{
+	fputs("\"type\": [\"string\", \"null\"], \"pattern\": \"^(", p->out);
+	for (size_t i = 0; f->names[i]; i++) {
+		fputs(i ? "|" : "", p->out);
+		for (const char *c = f->names[i]; *c; c++) {
+			char other = (char)(*c ^ 0x20);
+			bool letter = (*c | 0x20) >= 'a' && (*c | 0x20) <= 'z';
+
+			if (letter)
+				fprintf(p->out, "[%c%c]", *c, other);
+			else
+				fputc(*c, p->out);
+		}
+	}
+	fputs(")$\"", p->out);
+}
+
 static void print_bounds(struct schema_printer *p, const struct field *f)
 {
 	if (f->min || f->max)
@@ -82,7 +101,10 @@ static void print_type(struct schema_printer *p, const struct field *f, unsigned
 		break;
 	case FIELD_ENUM:
 		fputs("\"anyOf\": [{", p->out);
-		print_names(p, f);
+		if (f->flags & FIELD_ANY_CASE)
+			print_any_case(p, f);
+		else
+			print_names(p, f);
 		fputs("}, {\"$ref\": \"#/definitions/variable\"}]", p->out);
 		break;
 	case FIELD_STRINGS:

@@ -73,10 +73,40 @@ static const struct field DOCKER_SD_FIELDS[] = {
 	{0},
 };
 
+/* http:// is tcp:// there. */
+static const char *check_docker_host(const char *host)
+{
+	char tcp[300];
+
+	if (strncmp(host, "http://", 7))
+		return values__check_docker_host(host);
+	snprintf(tcp, sizeof(tcp), "tcp://%.*s", (int)strcspn(host + 7, "/"), host + 7);
+	return values__check_docker_host(tcp);
+}
+
+int promtail__docker_host(const char *host, struct arena *arena, const char **ret)
+{
+	size_t len = strcspn(host + MIN(strlen(host), 7), "/");
+	char *tcp;
+
+	if (strncmp(host, "http://", 7)) {
+		*ret = host;
+		return 0;
+	}
+	tcp = arena__alloc(arena, 6 + len + 1);
+	if (!tcp)
+		return -ENOMEM;
+	memcpy(tcp, "tcp://", 6);
+	memcpy(tcp + 6, host + 7, len);
+	tcp[6 + len] = '\0';
+	*ret = tcp;
+	return 0;
+}
+
 static void check_docker_sd(const void *object, const struct node *node, struct diag *diag)
 {
 	const struct config_docker_sd *d = object;
-	const char *wrong = values__check_docker_host(d->host);
+	const char *wrong = check_docker_host(d->host);
 
 	if (wrong)
 		diag__error(diag, node__get(node, "host"), "\"%s\": %s", d->host, wrong);

@@ -231,6 +231,17 @@ static void promtail_jobs(void **state)
 	assert_int_equal(client->batchsize, 102400);
 }
 
+static void docker_hosts(void **state)
+{
+	(void)state;
+	accept("scrape_configs:\n- job_name: a\n  docker_sd_configs: [{host: 'http://h:2375/'}]\n");
+	assert_string_equal(config->discovery.docker.host, "tcp://h:2375");
+	accept("discovery: {docker: {host: 'tcp://a:1'}}\n"
+	       "scrape_configs:\n- job_name: a\n  docker_sd_configs: [{host: 'tcp://b:2'}]\n");
+	assert_string_equal(config->discovery.docker.host, "tcp://a:1");
+	assert_true(diag__warnings(diag) >= 1);
+}
+
 static char *effective(void)
 {
 	char *text = NULL;
@@ -468,19 +479,11 @@ static void nowhere_to_send(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(broken_files),
-		test(accepted_files),
-		test(sections),
-		test(promtail_jobs),
-		test(effective_again),
-		test(odd_texts_again),
-		test(jobs_again),
-		test(secrets_are_masked),
-		test(default_file),
-		test(json_schema),
-		test(files_that_cannot_be_read),
-		test(options_come_first),
-		test(nowhere_to_send),
+		test(broken_files),	  test(accepted_files),	 test(sections),
+		test(promtail_jobs),	  test(docker_hosts),	 test(effective_again),
+		test(odd_texts_again),	  test(jobs_again),	 test(secrets_are_masked),
+		test(default_file),	  test(json_schema),	 test(files_that_cannot_be_read),
+		test(options_come_first), test(nowhere_to_send),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
