@@ -502,6 +502,28 @@ static error_t refuse_option(struct parse *p, const struct argp_state *state)
 	return refuse(p, "%.*s: unknown option, see notail --help", (int)len, arg);
 }
 
+static bool *get_switch(struct options *o, int key)
+{
+	switch (key) {
+	case KEY_TIMES:
+		return &o->times;
+	case KEY_NO_DOCKER:
+		return &o->no_docker;
+	case KEY_EXEC_SESSIONS:
+		return &o->exec_sessions;
+	case KEY_JSON:
+		return &o->json;
+	case KEY_STATS:
+		return &o->stats;
+	case KEY_EFFECTIVE:
+		return &o->effective;
+	case KEY_SCHEMA:
+		return &o->schema;
+	default:
+		return &o->defaults;
+	}
+}
+
 static error_t options__on_key(int key, char *arg, struct argp_state *state)
 {
 	struct parse *p = state->input;
@@ -510,9 +532,6 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case KEY_STDOUT:
 		return set_format(p, arg);
-	case KEY_TIMES:
-		o->times = true;
-		return 0;
 	case KEY_LOKI:
 		return set_loki(p, arg);
 	case KEY_TENANT:
@@ -533,9 +552,6 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 		return set_pid(p, arg);
 	case KEY_DOCKER:
 		return set_docker(p, arg);
-	case KEY_NO_DOCKER:
-		o->no_docker = true;
-		return 0;
 	case KEY_TAP:
 	case KEY_HOOKS:
 	case KEY_ATTRIBUTION:
@@ -547,21 +563,15 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case KEY_BATCHWAIT:
 	case KEY_RATE_LIMIT:
 		return set_quantity(p, key, arg);
+	case KEY_TIMES:
+	case KEY_NO_DOCKER:
 	case KEY_EXEC_SESSIONS:
-		o->exec_sessions = true;
-		return 0;
 	case KEY_JSON:
-		o->json = true;
-		return 0;
 	case KEY_STATS:
-		o->stats = true;
-		return 0;
 	case KEY_EFFECTIVE:
 	case KEY_SCHEMA:
 	case KEY_DEFAULTS:
-		*(key == KEY_EFFECTIVE ? &o->effective
-		  : key == KEY_SCHEMA  ? &o->schema
-				       : &o->defaults) = true;
+		*get_switch(o, key) = true;
 		return 0;
 	case KEY_VERSION:
 		o->action = ACTION_VERSION;

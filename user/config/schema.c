@@ -331,6 +331,10 @@ static void tell_unknown(const struct schema *s, const struct node *value, struc
 	size_t n = 0, n_shown = 0;
 	char all[400];
 
+	if (diag__errors(diag) >= DIAG_MAX) { /* counted only: not worth a search */
+		diag__error(diag, value->key_node, "unknown key");
+		return;
+	}
 	for (const struct field *f = s->fields; f->name && n < NAMES_MAX - 1; f++) {
 		names[n++] = f->name;
 		if (!(f->flags & side))
