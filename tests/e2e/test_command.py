@@ -434,3 +434,53 @@ class Information(Base):
             self.assertEqual(chosen.group(1), "syscall")
             self.assertIn("fexit", out)
             self.assertRegex(out, r"why|because|refused|lockdown")
+
+
+class Configuration(Base):
+    def file(self, text):
+        path = harness.shared.path("notail.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def run_to_end(self, *args):
+        notail = self.start(*args)
+        status = notail.wait()
+        return status, notail.stdout_bytes().decode(), notail.stderr()
+
+    def test_what_is_wrong(self):
+        path = self.file("clients:\n  - url: http://loki:3100\n    batch_wait: 1s\nlog: {level: loud}\n")
+        expected = (f"{path}:3:5: clients[0].batch_wait: unknown key, expected batchwait?\n"
+                    f"{path}:4:14: log.level: \"loud\", expected error, warn, info or debug\n")
+        for words in (("check-config", path), ("run", "-c", path), ("--stdout", "-c", path, "--", "echo", "never")):
+            self.assertEqual(self.run_to_end(*words), (1, "", expected), words)
+
+    def test_what_is_right(self):
+        path = self.file("clients:\n  - url: http://me:hunter2@loki:3100\nhost: h\n")
+        self.assertEqual(self.run_to_end("check-config", path), (0, f"{path}: valid\n", ""))
+        status, out, err = self.run_to_end("check-config", "--effective", path)
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("host: h\n", out)
+        self.assertIn("ring_size: 32MiB\n", out)
+        self.assertNotIn("hunter2", out)
+
+    def test_in_force(self):
+        path = self.file("host: ${NAME:-of-the-file}\ncapture: {max_line_size: 20, attribution: off}\n"
+                         "clients: [{url: 'http://127.0.0.1:9'}]\n")
+        notail = self.start("--stdout=json", "-c", path, "--", "echo", "0123456789" * 3)
+        self.assertEqual(notail.wait(), 0, notail.stderr())
+        entry, = notail.entries()
+        self.assertEqual(entry.line, b"0123456789" * 2)
+        self.assertEqual(entry.labels["host"], "of-the-file")
+        self.assertNotIn("pid", entry.metadata)
+        notail = self.start("--stdout=json", "-c", path, "--host", "first", "--max-line-size", "25", "--", "echo",
+                            "0123456789" * 3)
+        self.assertEqual(notail.wait(), 0, notail.stderr())
+        entry, = notail.entries()
+        self.assertEqual((len(entry.line), entry.labels["host"]), (25, "first"))
+
+    def test_no_clients(self):
+        path = self.file("log: {level: info}\n")
+        status, out, err = self.run_to_end("run", "-c", path)
+        self.assertEqual((status, out), (2, ""))
+        self.assertIn(f"{path} has no clients", err)
