@@ -120,14 +120,15 @@ static const struct stage_type *find_type(const struct stage_type *const *types,
 			continue;
 		if (!types[i]->refused)
 			return types[i];
-		diag__error(diag, item->items[0], "%s", types[i]->refused);
+		diag__error(diag, item->items[0]->key_node, "%s", types[i]->refused);
 		return NULL;
 	}
 	near = nearest(types, name);
 	if (near)
-		diag__error(diag, item->items[0], "unknown stage `%s`, expected `%s`?", name, near);
+		diag__error(diag, item->items[0]->key_node, "unknown stage `%s`, expected `%s`?",
+			    name, near);
 	else
-		diag__error(diag, item->items[0], "unknown stage `%s`", name);
+		diag__error(diag, item->items[0]->key_node, "unknown stage `%s`", name);
 	return NULL;
 }
 

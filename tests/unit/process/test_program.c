@@ -51,13 +51,13 @@ static void what_is_refused(void **state _unused_)
 	refused("- docker", "t.yaml:1:3: [0]: not a stage, expected one name with its options\n");
 	refused("- {docker: , cri: }",
 		"t.yaml:1:3: [0]: not a stage, expected one name with its options\n");
-	refused("- labls: {a: b}", "t.yaml:1:10: [0].labls: unknown stage `labls`, expected "
+	refused("- labls: {a: b}", "t.yaml:1:3: [0].labls: unknown stage `labls`, expected "
 				   "`labels`?\n");
-	refused("- xyzzy: {a: b}", "t.yaml:1:10: [0].xyzzy: unknown stage `xyzzy`\n");
-	refused("- geoip: {db: x}", "t.yaml:1:10: [0].geoip: geoip is not supported: notail has no "
+	refused("- xyzzy: {a: b}", "t.yaml:1:3: [0].xyzzy: unknown stage `xyzzy`\n");
+	refused("- geoip: {db: x}", "t.yaml:1:3: [0].geoip: geoip is not supported: notail has no "
 				    "databases of addresses\n");
 	refused("- eventlogmessage: {}",
-		"t.yaml:1:20: [0].eventlogmessage: eventlogmessage is for Windows' event log, "
+		"t.yaml:1:3: [0].eventlogmessage: eventlogmessage is for Windows' event log, "
 		"which notail does not read\n");
 }
 
@@ -67,7 +67,7 @@ static void all_errors_are_told(void **state _unused_)
 		"t.yaml:1:16: [0].labels.9a: `9a` is no label name, expected letters, digits and "
 		"_\n"
 		"t.yaml:2:11: [1].output: source is missing, expected a string\n"
-		"t.yaml:4:9: [3].nope: unknown stage `nope`\n");
+		"t.yaml:4:3: [3].nope: unknown stage `nope`\n");
 }
 
 static void values_become_labels(void **state _unused_)

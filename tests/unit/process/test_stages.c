@@ -214,7 +214,7 @@ static void match_is_refused(void **state _unused_)
 		"t.yaml:1:50: [0].match.stages[0].labels: names no label, expected `name: source` "
 		"or "
 		"`name:`\n"
-		"t.yaml:1:60: [0].match.stages[1].nope: unknown stage `nope`\n");
+		"t.yaml:1:54: [0].match.stages[1].nope: unknown stage `nope`\n");
 }
 
 static void match_too_deep(void **state _unused_)
