@@ -343,6 +343,39 @@ static void redact_refused(void **state _unused_)
 		"ipv6, card, jwt, bearer or aws_key\n");
 }
 
+#define MATCH                                                                                    \
+	"- json: {expressions: {app: }}\n- labels: {app: }\n"                                    \
+	"- match: {selector: '{app=\"loki\"}', stages: [json: {expressions: {msg: message}}]}\n" \
+	"- match: {pipeline_name: app2, selector: '{app=\"pokey\"}', action: keep, stages: "     \
+	"[json: {expressions: {msg: msg}}]}\n"                                                   \
+	"- match: {selector: '{app=\"promtail\"} |~ \".*noisy error.*\"', action: drop, "        \
+	"drop_counter_reason: promtail_noisy_error}\n- output: {source: msg}"
+
+static void count_drop(void *ctx, const char *reason, uint64_t lines, uint64_t bytes _unused_)
+{
+	if (!strcmp(reason, "promtail_noisy_error"))
+		*(uint64_t *)ctx += lines;
+}
+
+static void match_documented(void **state _unused_)
+{
+	_world_ struct world w = {0};
+	uint64_t drops = 0;
+
+	world__open(&w, "a=b", MATCH);
+	world__line(
+		&w,
+		"{ \"time\":\"2012-11-01T22:08:41+00:00\", \"app\":\"loki\", \"component\": "
+		"[\"parser\",\"type\"], \"level\" : \"WARN\", \"message\" : \"app1 log line\" }");
+	world__line(&w,
+		    "{ \"time\":\"2012-11-01T22:08:41+00:00\", \"app\":\"promtail\", "
+		    "\"component\": [\"parser\",\"type\"], \"level\" : \"ERROR\", \"message\" : "
+		    "\"foo noisy error\" }");
+	world__expect(&w, "{a=\"b\", app=\"loki\"} app1 log line\n");
+	program__drops(w.program, count_drop, &drops);
+	assert_int_equal(drops, 1);
+}
+
 /* Each of the stages' regular expressions and templates is named with its place. */
 static void invalid(const char *yaml, const char *place, const char *what)
 {
@@ -389,6 +422,7 @@ int main(void)
 		cmocka_unit_test(redact_named),
 		cmocka_unit_test(redact_own),
 		cmocka_unit_test(redact_refused),
+		cmocka_unit_test(match_documented),
 		cmocka_unit_test(invalid_patterns),
 	};
 
