@@ -57,7 +57,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check config-files test-engines soak soak-vm bench bench-capture fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: all run test check config-files test-engines soak soak-vm bench bench-capture bench-pipeline fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -78,6 +78,9 @@ bench: all test-programs ## timed figures, printed and not judged (root)
 
 bench-capture: all test-programs $(BENCH_PROGRAMS) ## what capturing costs: calls, consumer, memory; in qemu by instructions (root)
 	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/capture/bench.py $(BENCH_ARGS)
+
+bench-pipeline: $(BUILD)/bench/pipeline ## lines/s of one core from lines to compressed batches, with and without stages
+	$(Q)$< $(BENCH_ARGS)
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (20) each
 	$(Q)BUILD=$(BUILD) tests/fuzz/run
@@ -218,6 +221,11 @@ $(BUILD)/bench/libnotail.a: $(filter-out $(BUILD)/user/main.o,$(OBJECTS))
 $(BUILD)/bench/%: tests/bench/capture/%.c $(BUILD)/bench/libnotail.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -MT $@ -Wl,--as-needed -o $@ $< $(BUILD)/bench/libnotail.a $(LDLIBS)
+
+$(BUILD)/bench/%: tests/bench/pipeline/%.c $(BUILD)/bench/libnotail.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -Wmissing-prototypes,$(CFLAGS)) -MMD -MP -MF $@.d -MT $@ -Wl,--as-needed -o $@ $< \
+		$(BUILD)/bench/libnotail.a $(LDLIBS)
 
 # Writers for the end-to-end tests run in containers without a C library: static. A name that ends in 32 is built -m32,
 # one in _musl by musl-gcc, which finds the kernel's headers where glibc's are; dynamic_ says that one is not static.

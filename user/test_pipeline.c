@@ -280,12 +280,14 @@ static void run_line(struct test *t, const char *bytes, size_t len, bool untermi
 {
 	const struct line line = {.bytes = bytes,
 				  .len = len,
-				  .time_ns = t->now_ns++,
+				  .time_ns = t->now_ns,
+				  .real_ns = clock__to_real(&t->anchor, t->now_ns),
 				  .stream = t->which,
 				  .truncated = t->cut,
 				  .unterminated = unterminated};
 
-	program_stream__run(t->stream, t->labels, &line, clock__to_real(&t->anchor, line.time_ns));
+	t->now_ns++;
+	program_stream__run(t->stream, t->labels, &line);
 }
 
 /* Up to MAX_LINE_SIZE of it. */

@@ -33,6 +33,7 @@
 #define PAIR_MAX 128 /* a metadata pair of the line's own, encoded */
 /* All of an entry but its line and its stream's bytes. */
 #define ENTRY_MAX (3 * (1 + VARINT_MAX) + TIMESTAMP_MAX + 3 * PAIR_MAX)
+#define ROOM_STEP 65536u
 #define GROUP_MAX (1 + VARINT_MAX) /* a StreamAdapter's tag and length */
 
 struct run {
@@ -50,6 +51,7 @@ struct loki {
 	struct buf pairs;	    /* of one line that has metadata of its own */
 	struct buf request;
 	struct buf packed;
+	size_t room;	 /* raw bytes that both are large enough for */
 	uint64_t second; /* whose varint is in `second_text`; 0: none */
 	char second_text[VARINT_MAX];
 	size_t second_len;
@@ -164,10 +166,14 @@ static int reserve(struct loki *l, struct stream *s, size_t entry_bytes)
 	int err;
 
 	err = buf__reserve(&l->arena, sizeof(struct run) + entry_bytes);
-	if (!err)
-		err = buf__reserve(&l->request, raw);
+	if (err || raw <= l->room)
+		return err;
+	raw += ROOM_STEP;
+	err = buf__reserve(&l->request, raw);
 	if (!err)
 		err = buf__reserve(&l->packed, snappy_max_compressed_length(raw));
+	if (!err)
+		l->room = raw;
 	return err;
 }
 
@@ -388,6 +394,7 @@ static void take_packed(struct loki *l, struct batch *b, size_t packed)
 	b->payload = l->packed;
 	b->payload.len = packed;
 	l->packed = (struct buf){0};
+	l->room = 0;
 }
 
 static void loki__seal(struct encoder *e, struct batch *b)

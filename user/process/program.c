@@ -550,16 +550,19 @@ static void run_from(struct program_stream *s, size_t at)
 	send(p, e);
 }
 
-void program_stream__run(struct program_stream *s, struct label_set *set, const struct line *line,
-			 uint64_t real_ns)
+void program_stream__run(struct program_stream *s, struct label_set *set, const struct line *line)
 {
 	struct program *p = s->program;
 	struct entry *e = &p->entry;
 
+	if (!p->n_ops) {
+		p->opts.line(p->opts.ctx, set, line);
+		return;
+	}
 	e->line = line->bytes;
 	e->len = line->len;
-	e->time_ns = real_ns;
-	e->record_ns = real_ns;
+	e->time_ns = line->real_ns;
+	e->record_ns = line->real_ns;
 	e->resolution_ns = 0;
 	e->record = *line;
 	e->n_labels = 0;
@@ -690,8 +693,11 @@ void program__flush(struct program *p)
 {
 	struct program_stream *s;
 
-	DL_FOREACH (p->streams, s)
+	p->due_ns = UINT64_MAX;
+	DL_FOREACH (p->streams, s) {
 		program_stream__flush(s);
+		p->due_ns = MIN(p->due_ns, s->due_ns);
+	}
 }
 
 void program__guard_changed(struct program *p)

@@ -53,10 +53,9 @@ bool program__is_empty(const struct program *p);
 int program_stream__new(struct program_stream **ret, struct program *p);
 /* What it holds is dropped: flush before. NULL is fine. */
 void program_stream__free(struct program_stream *s);
-/* `set`: the stream's labels now; real_ns: the line's wall clock time. What comes of it goes to
- * opts.line, now or later. */
-void program_stream__run(struct program_stream *s, struct label_set *set, const struct line *line,
-			 uint64_t real_ns);
+/* `set`: the stream's labels now. The line has its real_ns. What comes of it goes to opts.line, now
+ * or later. */
+void program_stream__run(struct program_stream *s, struct label_set *set, const struct line *line);
 /* What stages hold goes on. */
 void program_stream__flush(struct program_stream *s);
 

@@ -72,6 +72,22 @@ const char *slots__name(const struct slots *s, size_t slot)
 	return s->names[slot];
 }
 
+static size_t print_integer(int64_t number, char text[NUMBER_TEXT])
+{
+	uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+	char digits[24], *first = digits + sizeof(digits);
+	size_t len;
+
+	do {
+		*--first = (char)('0' + rest % 10);
+	} while (rest /= 10);
+	if (number < 0)
+		*--first = '-';
+	len = (size_t)(digits + sizeof(digits) - first);
+	memcpy(text, first, len);
+	return len;
+}
+
 /* Returns the length. */
 static size_t print_number(double number, char text[NUMBER_TEXT])
 {
@@ -82,8 +98,8 @@ static size_t print_number(double number, char text[NUMBER_TEXT])
 		return (size_t)snprintf(text, NUMBER_TEXT, "NaN");
 	if (isinf(number))
 		return (size_t)snprintf(text, NUMBER_TEXT, "%cInf", number < 0 ? '-' : '+');
-	if (number == trunc(number) && fabs(number) < 1e15)
-		return (size_t)snprintf(text, NUMBER_TEXT, "%.0f", number);
+	if (number == trunc(number) && fabs(number) < 1e15 && (number != 0 || !signbit(number)))
+		return print_integer((int64_t)number, text);
 	do {
 		snprintf(digits, sizeof(digits), "%.*e", precision - 1, number);
 	} while (strtod(digits, NULL) != number && precision++ < DIGITS_MAX);

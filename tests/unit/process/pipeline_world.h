@@ -150,10 +150,11 @@ static inline void world__bytes(struct world *w, const char *bytes, size_t len)
 	struct line line = {.bytes = bytes,
 			    .len = len,
 			    .time_ns = w->now_ns,
+			    .real_ns = WORLD_WALL_NS + w->now_ns,
 			    .cgroup_id = 7,
 			    .stream = LINE_STDOUT};
 
-	program_stream__run(w->stream, w->set, &line, WORLD_WALL_NS + w->now_ns);
+	program_stream__run(w->stream, w->set, &line);
 }
 
 static inline void world__line(struct world *w, const char *text)

@@ -97,6 +97,7 @@ static void record_goes_along(void **state _unused_)
 	struct line line = {.bytes = "a",
 			    .len = 1,
 			    .time_ns = 5,
+			    .real_ns = WORLD_WALL_NS + 5,
 			    .pid = 71,
 			    .comm = "nginx",
 			    .ring_pos = 9,
@@ -104,7 +105,7 @@ static void record_goes_along(void **state _unused_)
 			    .truncated = true};
 
 	open_with(&w, "app=x", yaml_labels);
-	program_stream__run(w.stream, w.set, &line, WORLD_WALL_NS + 5);
+	program_stream__run(w.stream, w.set, &line);
 	assert_int_equal(w.last.time_ns, 5);
 	assert_int_equal(w.last.real_ns, WORLD_WALL_NS + 5);
 	assert_int_equal(w.last.pid, 71);
@@ -245,13 +246,17 @@ static void guard(void **state _unused_)
 static void gaps_pass(void **state _unused_)
 {
 	_world_ struct world w = {0};
-	struct line line = {.bytes = "lost", .len = 4, .time_ns = 5, .gap = "ring_full"};
+	struct line line = {.bytes = "lost",
+			    .len = 4,
+			    .time_ns = 5,
+			    .real_ns = WORLD_WALL_NS + 5,
+			    .gap = "ring_full"};
 
 	open_with(&w, "app=x,a=1",
 		  "- drop: {expression: .}\n- static_labels: {s: t}\n- labeldrop: [a]\n"
 		  "- output: {source: app}\n- tenant: {value: me}\n");
 	world__line(&w, "hello");
-	program_stream__run(w.stream, w.set, &line, WORLD_WALL_NS + 5);
+	program_stream__run(w.stream, w.set, &line);
 	world__expect(&w, "{app=\"x\", s=\"t\"} lost tenant=me gap\n");
 }
 

@@ -616,14 +616,17 @@ static void multiline_twice(void **state _unused_)
 static void multiline_and_gaps(void **state _unused_)
 {
 	_world_ struct world w = {0};
-	struct line gap = {
-		.bytes = "lost", .len = 4, .gap = "ring_full", .time_ns = WORLD_START_NS};
+	struct line gap = {.bytes = "lost",
+			   .len = 4,
+			   .gap = "ring_full",
+			   .time_ns = WORLD_START_NS,
+			   .real_ns = WORLD_WALL_NS + WORLD_START_NS};
 
 	open_with(&w, "app=x", "- multiline: {firstline: ^A}");
-	program_stream__run(w.stream, w.set, &gap, WORLD_WALL_NS + WORLD_START_NS);
+	program_stream__run(w.stream, w.set, &gap);
 	world__line(&w, "A");
 	world__line(&w, "b");
-	program_stream__run(w.stream, w.set, &gap, WORLD_WALL_NS + WORLD_START_NS);
+	program_stream__run(w.stream, w.set, &gap);
 	world__line(&w, "c");
 	program__flush(w.program);
 	world__expect(&w, "{app=\"x\"} lost gap\n{app=\"x\"} A\nb\n{app=\"x\"} lost gap\n"
