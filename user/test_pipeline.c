@@ -154,8 +154,11 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 static int make_jobs(struct test *t)
 {
 	const struct config_job *configs = t->config->jobs.items;
-	const struct program_opts opts = {
-		.metrics = t->metrics, .whole_times = true, .line = on_line, .ctx = t};
+	const struct program_opts opts = {.metrics = t->metrics,
+					  .whole_times = true,
+					  .preset = t->config->preset,
+					  .line = on_line,
+					  .ctx = t};
 	int err = 0, e;
 
 	t->n_jobs = t->config->jobs.n;

@@ -119,8 +119,6 @@ static void run(struct world *w, struct program *p, const uint8_t *data, size_t 
 		w->lines_in++;
 		if (how & 16)
 			program__tick(p, line.time_ns);
-		if (how == 254)
-			program__guard_changed(p);
 		if (newline == end)
 			break;
 	}

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "process/preset.h"
 
 #define N_BUCKETS 4096u /* a power of two */
 #define MOVED_MAX 64
@@ -23,6 +24,7 @@ struct known {
 	struct label_set *base; /* a reference */
 	bool strangers_dropped;
 	bool used;
+	uint64_t made_ns; /* by the records' time */
 	size_t n;
 	struct entry_pair pairs[]; /* their text behind them */
 };
@@ -32,7 +34,8 @@ struct derivations {
 	struct known **buckets; /* NULL before the first set */
 	size_t n;
 	uint64_t generation;
-	struct buf text; /* a value with its NUL */
+	uint64_t version; /* of the limits */
+	struct buf text;  /* a value with its NUL */
 };
 
 int derivations__new(struct derivations **ret, const struct derive_opts *opts)
@@ -91,11 +94,6 @@ void derivations__free(struct derivations *d)
 void derivations__sweep(struct derivations *d)
 {
 	drop(d, false);
-}
-
-void derivations__clear(struct derivations *d)
-{
-	drop(d, true);
 }
 
 uint64_t derivations__generation(const struct derivations *d)
@@ -158,12 +156,22 @@ static bool equal(const struct known *n, const struct entry *e)
 	return true;
 }
 
+/* To go through the limits again. */
+static bool is_stale(const struct derivations *d, const struct known *n, const struct entry *e)
+{
+	const struct limits *l = d->opts.limits;
+
+	return l && (d->version != limits__version(l) ||
+		     (e->record.time_ns > n->made_ns &&
+		      e->record.time_ns - n->made_ns >= LIMITS_RECHECK_NS));
+}
+
 bool derivations__is(struct derivations *d, const struct derived *derived, uint64_t generation,
 		     const struct entry *e)
 {
 	struct known *n = (struct known *)derived;
 
-	if (!n || generation != d->generation || !equal(n, e))
+	if (!n || generation != d->generation || !equal(n, e) || is_stale(d, n, e))
 		return false;
 	n->used = true;
 	return true;
@@ -198,6 +206,12 @@ static int set_text(struct buf *b, const char *text, size_t len)
 	return 0;
 }
 
+static bool may_be_label(const struct derivations *d, const char *name)
+{
+	return preset__allows(d->opts.preset, name) &&
+	       !(d->opts.limits && limits__guarded(d->opts.limits, name));
+}
+
 static int add_changes(struct derivations *d, const struct entry *e, struct derived *out)
 {
 	int err = 0;
@@ -211,8 +225,7 @@ static int add_changes(struct derivations *d, const struct entry *e, struct deri
 		err = set_text(&d->text, p->text, p->len);
 		if (err)
 			break;
-		if (d->opts.is_label && i < MOVED_MAX &&
-		    !d->opts.is_label(d->opts.ctx, name, d->text.data))
+		if (i < MOVED_MAX && !may_be_label(d, name))
 			out->moved |= 1ull << i;
 		else
 			err = label_set__add(out->set, name, d->text.data);
@@ -223,6 +236,7 @@ static int add_changes(struct derivations *d, const struct entry *e, struct deri
 static int make_set(struct derivations *d, const struct entry *e, struct derived *out)
 {
 	const struct label_set *base = e->base;
+	size_t n_own;
 	int err = 0;
 
 	out->set = label_set__new();
@@ -231,6 +245,7 @@ static int make_set(struct derivations *d, const struct entry *e, struct derived
 	for (size_t i = 0; i < base->n_labels && !err; i++)
 		if (!is_changed(d, e, base->labels[i].name))
 			err = label_set__add(out->set, base->labels[i].name, base->labels[i].value);
+	n_own = out->set->n_labels;
 	for (size_t i = 0; i < base->n_metadata && !err; i++)
 		err = label_set__add_metadata(out->set, base->metadata[i].name,
 					      base->metadata[i].value);
@@ -238,6 +253,8 @@ static int make_set(struct derivations *d, const struct entry *e, struct derived
 		err = label_set__display(out->set, base->display);
 	if (!err)
 		err = add_changes(d, e, out);
+	if (!err && d->opts.limits)
+		err = limits__fit(d->opts.limits, out->set, n_own, e->record.time_ns);
 	return err ? err : label_set__seal(out->set);
 }
 
@@ -253,6 +270,7 @@ static struct known *make_known(struct derivations *d, const struct entry *e, ui
 	if (!n)
 		return NULL;
 	n->hash = hash;
+	n->made_ns = e->record.time_ns;
 	n->base = label_set__ref(e->base);
 	n->strangers_dropped = e->strangers_dropped;
 	n->n = e->n_labels;
@@ -269,6 +287,20 @@ static struct known *make_known(struct derivations *d, const struct entry *e, ui
 		return NULL;
 	}
 	return n;
+}
+
+/* Without memory it stays as it is. */
+static void make_again(struct derivations *d, struct known *n, const struct entry *e)
+{
+	struct derived made = {0};
+
+	n->made_ns = e->record.time_ns;
+	if (make_set(d, e, &made)) {
+		label_set__unref(made.set);
+		return;
+	}
+	label_set__unref(n->derived.set);
+	n->derived = made;
 }
 
 static int make_room(struct derivations *d)
@@ -290,9 +322,15 @@ const struct derived *derivations__get(struct derivations *d, const struct entry
 	uint64_t hash = hash_of(e);
 	struct known *n;
 
+	if (d->opts.limits && d->version != limits__version(d->opts.limits)) {
+		d->version = limits__version(d->opts.limits);
+		drop(d, true);
+	}
 	for (n = d->buckets ? d->buckets[hash & (N_BUCKETS - 1)] : NULL; n; n = n->chain) {
 		if (n->hash == hash && equal(n, e)) {
 			n->used = true;
+			if (is_stale(d, n, e))
+				make_again(d, n, e);
 			return &n->derived;
 		}
 	}

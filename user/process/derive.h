@@ -6,22 +6,23 @@
 #ifndef NOTAIL_PROCESS_DERIVE_H
 #define NOTAIL_PROCESS_DERIVE_H
 
+#include "config/preset.h"
+#include "process/limits.h"
 #include "process/stage.h"
 
 #define DERIVE_MAX 16384 /* sets, by default */
 
 struct derived {
 	struct label_set *set;
-	uint64_t moved; /* by index of the pairs: those that went to the metadata instead */
+	uint64_t moved; /* by index of the pairs: those that may be no labels, for the line's
+			 * metadata */
 };
 
 struct derive_opts {
 	const struct slots *slots; /* borrowed */
 	size_t max;		   /* sets; 0: DERIVE_MAX */
-	/* May this value be a label, or does it go to the metadata? NULL: all may. Asked when a set
-	 * is made, and again after derivations__clear. */
-	bool (*is_label)(void *ctx, const char *name, const char *value);
-	void *ctx;
+	struct limits *limits;	   /* that each set goes through; borrowed. NULL: none */
+	enum config_preset preset;
 };
 
 struct derivations;
@@ -36,9 +37,8 @@ bool derivations__is(struct derivations *d, const struct derived *derived, uint6
 		     const struct entry *e);
 /* Moves when sets are dropped: pointers of before are void. */
 uint64_t derivations__generation(const struct derivations *d);
-/* Drops what was not used since the last sweep; everything. */
+/* Drops what was not used since the last sweep. */
 void derivations__sweep(struct derivations *d);
-void derivations__clear(struct derivations *d);
 size_t derivations__count(const struct derivations *d);
 
 #endif

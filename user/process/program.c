@@ -253,7 +253,7 @@ static int make_entry(struct program *p)
 static int make(struct program *p, const struct node *stages, struct diag *diag)
 {
 	struct derive_opts derive = {
-		.max = p->opts.max_label_sets, .is_label = p->opts.is_label, .ctx = p->opts.ctx};
+		.max = p->opts.max_label_sets, .limits = p->opts.limits, .preset = p->opts.preset};
 	int err = slots__new(&p->slots);
 
 	if (!err && !p->opts.metrics) {
@@ -698,11 +698,6 @@ void program__flush(struct program *p)
 		program_stream__flush(s);
 		p->due_ns = MIN(p->due_ns, s->due_ns);
 	}
-}
-
-void program__guard_changed(struct program *p)
-{
-	derivations__clear(p->derivations);
 }
 
 const struct stage_counters *program__counters(const struct program *p)

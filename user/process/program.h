@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/line.h"
+#include "config/preset.h"
 #include "config/diag.h"
 #include "config/node.h"
 #include "process/labels.h"
@@ -20,6 +21,7 @@
 struct program;
 struct program_stream;
 struct custom_metrics;
+struct limits;
 
 struct program_opts {
 	const struct stage_type *const *types; /* NULL: stage_types */
@@ -31,8 +33,9 @@ struct program_opts {
 	/* A stage's time has zeros below its unit, not the record's digits. */
 	bool whole_times;
 	size_t max_label_sets; /* that stages made; 0: DERIVE_MAX */
-	/* As in struct derive_opts: the cardinality guard. NULL: none. */
-	bool (*is_label)(void *ctx, const char *name, const char *value);
+	/* That the label sets go through which stages made. Borrowed; NULL: none. */
+	struct limits *limits;
+	enum config_preset preset; /* strict: what is not its own label becomes metadata */
 	/* A line that is through. All is borrowed until it returns. */
 	void (*line)(void *ctx, struct label_set *set, const struct line *line);
 	void *ctx;
@@ -63,8 +66,6 @@ void program_stream__flush(struct program_stream *s);
  * Returns when something is due next; UINT64_MAX: nothing is. */
 uint64_t program__tick(struct program *p, uint64_t now_ns);
 void program__flush(struct program *p);
-/* is_label may answer otherwise from now on. */
-void program__guard_changed(struct program *p);
 
 const struct stage_counters *program__counters(const struct program *p);
 /* Lines that stages dropped, by reason. */

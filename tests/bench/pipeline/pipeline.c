@@ -6,7 +6,8 @@
  *
  * Time is the thread's CPU time, so that others on the machine change little. `memcpy + snappy`
  * copies the same lines to a buffer of a batch's size and compresses it: what there is no way
- * around; notail's batches have each line's time, container and writer besides. Each row is run in
+ * around. notail's requests have each line's time, container and writer besides: the same of their
+ * bytes is a row of its own. Each row is run in
  * turns with it; the medians are printed. Every malloc of the process is counted while lines run.
  */
 #include <sched.h>
@@ -30,6 +31,7 @@
 #define WARM_UP 8
 #define TURNS 9
 #define BATCH_BYTES (1024 * 1024)
+#define BUFFER_BYTES (2 * BATCH_BYTES)
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
@@ -69,9 +71,12 @@ static const char regex_stages[] =
 	"- regex: {expression: '^(?P<ip>\\S+) \\S+ \\S+ \\[[^]]+\\] \"(?P<method>\\S+) "
 	"(?P<path>\\S+)'}\n";
 
+#define OF_REQUESTS "memcpy + snappy of its requests"
+
 static const struct row rows[] = {
 	{"memcpy + snappy", NULL, false, 1, 1},
 	{"no stages", "", false, 1, 1},
+	{OF_REQUESTS, NULL, false, 1, 1},
 	{"no stages, 1,000 streams by 16 lines", "", false, MAX_STREAMS, 16},
 	{"no stages, 1,000 streams line by line", "", false, MAX_STREAMS, 1},
 	{"regex, 3 groups", regex_stages, false, 1, 1},
@@ -97,6 +102,8 @@ struct bench {
 	struct program_stream *streams[MAX_STREAMS];
 	struct result *result;
 	char *buffer, *packed;
+	char *request; /* one of notail's */
+	size_t request_bytes, request_lines;
 	uint64_t time_ns;
 	size_t turn;
 };
@@ -169,6 +176,14 @@ static void on_sealed(void *ctx, struct batch *batch)
 	b->result->batches++;
 	b->result->raw += batch->raw_bytes;
 	b->result->packed += batch->payload.len;
+	if (!b->request) {
+		b->request = malloc(batch->raw_bytes);
+		b->request_bytes = batch->raw_bytes;
+		b->request_lines = batch->lines;
+		if (!b->request || snappy_uncompress(batch->payload.data, batch->payload.len,
+						     b->request, &b->request_bytes) != SNAPPY_OK)
+			abort();
+	}
 	batch__free(batch);
 }
 
@@ -254,6 +269,37 @@ static void run_memcpy(struct bench *b, const struct row *row)
 	}
 }
 
+static size_t run_requests(struct bench *b)
+{
+	size_t packed = snappy_max_compressed_length(BUFFER_BYTES), piece, used = 0;
+
+	if (!b->request)
+		abort(); /* no row before it made one */
+	piece = b->request_bytes / b->request_lines;
+	while (used < b->request_bytes) {
+		size_t len = MIN(piece, b->request_bytes - used);
+
+		memcpy(b->buffer + used, b->request + used, len);
+		used += len;
+	}
+	snappy_compress(b->buffer, used, b->packed, &packed);
+	b->result->batches++;
+	b->result->raw += used;
+	b->result->packed += packed;
+	return b->request_lines;
+}
+
+static size_t run_row(struct bench *b, const struct row *row)
+{
+	if (!strcmp(row->name, OF_REQUESTS))
+		return run_requests(b);
+	if (row->stages)
+		run_lines(b, row);
+	else
+		run_memcpy(b, row);
+	return N_LINES;
+}
+
 static double cpu_seconds(void)
 {
 	struct timespec t;
@@ -272,18 +318,14 @@ static void turn(struct bench *b, const struct row *row, struct result *result, 
 	open_row(b, row);
 	/* Label sets, chunks and buffers are there from then on. */
 	for (int i = 0; i < WARM_UP && row->stages; i++)
-		run_lines(b, row);
+		run_row(b, row);
 	mallocs = n_mallocs;
 	result->batches = 0;
 	result->raw = 0;
 	result->packed = 0;
 	start = cpu_seconds();
 	do {
-		if (row->stages)
-			run_lines(b, row);
-		else
-			run_memcpy(b, row);
-		lines += N_LINES;
+		lines += run_row(b, row);
 		now = cpu_seconds();
 	} while (now - start < seconds);
 	result->rates[n] = (double)lines / (now - start);
@@ -317,7 +359,7 @@ static void print(struct result results[N_ROWS])
 		if (!r->lines)
 			continue;
 		rate = median(r);
-		if (!rows[i].stages)
+		if (!rows[i].stages && strcmp(rows[i].name, OF_REQUESTS))
 			base = rate;
 		printf("%-38s %12.0f %10.0f %9.0f%% %14.5f %15.2f %6.0f%%\n", rows[i].name, rate,
 		       rate * LINE_BYTES / 1e6, base > 0 ? 100 * rate / base : 0,
@@ -360,8 +402,11 @@ int main(int argc, char **argv)
 	make_lines(&b);
 	for (size_t i = 0; i < MAX_STREAMS; i++)
 		b.sets[i] = make_set(i);
-	b.buffer = malloc(BATCH_BYTES);
-	b.packed = malloc(snappy_max_compressed_length(BATCH_BYTES));
+	b.buffer = malloc(BUFFER_BYTES);
+	b.packed = malloc(snappy_max_compressed_length(BUFFER_BYTES));
+	if (!b.buffer || !b.packed)
+		abort();
+	memset(b.buffer, 0, BUFFER_BYTES);
 	for (size_t n = 0; n < TURNS; n++)
 		for (size_t i = only < 0 ? 0 : (size_t)only;
 		     i < (only < 0 ? N_ROWS : (size_t)only + 1); i++)
@@ -373,5 +418,6 @@ int main(int argc, char **argv)
 	free(b.lines[1]);
 	free(b.buffer);
 	free(b.packed);
+	free(b.request);
 	return EXIT_SUCCESS;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "own_stages.h"
+#include "process/limits.h"
 
 static const char *const yaml_labels = "- extract: {level: warn, n: =1.50, none: '!', b: '=0'}\n"
 				       "- labels: {level: , number: n, none: , missing: , b: }\n";
@@ -212,34 +213,50 @@ static void sets_are_bounded(void **state _unused_)
 	forget_sets();
 }
 
-static bool lax;
-
-static bool not_9(void *ctx _unused_, const char *name, const char *value)
-{
-	return lax || strcmp(name, "user") || strcmp(value, "9");
-}
-
-/* What the guard does not let be a label goes to the metadata. */
+/* A label that stages give too many values goes to the metadata, and comes back. */
 static void guard(void **state _unused_)
 {
-	_world_ struct world w = {.opts = {.types = test_types, .is_label = not_9}};
+	struct limits_opts opts = limits_defaults;
+	_world_ struct world w = {.opts = {.types = test_types}};
+	struct limits *limits;
 
+	opts.label_values = 2;
+	assert_int_equal(limits__new(&limits, &opts), 0);
+	w.opts.limits = limits;
 	world__open(&w, "app=x",
 		    "- extract: {user: line, n: '3'}\n"
 		    "- labels: {n: , user: }\n"
 		    "- structured_metadata: {m: n}\n");
+	world__line(&w, "7");
 	world__line(&w, "8");
+	world__expect(&w, "{app=\"x\", user=\"7\"} 7 [m=3]\n"
+			  "{app=\"x\", user=\"8\"} 8 [m=3]\n");
 	world__line(&w, "9");
+	assert_int_equal(limits__counters(limits)->guard_trips, 1);
+	w.out.len = 0;
 	world__line(&w, "9");
-	world__expect(&w, "{app=\"x\", user=\"8\"} 8 [m=3]\n"
-			  "{app=\"x\"} 9 [m=3 user=9]\n"
-			  "{app=\"x\"} 9 [m=3 user=9]\n");
-	lax = true;
-	world__line(&w, "9");
-	program__guard_changed(w.program);
-	world__line(&w, "9");
+	world__line(&w, "7");
 	world__expect(&w, "{app=\"x\"} 9 [m=3 user=9]\n"
-			  "{app=\"x\", user=\"9\"} 9 [m=3]\n");
+			  "{app=\"x\"} 7 [m=3 user=7]\n");
+	limits__reset(limits);
+	world__line(&w, "9");
+	world__expect(&w, "{app=\"x\", user=\"9\"} 9 [m=3]\n");
+	program_stream__free(w.stream);
+	program__free(w.program);
+	w.stream = NULL;
+	w.program = NULL;
+	limits__free(limits);
+}
+
+/* Preset strict: other labels than its own are metadata, of the line. */
+static void strict(void **state _unused_)
+{
+	_world_ struct world w = {.opts = {.types = test_types, .preset = PRESET_STRICT}};
+
+	world__open(&w, "app=x",
+		    "- extract: {level: warn, service: s}\n- labels: {level: , service: }");
+	world__line(&w, "a");
+	world__expect(&w, "{app=\"x\", service=\"s\"} a [level=warn]\n");
 }
 
 /* Gaps are told whatever stages do to lines; stages that look at labels alone apply. */
@@ -321,6 +338,7 @@ int main(void)
 		cmocka_unit_test(no_change_is_the_same_set),
 		cmocka_unit_test(sets_are_bounded),
 		cmocka_unit_test(guard),
+		cmocka_unit_test(strict),
 		cmocka_unit_test(gaps_pass),
 		cmocka_unit_test(drops_are_counted),
 		cmocka_unit_test(labels_change),
