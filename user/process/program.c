@@ -667,6 +667,16 @@ static void sweep(struct program *p, uint64_t now_ns)
 	derivations__sweep(p->derivations);
 }
 
+/* After ticks, for stages ask for ticks while entries of others go through them. */
+static void set_due(struct program *p)
+{
+	struct program_stream *s;
+
+	p->due_ns = UINT64_MAX;
+	DL_FOREACH (p->streams, s)
+		p->due_ns = MIN(p->due_ns, s->due_ns);
+}
+
 uint64_t program__tick(struct program *p, uint64_t now_ns)
 {
 	struct program_stream *s;
@@ -674,12 +684,10 @@ uint64_t program__tick(struct program *p, uint64_t now_ns)
 	sweep(p, now_ns);
 	if (now_ns < p->due_ns)
 		return p->due_ns;
-	p->due_ns = UINT64_MAX;
-	DL_FOREACH (p->streams, s) {
+	DL_FOREACH (p->streams, s)
 		if (s->due_ns <= now_ns && s->due_ns != UINT64_MAX)
 			tick_stream(s, now_ns);
-		p->due_ns = MIN(p->due_ns, s->due_ns);
-	}
+	set_due(p);
 	return p->due_ns;
 }
 
@@ -693,11 +701,9 @@ void program__flush(struct program *p)
 {
 	struct program_stream *s;
 
-	p->due_ns = UINT64_MAX;
-	DL_FOREACH (p->streams, s) {
+	DL_FOREACH (p->streams, s)
 		program_stream__flush(s);
-		p->due_ns = MIN(p->due_ns, s->due_ns);
-	}
+	set_due(p);
 }
 
 const struct stage_counters *program__counters(const struct program *p)
