@@ -596,7 +596,7 @@ void program_stream__emit(struct program_stream *s, const struct held *h)
 		return;
 	}
 	*e = h->entry;
-	e->line = h->line.data;
+	e->line = h->line.data ? h->line.data : "";
 	e->len = h->line.len;
 	e->values = of_program.values;
 	e->labels = of_program.labels;

@@ -530,6 +530,7 @@ static void multiline_first_line_empty(void **state _unused_)
 	world__line(&w, "");
 	program__flush(w.program);
 	world__expect(&w, "{app=\"x\"} \nb\n{app=\"x\"} \n{app=\"x\"} \n");
+	assert_non_null(w.last.bytes); /* whoever gets a line adds to it, were it empty */
 }
 
 static void multiline_by_labels(void **state _unused_)
