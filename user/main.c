@@ -19,6 +19,7 @@
 #include "capture/capture.h"
 #include "capture/command.h"
 #include "capture/probe.h"
+#include "capture/registered.h"
 #include "config/check.h"
 #include "config/options.h"
 #include "containers/docker.h"
@@ -26,6 +27,8 @@
 #include "io/http.h"
 #include "io/loop.h"
 #include "pipeline.h"
+#include "process/metrics.h"
+#include "process/routing.h"
 #include "process/select.h"
 #include "sink/fd.h"
 #include "sink/loki.h"
@@ -38,10 +41,21 @@
 /* A command's children may hold its pipes after it ended: a runtime would end them with it. */
 #define LINGER_NS (2 * NS_PER_SEC)
 #define WHY_LEN 512
+#define CLIENTS_MAX (PIPELINE_OUTPUTS - PIPELINE_LOKI)
+
+/* One Loki, and what of it has no other owner. */
+struct client {
+	struct app *app;
+	size_t output; /* of the pipeline */
+	struct loki_sink *loki;
+	struct label *external_labels;
+	struct http_tls tls;
+};
 
 struct app {
 	struct options opts;
-	struct config *config; /* NULL: none */
+	struct config *config; /* notail was started with; NULL: none */
+	struct custom_metrics *metrics;
 	struct counters counters;
 	struct loop *loop;
 	struct http *http;
@@ -50,22 +64,41 @@ struct app {
 	struct selection *selection;
 	struct capture *capture;
 	struct pipeline *pipeline;
-	struct loki_sink *loki;
-	struct http_tls loki_tls;
+	struct client *clients;
+	size_t n_clients;
+	size_t batch_bytes;	/* on the command line; 0: not */
+	uint64_t batch_wait_ns; /* likewise */
 	struct fd_sink *fd;
 	struct command *command;
-	struct loop_watch *watches[8];
+	struct loop_watch *watches[8 + PIPELINE_OUTPUTS];
 	size_t n_watches;
 	struct loop_watch *command_out, *command_err;
 	struct loop_signal *signals[4];
 	size_t n_signals;
 	struct loop_timer *linger;
-	int pid_fd; /* of --pid */
+	int pid_fd;   /* of --pid */
+	bool details; /* networks and ports are asked for */
 	bool ending;
 	bool command_eof, command_ended;
 	int status;
 	char host[sizeof(((struct utsname *)0)->nodename)];
 };
+
+/* What is wrong was printed. */
+static int load_config(struct app *a, struct config **ret)
+{
+	struct diag *diag;
+	int err = diag__new(&diag, a->opts.config);
+
+	if (!err)
+		err = check__load(ret, a->opts.config, diag);
+	if (err != -ENOMEM)
+		diag__print(diag, stderr);
+	diag__free(diag);
+	if (err == -ENOMEM)
+		log_error("%s: %s", a->opts.config, strerror(ENOMEM));
+	return err;
+}
 
 static void end_run(struct app *a)
 {
@@ -75,12 +108,83 @@ static void end_run(struct app *a)
 	pipeline__stop(a->pipeline, DRAIN_NS);
 }
 
+/* Compiles what is in the file now. What is wrong was printed. */
+static int make_routing(struct app *a, struct config *config, struct routing **ret)
+{
+	const struct routing_opts opts = {
+		.host = a->opts.host ? a->opts.host : a->host,
+		.metrics = a->metrics,
+		.max_line_size = a->opts.max_line_size,
+	};
+	struct diag *diag = NULL;
+	int err = diag__new(&diag, a->opts.config ? a->opts.config : "");
+
+	if (err) {
+		config__free(config);
+		return err;
+	}
+	err = routing__new(ret, config, &opts, diag);
+	if (err == -EINVAL)
+		diag__print(diag, stderr);
+	diag__free(diag);
+	return err;
+}
+
+/* Why the configuration cannot be used without a restart; NULL: it can. */
+static const char *needs_restart(const struct app *a, const struct config *config,
+				 const struct routing *routing)
+{
+	const char *what = config__restart(a->config, config);
+
+	if (!what && routing__needs_details(routing) && !a->details)
+		return "rules that read networks or ports";
+	return what;
+}
+
+/* The whole file or nothing of it. */
+static void reload(struct app *a)
+{
+	struct routing *routing = NULL;
+	struct config *config = NULL;
+	const char *what = NULL;
+	int err = load_config(a, &config);
+
+	if (!err)
+		err = make_routing(a, config__ref(config), &routing);
+	if (!err)
+		what = needs_restart(a, config, routing);
+	if (err || what) {
+		counters__add(&a->counters, reloads_failed, 1);
+		if (what)
+			log_error("%s is not used: a change of %s takes a restart; what was in "
+				  "force stays",
+				  a->opts.config, what);
+		else
+			log_error("%s is not used: %s; what was in force stays", a->opts.config,
+				  err == -EINVAL ? "it is wrong" : strerror(-err));
+		routing__free(routing);
+		config__free(config);
+		return;
+	}
+	if (!a->opts.given.log_level)
+		log__level((enum log_level)config->log.level);
+	config__free(config);
+	pipeline__use(a->pipeline, routing);
+	counters__add(&a->counters, reloads, 1);
+	log_info("%s is in force", a->opts.config);
+}
+
 static void on_signal(void *ctx, int signo)
 {
 	struct app *a = ctx;
 
 	if (signo == SIGCHLD)
 		return;
+	if (signo == SIGHUP && a->config && !a->opts.pid && !a->opts.command) {
+		if (!a->ending)
+			reload(a);
+		return;
+	}
 	if (a->command && !a->command_ended && !a->ending) {
 		command__signal(a->command, signo);
 		return;
@@ -133,13 +237,13 @@ static void on_sealed_text(void *ctx, int fd, int what)
 
 static void on_sealed_push(void *ctx, int fd, int what)
 {
-	struct app *a = ctx;
+	struct client *c = ctx;
 	struct batch *b;
 
 	(void)fd;
 	(void)what;
-	while ((b = pipeline__next(a->pipeline, PIPELINE_LOKI)))
-		loki_sink__submit(a->loki, b);
+	while ((b = pipeline__next(c->app->pipeline, c->output)))
+		loki_sink__submit(c->loki, b);
 }
 
 static void command_progress(struct app *a)
@@ -189,13 +293,18 @@ static void on_pid_ended(void *ctx, int fd, int what)
 	end_run(a);
 }
 
-static int watch(struct app *a, int fd, void (*fn)(void *ctx, int fd, int what))
+static int watch_with(struct app *a, int fd, void (*fn)(void *ctx, int fd, int what), void *ctx)
 {
-	int err = loop__watch(a->loop, fd, LOOP_READ, fn, a, &a->watches[a->n_watches]);
+	int err = loop__watch(a->loop, fd, LOOP_READ, fn, ctx, &a->watches[a->n_watches]);
 
 	if (!err)
 		a->n_watches++;
 	return err;
+}
+
+static int watch(struct app *a, int fd, void (*fn)(void *ctx, int fd, int what))
+{
+	return watch_with(a, fd, fn, a);
 }
 
 static int make_selection(struct app *a)
@@ -212,46 +321,9 @@ static int make_selection(struct app *a)
 	return err;
 }
 
-static int make_pipeline(struct app *a)
+static const struct config_client *client_config(const struct app *a, size_t i)
 {
-	const struct options *o = &a->opts;
-	struct utsname name;
-	struct pipeline_opts opts = {
-		.registry = a->registry,
-		.counters = &a->counters,
-		.selection = a->selection,
-		.host = o->host ? o->host : a->host,
-		.max_line_size = o->max_line_size,
-		.park_max_ns = o->park_max_ns,
-		.max_in_flight = o->max_in_flight,
-		.stats = o->stats ? stderr : NULL,
-		.uncounted = o->attribution == ATTRIBUTION_OFF,
-		.enabled = {[PIPELINE_STDOUT] = o->to_stdout, [PIPELINE_LOKI] = o->loki_url},
-		.batch =
-			{
-				[PIPELINE_STDOUT] =
-					{
-						.encoding = o->format,
-						.times = o->times,
-						.color = isatty(STDOUT_FILENO),
-					},
-				[PIPELINE_LOKI] =
-					{
-						.encoding = BATCH_LOKI,
-						.max_bytes = o->batch_bytes,
-						.max_wait_ns = o->batch_wait_ns,
-					},
-			},
-	};
-	int err = uname(&name) ? -errno : 0;
-
-	if (err)
-		return err;
-	memcpy(a->host, name.nodename, sizeof(a->host));
-	err = clock__anchor(&opts.anchor);
-	if (err)
-		return err;
-	return pipeline__new(&a->pipeline, &opts);
+	return a->opts.clients ? (const struct config_client *)a->opts.clients->items + i : NULL;
 }
 
 static struct http_tls tls_of(const struct config_tls *t)
@@ -264,41 +336,160 @@ static struct http_tls tls_of(const struct config_tls *t)
 	};
 }
 
-static int make_loki(struct app *a, const char **ret_why)
+/* Of its configuration, where it has one. */
+static int make_client(struct app *a, size_t i)
 {
-	const struct config_client *c = a->opts.client;
-	_free_ struct loki_header *headers = NULL;
-	struct loki_opts opts = {
-		.url = a->opts.loki_url,
-		.tenant = a->opts.tenant,
-		.min_backoff_ns = a->opts.min_backoff_ns,
-		.max_backoff_ns = a->opts.max_backoff_ns,
-		.timeout_ns = a->opts.timeout_ns,
+	const struct config_client *config = client_config(a, i);
+	struct client *c = &a->clients[i];
+
+	c->app = a;
+	c->output = PIPELINE_LOKI + i;
+	if (!config)
+		return 0;
+	c->tls = tls_of(&config->tls_config);
+	c->external_labels = calloc(config->external_labels.n + 1, sizeof(*c->external_labels));
+	if (!c->external_labels)
+		return -ENOMEM;
+	for (size_t l = 0; l < config->external_labels.n; l++) {
+		c->external_labels[l].name = (char *)config->external_labels.items[l].name;
+		c->external_labels[l].value = (char *)config->external_labels.items[l].value;
+	}
+	return 0;
+}
+
+static int make_clients(struct app *a)
+{
+	size_t n = a->opts.clients ? a->opts.clients->n : a->opts.loki_url ? 1 : 0;
+	int err = 0;
+
+	n = MIN(n, (size_t)CLIENTS_MAX);
+	a->clients = calloc(n + 1, sizeof(*a->clients));
+	if (!a->clients)
+		return -ENOMEM;
+	a->n_clients = n;
+	for (size_t i = 0; i < n && !err; i++)
+		err = make_client(a, i);
+	return err;
+}
+
+static void free_client(struct client *c)
+{
+	free(c->external_labels);
+}
+
+static void set_batches(struct app *a, struct pipeline_opts *opts)
+{
+	const struct options *o = &a->opts;
+
+	opts->enabled[PIPELINE_STDOUT] = o->to_stdout;
+	opts->batch[PIPELINE_STDOUT] = (struct batch_opts){
+		.encoding = o->format, .times = o->times, .color = isatty(STDOUT_FILENO)};
+	for (size_t i = 0; i < a->n_clients; i++) {
+		const struct config_client *c = client_config(a, i);
+		struct batch_opts *b = &opts->batch[a->clients[i].output];
+
+		opts->enabled[a->clients[i].output] = true;
+		*b = (struct batch_opts){
+			.encoding = BATCH_LOKI,
+			.max_bytes = a->batch_bytes,
+			.max_wait_ns = a->batch_wait_ns,
+			.external_labels = a->clients[i].external_labels,
+			.n_external_labels = c ? c->external_labels.n : 0,
+		};
+		if (c && !b->max_bytes)
+			b->max_bytes = c->batchsize;
+		if (c && !b->max_wait_ns)
+			b->max_wait_ns = c->batchwait;
+	}
+}
+
+static int make_pipeline(struct app *a)
+{
+	const struct options *o = &a->opts;
+	struct utsname name;
+	struct pipeline_opts opts = {
+		.excludes = !o->pid && !o->command,
+		.registry = a->registry,
+		.counters = &a->counters,
+		.selection = a->selection,
+		.max_line_size = o->max_line_size,
+		.park_max_ns = o->park_max_ns,
+		.max_in_flight = o->max_in_flight,
+		.stats = o->stats ? stderr : NULL,
+		.uncounted = o->attribution == ATTRIBUTION_OFF,
+	};
+	int err = uname(&name) ? -errno : 0;
+
+	if (err)
+		return err;
+	memcpy(a->host, name.nodename, sizeof(a->host));
+	err = clock__anchor(&opts.anchor);
+	if (!err)
+		err = make_clients(a);
+	if (!err)
+		err = custom_metrics__new(&a->metrics);
+	if (!err)
+		err = make_routing(a, config__ref(a->config), &opts.routing);
+	if (err)
+		return err;
+	set_batches(a, &opts);
+	a->details = routing__needs_details(opts.routing);
+	return pipeline__new(&a->pipeline, &opts);
+}
+
+/* Of the file. */
+static int make_configured(struct app *a, struct client *c, const struct config_client *config,
+			   const char **ret_why)
+{
+	const char *tenant = config->tenant_id && *config->tenant_id ? config->tenant_id : NULL;
+	_free_ struct loki_header *headers = calloc(config->headers.n + 1, sizeof(*headers));
+	const struct loki_opts opts = {
+		.url = config->url,
+		.tenant = a->opts.given.tenant ? a->opts.tenant : tenant,
+		.auth =
+			{
+				.username = config->basic_auth.username,
+				.password = config->basic_auth.password,
+				.password_file = config->basic_auth.password_file,
+				.bearer_token = config->bearer_token,
+				.bearer_token_file = config->bearer_token_file,
+			},
+		.headers = headers,
+		.n_headers = config->headers.n,
+		.tls = &c->tls,
+		.proxy = config->proxy_url,
+		.drop_rate_limited = config->drop_rate_limited_batches,
+		.min_backoff_ns = config->backoff_config.min_period,
+		.max_backoff_ns = config->backoff_config.max_period,
+		.timeout_ns = config->timeout,
 	};
 
 	*ret_why = "no memory";
-	if (!c)
-		return loki_sink__new(&a->loki, a->loop, a->http, &opts, on_delivered, a, ret_why);
-	headers = calloc(c->headers.n + 1, sizeof(*headers));
 	if (!headers)
 		return -ENOMEM;
-	for (size_t i = 0; i < c->headers.n; i++)
-		headers[i] =
-			(struct loki_header){c->headers.items[i].name, c->headers.items[i].value};
-	a->loki_tls = tls_of(&c->tls_config);
-	opts.tls = &a->loki_tls;
-	opts.proxy = c->proxy_url;
-	opts.drop_rate_limited = c->drop_rate_limited_batches;
-	opts.headers = headers;
-	opts.n_headers = c->headers.n;
-	opts.auth = (struct auth_opts){
-		.username = c->basic_auth.username,
-		.password = c->basic_auth.password,
-		.password_file = c->basic_auth.password_file,
-		.bearer_token = c->bearer_token,
-		.bearer_token_file = c->bearer_token_file,
-	};
-	return loki_sink__new(&a->loki, a->loop, a->http, &opts, on_delivered, a, ret_why);
+	for (size_t i = 0; i < config->headers.n; i++)
+		headers[i] = (struct loki_header){config->headers.items[i].name,
+						  config->headers.items[i].value};
+	return loki_sink__new(&c->loki, a->loop, a->http, &opts, on_delivered, a, ret_why);
+}
+
+static int make_loki(struct app *a, size_t i, char *why, size_t size)
+{
+	const struct config_client *config = client_config(a, i);
+	struct client *c = &a->clients[i];
+	const struct loki_opts opts = {.url = a->opts.loki_url, .tenant = a->opts.tenant};
+	const char *bad_url;
+	int err;
+
+	if (config)
+		err = make_configured(a, c, config, &bad_url);
+	else
+		err = loki_sink__new(&c->loki, a->loop, a->http, &opts, on_delivered, a, &bad_url);
+	if (err && config)
+		snprintf(why, size, "clients[%zu]: %s", i, bad_url);
+	else if (err)
+		snprintf(why, size, "--loki: %s", bad_url);
+	return err ? err : watch_with(a, pipeline__fd(a->pipeline, c->output), on_sealed_push, c);
 }
 
 static int make_sinks(struct app *a, char *why, size_t size)
@@ -307,7 +498,6 @@ static int make_sinks(struct app *a, char *why, size_t size)
 		.fd = STDOUT_FILENO,
 		.failed = on_output_failed,
 	};
-	const char *bad_url;
 	int err = 0;
 
 	if (a->opts.to_stdout) {
@@ -318,14 +508,8 @@ static int make_sinks(struct app *a, char *why, size_t size)
 		else
 			err = watch(a, pipeline__fd(a->pipeline, PIPELINE_STDOUT), on_sealed_text);
 	}
-	if (!err && a->opts.loki_url) {
-		err = make_loki(a, &bad_url);
-		if (err)
-			snprintf(why, size, "%s: %s", a->opts.client ? "clients[0]" : "--loki",
-				 bad_url);
-		else
-			err = watch(a, pipeline__fd(a->pipeline, PIPELINE_LOKI), on_sealed_push);
-	}
+	for (size_t i = 0; i < a->n_clients && !err; i++)
+		err = make_loki(a, i, why, size);
 	return err;
 }
 
@@ -353,6 +537,7 @@ static int make_docker(struct app *a, char *why, size_t size)
 	const bool is_tls = tls.ca_file || tls.cert_file || tls.insecure;
 	const struct docker_opts opts = {
 		.host = a->opts.docker_host ? a->opts.docker_host : docker__default_host(),
+		.details = a->details,
 		.tls = is_tls ? &tls : NULL,
 	};
 	int err;
@@ -486,11 +671,15 @@ static int set_up(struct app *a, char *why, size_t size)
 
 static void print_counters(struct app *a)
 {
+	_buf_ struct buf custom = {0};
 	struct capture_counters c;
 
 	capture__counters(a->capture, &c);
 	atomic_store(&a->counters.corrupt, c.corrupt);
 	counters__print(&a->counters, stderr);
+	routing__print(pipeline__routing(a->pipeline), stderr);
+	if (custom_metrics__print(a->metrics, &custom, clock__real_ns()) == 0)
+		fwrite(custom.data, 1, custom.len, stderr);
 	if (c.events_lost)
 		fprintf(stderr, "notail_lost_events_total %lu\n", c.events_lost);
 	if (c.streams_full)
@@ -507,7 +696,8 @@ static void tear_down(struct app *a)
 {
 	pipeline__join(a->pipeline);
 	docker__free(a->docker);
-	loki_sink__free(a->loki); /* counts what it could not deliver */
+	for (size_t i = 0; i < a->n_clients; i++)
+		loki_sink__free(a->clients[i].loki); /* counts what it could not deliver */
 	fd_sink__free(a->fd);
 	if (a->opts.stats && a->capture)
 		print_counters(a);
@@ -521,6 +711,10 @@ static void tear_down(struct app *a)
 	loop_timer__free(a->linger);
 	command__free(a->command);
 	pipeline__free(a->pipeline);
+	custom_metrics__free(a->metrics);
+	for (size_t i = 0; i < a->n_clients; i++)
+		free_client(&a->clients[i]);
+	free(a->clients);
 	selection__free(a->selection);
 	http__free(a->http);
 	registry__free(a->registry);
@@ -580,21 +774,15 @@ static int hold_stdio(void)
 /* 0, or the exit status: what is wrong was printed. */
 static int read_config(struct app *a)
 {
-	struct diag *diag;
 	int err;
 
+	a->batch_bytes = a->opts.batch_bytes;
+	a->batch_wait_ns = a->opts.batch_wait_ns;
 	if (!a->opts.config)
 		return 0;
-	err = diag__new(&diag, a->opts.config);
-	if (!err)
-		err = check__load(&a->config, a->opts.config, diag);
-	if (err != -ENOMEM)
-		diag__print(diag, stderr);
-	diag__free(diag);
+	err = load_config(a, &a->config);
 	if (!err && options__apply(&a->opts, a->config))
 		return EXIT_USAGE;
-	if (err == -ENOMEM)
-		log_error("%s: %s", a->opts.config, strerror(ENOMEM));
 	return err ? EXIT_ENVIRONMENT : 0;
 }
 
@@ -604,6 +792,18 @@ static int flush_stdout(void)
 		return EXIT_SUCCESS;
 	log_error("writing to stdout: %s", strerror(errno));
 	return EXIT_ENVIRONMENT;
+}
+
+static int probe(const struct options *o)
+{
+	int err;
+
+	if (!o->registered)
+		return probe__print(stdout, o->json) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
+	err = registered__print(stdout);
+	if (err)
+		log_error("what is registered cannot be found out: %s", strerror(-err));
+	return err ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
@@ -627,7 +827,7 @@ int main(int argc, char **argv)
 		puts("notail " NOTAIL_VERSION);
 		break;
 	case ACTION_PROBE:
-		status = probe__print(stdout, a.opts.json) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
+		status = probe(&a.opts);
 		break;
 	case ACTION_CHECK_CONFIG:
 		status = check__config(&a.opts) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;

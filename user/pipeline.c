@@ -6,8 +6,8 @@
  * as nothing is due.
  *
  * The position to commit is the least that an open or an unacknowledged batch needs. Parked and
- * half lines are copies and hold nothing: no successor could read the ring of a process that is
- * gone.
+ * half lines, and those that stages hold, are copies and hold nothing: no successor could read the
+ * ring of a process that is gone.
  */
 #include "pipeline.h"
 
@@ -29,6 +29,8 @@
 #define IDLE_ROUNDS 10
 #define MAX_IN_FLIGHT (64u * 1024 * 1024)
 #define QUEUE_ITEMS 1024
+#define TENANTS_MAX 256
+#define TENANT_MAX_BYTES 150 /* Loki's own bound */
 #define CLOCK_CHECK_NS (10 * NS_PER_SEC)
 
 struct flight {
@@ -38,9 +40,19 @@ struct flight {
 	struct flight *prev, *next;
 };
 
+/* Lines that rules or stages gave a tenant of their own. */
+struct tenant {
+	struct batcher *batcher;
+	size_t len;
+	struct tenant *next;
+	char said[]; /* `len` bytes; behind them, with a NUL, what is sent */
+};
+
 struct output {
 	struct pipeline *p;
 	struct batcher *batcher; /* NULL: not enabled */
+	struct tenant *tenants;
+	size_t n_tenants;
 	struct queue *sealed;
 };
 
@@ -49,6 +61,7 @@ struct pipeline {
 	struct capture *capture;
 	struct streams *streams;
 	struct output outputs[PIPELINE_OUTPUTS];
+	size_t n_outputs;	/* up to the last one that is enabled */
 	struct queue *done;	/* acknowledgements */
 	struct flight *flights; /* oldest first */
 	size_t in_flight;	/* bytes */
@@ -56,11 +69,14 @@ struct pipeline {
 	struct clock_anchor anchor;
 	pthread_t thread;
 	bool started;
-	int stop_fd;		     /* eventfd: somebody asked for the end */
-	int stopped_fd;		     /* eventfd: the thread is through */
-	_Atomic uint64_t stop_at_ns; /* CLOCK_BOOTTIME; 0: not asked for */
+	_Atomic(struct routing *) next_routing; /* NULL: none */
+	int use_fd;				/* eventfd: there is one */
+	int stop_fd;				/* eventfd: somebody asked for the end */
+	int stopped_fd;				/* eventfd: the thread is through */
+	_Atomic uint64_t stop_at_ns;		/* CLOCK_BOOTTIME; 0: not asked for */
 	unsigned idle_rounds;
 	uint64_t clock_checked_ns;
+	bool scan; /* containers are to be registered again */
 };
 
 static void on_sealed(void *ctx, struct batch *b)
@@ -85,13 +101,64 @@ static void on_sealed(void *ctx, struct batch *b)
 	p->n_flights++;
 }
 
+/* What a header may hold: a line may have said anything. */
+static void name_tenant(char *out, const char *said, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		out[i] = said[i] < ' ' || said[i] >= 0x7f ? '_' : said[i];
+	out[len] = '\0';
+}
+
+static struct batch_opts batch_opts(const struct pipeline *p, const struct output *out)
+{
+	struct batch_opts opts = p->opts.batch[out - p->outputs];
+
+	opts.anchor = &p->anchor;
+	return opts;
+}
+
+/* NULL: no memory, or too many of them. */
+static struct batcher *tenant_batcher(struct pipeline *p, struct output *out,
+				      const struct line *line)
+{
+	size_t len = MIN(line->tenant_len, (size_t)TENANT_MAX_BYTES);
+	struct batch_opts opts = batch_opts(p, out);
+	struct tenant *t;
+
+	for (t = out->tenants; t; t = t->next)
+		if (t->len == len && !memcmp(t->said, line->tenant, len))
+			return t->batcher;
+	if (out->n_tenants == TENANTS_MAX)
+		return NULL;
+	t = malloc(sizeof(*t) + 2 * len + 1);
+	if (!t)
+		return NULL;
+	t->len = len;
+	memcpy(t->said, line->tenant, len);
+	name_tenant(t->said + len, line->tenant, len);
+	opts.tenant = t->said + len;
+	if (batcher__new(&t->batcher, &opts, on_sealed, out)) {
+		free(t);
+		return NULL;
+	}
+	LL_PREPEND(out->tenants, t);
+	out->n_tenants++;
+	return t->batcher;
+}
+
 static void on_line(void *ctx, struct label_set *set, const struct line *line)
 {
 	struct pipeline *p = ctx;
 
-	for (int i = 0; i < PIPELINE_OUTPUTS; i++)
-		if (p->outputs[i].batcher && batcher__add(p->outputs[i].batcher, set, line))
+	for (size_t i = 0; i < p->n_outputs; i++) {
+		struct output *out = &p->outputs[i];
+		struct batcher *b = out->batcher;
+
+		if (b && line->tenant && line->tenant_len && i != PIPELINE_STDOUT)
+			b = tenant_batcher(p, out, line);
+		if (out->batcher && (!b || batcher__add(b, set, line)))
 			counters__add(p->opts.counters, dropped_no_memory, 1);
+	}
 }
 
 static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret)
@@ -121,6 +188,18 @@ static void forget(void *ctx, uint64_t cgroup_id)
 
 	if (p->capture)
 		capture__forget(p->capture, cgroup_id);
+}
+
+static void exclude(void *ctx, uint64_t cgroup_id, bool excluded)
+{
+	struct pipeline *p = ctx;
+	int err = excluded ? capture__exclude(p->capture, cgroup_id)
+			   : capture__include(p->capture, cgroup_id);
+
+	p->scan = p->scan || !excluded;
+	if (err)
+		log_warn("a container cannot be %s: %s", excluded ? "unregistered" : "registered",
+			 strerror(-err));
 }
 
 static void ring(void *ctx, struct streams_ring *ret)
@@ -158,12 +237,12 @@ static int make_outputs(struct pipeline *p)
 
 	for (int i = 0; i < PIPELINE_OUTPUTS; i++) {
 		struct output *out = &p->outputs[i];
-		struct batch_opts opts = p->opts.batch[i];
+		struct batch_opts opts = batch_opts(p, out);
 
 		out->p = p;
 		if (!p->opts.enabled[i])
 			continue;
-		opts.anchor = &p->anchor;
+		p->n_outputs = (size_t)i + 1;
 		err = queue__new(&out->sealed, QUEUE_ITEMS);
 		if (err)
 			return err;
@@ -180,7 +259,8 @@ static int make_streams(struct pipeline *p)
 		.registry = p->opts.registry,
 		.counters = p->opts.counters,
 		.selection = p->opts.selection,
-		.host = p->opts.host,
+		.routing = p->opts.routing,
+		.anchor = &p->anchor,
 		.max_line_size = p->opts.max_line_size,
 		.park_max_ns = p->opts.park_max_ns,
 		.stats = p->opts.stats,
@@ -190,6 +270,7 @@ static int make_streams(struct pipeline *p)
 		.cgroup_path = cgroup_path,
 		.misses = misses,
 		.forget = forget,
+		.exclude = p->opts.excludes ? exclude : NULL,
 		.ring = ring,
 		.lives = lives,
 		.reads = reads,
@@ -197,6 +278,7 @@ static int make_streams(struct pipeline *p)
 		.ctx = p,
 	};
 
+	p->opts.routing = NULL;
 	return streams__new(&p->streams, &opts);
 }
 
@@ -205,15 +287,18 @@ int pipeline__new(struct pipeline **ret, const struct pipeline_opts *opts)
 	struct pipeline *p = calloc(1, sizeof(*p));
 	int err = -ENOMEM;
 
-	if (!p)
+	if (!p) {
+		routing__free(opts->routing);
 		return err;
+	}
 	p->opts = *opts;
 	p->anchor = opts->anchor;
 	if (!p->opts.max_in_flight)
 		p->opts.max_in_flight = MAX_IN_FLIGHT;
 	p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->stopped_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (p->stop_fd < 0 || p->stopped_fd < 0) {
+	p->use_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->stop_fd < 0 || p->stopped_fd < 0 || p->use_fd < 0) {
 		err = -errno;
 		goto err_out;
 	}
@@ -242,19 +327,28 @@ static void free_batch(void *item)
 void pipeline__free(struct pipeline *p)
 {
 	struct flight *f, *next;
+	struct tenant *t, *t_next;
 
 	if (!p)
 		return;
 	streams__free(p->streams);
+	routing__free(p->opts.routing);
+	routing__free(atomic_load(&p->next_routing));
 	for (int i = 0; i < PIPELINE_OUTPUTS; i++) {
 		batcher__free(p->outputs[i].batcher);
+		LL_FOREACH_SAFE(p->outputs[i].tenants, t, t_next)
+		batcher__free(t->batcher);
 		queue__free(p->outputs[i].sealed, free_batch);
 	}
 	queue__free(p->done, free_batch);
+	for (int i = 0; i < PIPELINE_OUTPUTS; i++)
+		LL_FOREACH_SAFE(p->outputs[i].tenants, t, t_next)
+	free(t);
 	DL_FOREACH_SAFE (p->flights, f, next)
 		free(f);
 	close_p(&p->stop_fd);
 	close_p(&p->stopped_fd);
+	close_p(&p->use_fd);
 	free(p);
 }
 
@@ -287,30 +381,45 @@ static void take_acknowledgements(struct pipeline *p)
 
 static void commit(struct pipeline *p, uint64_t position)
 {
+	struct tenant *t;
 	struct flight *f;
 
 	DL_FOREACH (p->flights, f)
 		position = MIN(position, f->oldest_pos);
-	for (int i = 0; i < PIPELINE_OUTPUTS; i++)
+	for (size_t i = 0; i < p->n_outputs; i++) {
 		if (p->outputs[i].batcher)
 			position = MIN(position, batcher__oldest(p->outputs[i].batcher));
+		LL_FOREACH(p->outputs[i].tenants, t)
+		position = MIN(position, batcher__oldest(t->batcher));
+	}
 	capture__commit(p->capture, position);
+}
+
+static uint64_t seal_one(struct batcher *b, uint64_t now_ns, bool now)
+{
+	if (!now)
+		return batcher__tick(b, now_ns);
+	batcher__seal(b);
+	return UINT64_MAX;
 }
 
 /* Text is sealed at the end of each round, a push by age. */
 static uint64_t seal(struct pipeline *p, uint64_t now_ns, bool all)
 {
-	uint64_t next_ns = UINT64_MAX;
+	uint64_t next_ns = UINT64_MAX, due_ns;
+	struct tenant *t;
 
-	for (int i = 0; i < PIPELINE_OUTPUTS; i++) {
-		struct batcher *b = p->outputs[i].batcher;
-
-		if (!b)
-			continue;
-		if (all || i == PIPELINE_STDOUT)
-			batcher__seal(b);
-		else
-			next_ns = MIN(next_ns, batcher__tick(b, now_ns));
+	for (size_t i = 0; i < p->n_outputs; i++) {
+		if (p->outputs[i].batcher) {
+			due_ns = seal_one(p->outputs[i].batcher, now_ns,
+					  all || i == PIPELINE_STDOUT);
+			next_ns = MIN(next_ns, due_ns);
+		}
+		LL_FOREACH(p->outputs[i].tenants, t)
+		{
+			due_ns = seal_one(t->batcher, now_ns, all);
+			next_ns = MIN(next_ns, due_ns);
+		}
 	}
 	return next_ns;
 }
@@ -331,15 +440,43 @@ static bool has_room(const struct pipeline *p)
 	return p->in_flight < p->opts.max_in_flight && p->n_flights < QUEUE_ITEMS / 2;
 }
 
+static void take_routing(struct pipeline *p)
+{
+	struct routing *next = atomic_exchange(&p->next_routing, NULL);
+	uint64_t n;
+
+	if (!next)
+		return;
+	if (read(p->use_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+		log_error("cannot read an eventfd: %s", strerror(errno));
+	streams__use(p->streams, next);
+}
+
+static void scan(struct pipeline *p)
+{
+	int err;
+
+	if (!p->scan)
+		return;
+	p->scan = false;
+	err = capture__scan(p->capture);
+	if (err)
+		log_warn("containers that are wanted again are not found: %s", strerror(-err));
+}
+
 /* Returns when something is due next, and what was read in *ret_bytes. */
 static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes)
 {
 	uint64_t now_ns = clock__boot_ns(), position, next_ns, parked_ns;
+	bool room;
 
 	take_acknowledgements(p);
+	take_routing(p);
 	check_clock(p, now_ns);
-	*ret_bytes = capture__read(p->capture, has_room(p) ? ROUND_BYTES : 0, &position);
-	parked_ns = streams__tick(p->streams, now_ns);
+	room = has_room(p);
+	*ret_bytes = capture__read(p->capture, room ? ROUND_BYTES : 0, &position);
+	parked_ns = streams__tick(p->streams, now_ns, room && *ret_bytes < ROUND_BYTES);
+	scan(p);
 	if (finish && !*ret_bytes)
 		streams__finish(p->streams);
 	next_ns = seal(p, now_ns, finish && !*ret_bytes);
@@ -355,6 +492,7 @@ static void wait_for_work(struct pipeline *p, uint64_t next_ns, bool idle)
 	bool done = idle || !has_room(p);
 	struct pollfd fds[] = {
 		{.fd = p->stop_fd, .events = POLLIN},
+		{.fd = p->use_fd, .events = POLLIN},
 		{.fd = done ? queue__fd(p->done) : -1, .events = POLLIN},
 		{.fd = capture__wake_fd(p->capture), .events = POLLIN},
 	};
@@ -426,12 +564,12 @@ int pipeline__start(struct pipeline *p, struct capture *c)
 	return 0;
 }
 
-int pipeline__fd(const struct pipeline *p, enum pipeline_output output)
+int pipeline__fd(const struct pipeline *p, size_t output)
 {
 	return queue__fd(p->outputs[output].sealed);
 }
 
-struct batch *pipeline__next(struct pipeline *p, enum pipeline_output output)
+struct batch *pipeline__next(struct pipeline *p, size_t output)
 {
 	return queue__pop(p->outputs[output].sealed);
 }
@@ -441,6 +579,21 @@ void pipeline__done(struct pipeline *p, struct batch *b)
 	/* Never full: there are no more batches than both queues of sealed ones hold. */
 	if (queue__push(p->done, b))
 		log_error("an acknowledgement was lost");
+}
+
+void pipeline__use(struct pipeline *p, struct routing *routing)
+{
+	uint64_t one = 1;
+
+	/* One that the thread has not seen yet was never in force. */
+	routing__free(atomic_exchange(&p->next_routing, routing));
+	if (write(p->use_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_error("cannot wake the capture thread: %s", strerror(errno));
+}
+
+const struct routing *pipeline__routing(const struct pipeline *p)
+{
+	return streams__routing(p->streams);
 }
 
 void pipeline__stop(struct pipeline *p, uint64_t deadline_ns)

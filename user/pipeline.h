@@ -16,16 +16,19 @@
 #include "batch/batch.h"
 #include "capture/capture.h"
 #include "containers/registry.h"
+#include "process/routing.h"
 #include "process/select.h"
 #include "status/counters.h"
 
-enum pipeline_output { PIPELINE_STDOUT, PIPELINE_LOKI, PIPELINE_OUTPUTS };
+/* PIPELINE_LOKI is the first client, behind it the others. */
+enum pipeline_output { PIPELINE_STDOUT, PIPELINE_LOKI, PIPELINE_OUTPUTS = 17 };
 
 struct pipeline_opts {
 	struct registry *registry;
 	struct counters *counters;
 	const struct selection *selection;
-	const char *host;
+	struct routing *routing; /* as in struct streams_opts: taken over, also on failure */
+	bool excludes;		 /* containers that rules drop are unregistered */
 	size_t max_line_size;
 	uint64_t park_max_ns; /* lines wait for a name; 0: 10 s */
 	size_t max_in_flight; /* bytes of payload; 0: 64 MiB */
@@ -50,11 +53,16 @@ void *pipeline__record_ctx(struct pipeline *p);
 int pipeline__start(struct pipeline *p, struct capture *c);
 
 /* I/O side. The queue of sealed batches of one output; level-triggered. */
-int pipeline__fd(const struct pipeline *p, enum pipeline_output output);
+int pipeline__fd(const struct pipeline *p, size_t output);
 /* NULL: none. The caller owns it until pipeline__done. */
-struct batch *pipeline__next(struct pipeline *p, enum pipeline_output output);
+struct batch *pipeline__next(struct pipeline *p, size_t output);
 /* Gives a batch back, delivered or not to be. */
 void pipeline__done(struct pipeline *p, struct batch *b);
+
+/* Takes it over: in force from the thread's next round on. Any thread but the pipeline's. */
+void pipeline__use(struct pipeline *p, struct routing *routing);
+/* After pipeline__join: what is in force. */
+const struct routing *pipeline__routing(const struct pipeline *p);
 
 /*
  * Drains what is in the ring, delivers what is open, then the descriptor of pipeline__stopped_fd

@@ -4,7 +4,9 @@
  * makes one: the registration's own record may have found the ring full.
  *
  * Labels are built when a stream's first line is sent, and again when the registry has published
- * since: a rename applies to the next line.
+ * since: a rename applies to the next line. So are stages chosen; a line that has none costs the
+ * look at a pointer. A container of which rules want nothing is told to the kernel side when its
+ * metadata is there, before it wrote if it can be, and what the ring still has of it is skipped.
  *
  * A container is kept until its cgroup is gone and its streams have ended, in either order: a
  * runtime under load removes the cgroup before it has read the last bytes. What the ring had no
@@ -32,13 +34,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "capture/proc.h"
-#include "process/preset.h"
 
 #define PARK_MAX_NS (10 * NS_PER_SEC)
 #define MISSES_NS NS_PER_SEC
 #define WARN_NS NS_PER_SEC
 #define RECONCILE_NS (2 * NS_PER_SEC)
 #define PARK_MAX_BYTES (16u * 1024 * 1024)
+/* So late may a record be read after its time, or a line wait for its writer's name. */
+#define TICK_LAG_NS (200 * NS_PER_MS)
 
 struct container;
 
@@ -57,7 +60,7 @@ struct stream {
 	uint64_t last_ns; /* end of the stream's newest record */
 	/* What the last line was sent with, the container's, and the registry's version that it
 	 * holds for; 0: none. */
-	struct label_set *set; /* NULL: not wanted */
+	struct labelled *labelled; /* NULL: not wanted */
 	uint64_t set_version;
 	enum line_stream file;
 	uint8_t tap;
@@ -79,9 +82,13 @@ struct parked {
 
 /* The labels of a (container, file): they outlive the stream while lines of it are parked. */
 struct labelled {
-	struct label_set *set; /* NULL: not built yet */
+	bool built, wanted;
+	bool plain;	       /* its lines go as they are: no stages, no tenant */
 	uint64_t version;      /* of the metadata that it was built from */
-	bool wanted;
+	struct label_set *set; /* NULL: not built yet, or dropped by rules */
+	char *tenant;	       /* NULL: the client's */
+	struct program *program;
+	struct program_stream *stages; /* NULL: none */
 };
 
 struct container {
@@ -95,6 +102,8 @@ struct container {
 	bool vanished; /* from the kernel side */
 	uint64_t vanished_pos; /* of the ring, when that was seen */
 	bool listed;	       /* among the parked */
+	bool excluded;
+	uint64_t decided; /* the metadata's version that `excluded` was decided with; 0: not yet */
 	unsigned n_streams;
 	uint64_t parked_since_ns;
 	struct parked *park_head, *park_tail;
@@ -122,6 +131,10 @@ struct streams {
 	uint64_t reconcile_ns;
 	uint64_t events_lost;
 	uint64_t orphans_pos; /* of the ring, when events_lost had moved; 0: it has not since */
+	struct routing *routing;
+	uint64_t routing_version;
+	uint64_t decided_at; /* the registry's version that all containers were looked at with */
+	bool newly_excluded; /* streams of excluded containers are there */
 };
 
 static unsigned hash_key(const void *key, size_t len)
@@ -160,13 +173,33 @@ static const char *file_name(enum line_stream file)
 	}
 }
 
+/* Rules and stages, of which there are none, cannot be wrong. */
+static int no_configuration(struct streams *s)
+{
+	const struct routing_opts opts = {.host = s->opts.host};
+
+	return routing__new(&s->routing, NULL, &opts, NULL);
+}
+
 int streams__new(struct streams **ret, const struct streams_opts *opts)
 {
 	struct streams *s = calloc(1, sizeof(*s));
+	int err = 0;
 
-	if (!s)
+	if (!s) {
+		routing__free(opts->routing);
 		return -ENOMEM;
+	}
 	s->opts = *opts;
+	s->routing = opts->routing;
+	if (!s->routing)
+		err = no_configuration(s);
+	if (err) {
+		free(s);
+		return err;
+	}
+	routing__output(s->routing, s->opts.line, s->opts.ctx);
+	s->routing_version = routing__version(s->routing);
 	if (!s->opts.park_max_ns)
 		s->opts.park_max_ns = PARK_MAX_NS;
 	if (!s->opts.park_max_bytes)
@@ -192,12 +225,29 @@ static void container__drop_parked(struct streams *s, struct container *c)
 	c->listed = false;
 }
 
+/* What stages hold goes out. */
+static void labelled__leave(struct labelled *l)
+{
+	if (l->stages)
+		program_stream__flush(l->stages);
+	program_stream__free(TAKE_PTR(l->stages));
+	l->program = NULL;
+}
+
+static void labelled__clear(struct labelled *l)
+{
+	labelled__leave(l);
+	label_set__unref(l->set);
+	free(l->tenant);
+	*l = (struct labelled){0};
+}
+
 static void container__free(struct streams *s, struct container *c)
 {
 	container__drop_parked(s, c);
 	HASH_DEL(s->by_cgroup, c);
 	for (size_t i = 0; i < ARRAY_SIZE(c->by_file); i++)
-		label_set__unref(c->by_file[i].set);
+		labelled__clear(&c->by_file[i]);
 	meta__unref(c->meta);
 	free(c);
 }
@@ -224,6 +274,7 @@ void streams__free(struct streams *s)
 		stream__free(s, st);
 	HASH_ITER (hh, s->by_cgroup, c, c_next)
 		container__free(s, c);
+	routing__free(s->routing);
 	free(s);
 }
 
@@ -246,6 +297,7 @@ static struct container *container__get(struct streams *s, uint64_t cgroup_id)
 		return NULL;
 	c->cgroup_id = cgroup_id;
 	c->pending = true;
+	s->decided_at = 0;
 	HASH_ADD(hh, s->by_cgroup, cgroup_id, sizeof(cgroup_id), c);
 	if (!c->hh.tbl) {
 		free(c);
@@ -283,43 +335,123 @@ static void container__look_up(struct streams *s, struct container *c)
 	c->looked_up = version;
 }
 
+/* Takes the route over. */
+static int labelled__adopt(struct labelled *l, struct route *route)
+{
+	int err = 0;
+
+	if (l->program != route->program) {
+		labelled__leave(l);
+		if (route->program)
+			err = program_stream__new(&l->stages, route->program);
+	}
+	if (err) {
+		label_set__unref(route->set);
+		free(route->tenant);
+		return err;
+	}
+	l->program = route->program;
+	label_set__unref(l->set);
+	free(l->tenant);
+	l->set = route->set;
+	l->tenant = route->tenant;
+	l->plain = !l->stages && !l->tenant;
+	return 0;
+}
+
 /* NULL: no memory. */
-static const struct labelled *container__labels(struct streams *s, struct container *c,
-						enum line_stream file)
+static struct labelled *container__labels(struct streams *s, struct container *c,
+					  enum line_stream file, uint64_t time_ns)
 {
 	struct labelled *l = &c->by_file[file];
-	struct label_set *set;
+	struct route route;
+	int kept;
 
-	if (l->set && (!c->meta || l->version == c->meta->version))
+	if (l->built && (!c->meta || l->version == c->meta->version))
 		return l;
-	if (!c->meta || preset__docker(c->meta, file, s->opts.host, &set))
-		return l->set ? l : NULL;
-	label_set__unref(l->set);
-	l->set = set;
+	if (!c->meta)
+		return l->built ? l : NULL;
+	kept = routing__route(s->routing, c->meta, file, time_ns, &route);
+	if (kept < 0 || (kept && labelled__adopt(l, &route)))
+		return l->built ? l : NULL;
+	if (!kept)
+		labelled__leave(l);
+	l->built = true;
 	l->version = c->meta->version;
-	l->wanted = !s->opts.selection || selection__wants(s->opts.selection, c->meta, set, file);
+	l->wanted = kept && (!s->opts.selection ||
+			     selection__wants(s->opts.selection, c->meta, l->set, file));
 	return l;
 }
 
-static void send(struct streams *s, struct label_set *set, const struct line *line)
+static void send_through(struct streams *s, struct labelled *l, const struct line *line)
+{
+	struct line of_tenant = *line;
+
+	if (l->tenant) {
+		of_tenant.tenant = l->tenant;
+		of_tenant.tenant_len = strlen(l->tenant);
+	}
+	if (l->stages) {
+		of_tenant.real_ns = clock__to_real(s->opts.anchor, line->time_ns);
+		program_stream__run(l->stages, l->set, &of_tenant);
+	} else {
+		s->opts.line(s->opts.ctx, l->set, &of_tenant);
+	}
+}
+
+static void send(struct streams *s, struct labelled *l, const struct line *line)
 {
 	counters__add_alone(s->opts.counters, lines, 1);
 	counters__add_alone(s->opts.counters, bytes, line->len);
 	counters__add_alone(s->opts.counters, truncated, line->truncated);
-	s->opts.line(s->opts.ctx, set, line);
+	if (l->plain)
+		s->opts.line(s->opts.ctx, l->set, line);
+	else
+		send_through(s, l, line);
 }
 
 /* With what it was sent; NULL: no memory. */
-static const struct labelled *container__send(struct streams *s, struct container *c,
-					      const struct line *line)
+static struct labelled *container__send(struct streams *s, struct container *c,
+					const struct line *line)
 {
-	const struct labelled *l = container__labels(s, c, line->stream);
+	struct labelled *l = container__labels(s, c, line->stream, line->time_ns);
 
 	if (!l)
 		counters__add(s->opts.counters, dropped_no_memory, 1);
 	else if (l->wanted)
-		send(s, l->set, line);
+		send(s, l, line);
 	return l;
+}
+
+static void discard(struct streams *s, size_t bytes)
+{
+	counters__add(s->opts.counters, excluded, bytes);
+}
+
+/* Whether anything of it is wanted, with what is known now. */
+static void container__decide(struct streams *s, struct container *c)
+{
+	bool excluded;
+
+	if (c->pending || !c->meta || c->decided == c->meta->version || !s->opts.exclude)
+		return;
+	c->decided = c->meta->version;
+	excluded = routing__excludes(s->routing, c->meta);
+	if (excluded == c->excluded)
+		return;
+	log_debug("%s is %s",
+		  c->meta->name ? c->meta->name
+		  : c->meta->id ? c->meta->id
+				: "-",
+		  excluded ? "excluded: no rule keeps it, or its label says so" : "captured again");
+	c->excluded = excluded;
+	s->opts.exclude(s->opts.ctx, c->cgroup_id, excluded);
+	if (!excluded)
+		return;
+	s->newly_excluded = true;
+	for (struct parked *p = c->park_head; p; p = p->next)
+		discard(s, p->line.len);
+	container__drop_parked(s, c);
 }
 
 /* All that is parked goes out with what is known now. */
@@ -371,7 +503,7 @@ static void on_line(void *ctx, const struct line *line)
 	struct stream *st = ctx;
 	struct streams *s = st->owner;
 	struct container *c = st->container;
-	const struct labelled *l;
+	struct labelled *l;
 	struct line of_session;
 
 	if (st->session) {
@@ -380,8 +512,8 @@ static void on_line(void *ctx, const struct line *line)
 		line = &of_session;
 	}
 	if (st->set_version == registry__version(s->opts.registry)) {
-		if (st->set)
-			send(s, st->set, line);
+		if (st->labelled)
+			send(s, st->labelled, line);
 		return;
 	}
 	container__look_up(s, c);
@@ -389,12 +521,17 @@ static void on_line(void *ctx, const struct line *line)
 		return;
 	if (c->pending)
 		stop_waiting(s, c);
+	container__decide(s, c);
+	if (c->excluded) {
+		discard(s, line->len);
+		return;
+	}
 	if (c->listed)
 		container__unpark(s, c);
 	l = container__send(s, c, line);
 	if (!l)
 		return;
-	st->set = l->wanted ? l->set : NULL;
+	st->labelled = l->wanted ? l : NULL;
 	st->set_version = c->looked_up;
 }
 
@@ -496,8 +633,8 @@ static const char *stream__name(struct streams *s, struct stream *st)
 	const struct labelled *l;
 
 	container__look_up(s, c); /* its name may have come since */
-	l = container__labels(s, c, st->file);
-	if (l && !l->wanted)
+	l = container__labels(s, c, st->file, st->last_ns);
+	if (c->excluded || (l && !l->wanted))
 		return NULL;
 	if (c->meta && c->meta->name)
 		return c->meta->name;
@@ -708,6 +845,13 @@ static void stream__finish(struct streams *s, struct stream *st, const struct ve
 	print_stats(s, st, &v);
 }
 
+static bool is_excluded(struct streams *s, uint64_t cgroup_id)
+{
+	const struct container *c = container__find(s, cgroup_id);
+
+	return c && c->excluded;
+}
+
 /* The reason for the tap, for people. A name may hold anything. */
 static void stream__explain(struct stream *st, const struct nt_register *rec)
 {
@@ -740,6 +884,8 @@ static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec
 		stream__flush(st);
 		stream__free(s, st);
 	}
+	if (is_excluded(s, rec->hdr.cgroup_id))
+		return;
 	st = stream__new(s, &rec->key, rec->hdr.cgroup_id, rec->file, rec->tap);
 	if (!st) {
 		log_error("a stream of cgroup %" PRIu64 " is not followed: out of memory",
@@ -811,6 +957,10 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 
 	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
 		return;
+	if (st ? st->container->excluded : is_excluded(s, rec->hdr.cgroup_id)) {
+		discard(s, rec->len);
+		return;
+	}
 	if (!st)
 		st = stream__new(s, &rec->key, rec->hdr.cgroup_id, rec->file, rec->tap);
 	if (!st) {
@@ -851,6 +1001,11 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file) || !st)
 		return;
 	c = st->container;
+	if (c->excluded) {
+		stream__free(s, st);
+		container__try_free(s, c);
+		return;
+	}
 	stream__set_tap(st, rec->tap);
 	st->told += rec->gap.bytes;
 	stream__gap(st, &rec->gap, rec->hdr.time_ns, pos);
@@ -887,9 +1042,10 @@ static void stream__end_untold(struct streams *s, struct stream *st)
 	struct nt_stream kernel;
 	uint64_t there;
 
-	if (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) ||
+	if (st->container->excluded || s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) ||
 	    kernel.cgroup_id != st->container->cgroup_id) {
-		stream__flush(st);
+		if (!st->container->excluded)
+			stream__flush(st);
 		stream__free(s, st);
 		return;
 	}
@@ -1029,13 +1185,11 @@ static void streams__reconcile(struct streams *s, uint64_t now_ns)
 	}
 }
 
-uint64_t streams__tick(struct streams *s, uint64_t now_ns)
+static uint64_t tick_parked(struct streams *s, uint64_t now_ns)
 {
-	uint64_t deadline, next_ns = tick_waiting(s, now_ns);
+	uint64_t deadline, next_ns = UINT64_MAX;
 	struct container *c, *next;
 
-	streams__reconcile(s, now_ns);
-	read_misses(s);
 	DL_FOREACH_SAFE (s->parked, c, next) {
 		container__look_up(s, c);
 		deadline = c->parked_since_ns + s->opts.park_max_ns;
@@ -1045,10 +1199,103 @@ uint64_t streams__tick(struct streams *s, uint64_t now_ns)
 		}
 		if (c->pending)
 			stop_waiting(s, c);
-		container__unpark(s, c);
+		container__decide(s, c);
+		if (!c->excluded)
+			container__unpark(s, c);
 		container__try_free(s, c);
 	}
 	return next_ns;
+}
+
+/* A container that has not written, and one that is excluded, are decided on without a line. */
+static void tick_excluded(struct streams *s)
+{
+	uint64_t version = registry__version(s->opts.registry);
+	struct container *c, *c_next;
+	struct stream *st, *st_next;
+
+	if (s->opts.exclude && s->decided_at != version) {
+		s->decided_at = version;
+		HASH_ITER (hh, s->by_cgroup, c, c_next) {
+			if (c->decided && !c->excluded)
+				continue;
+			container__look_up(s, c);
+			container__decide(s, c);
+		}
+	}
+	if (!s->newly_excluded)
+		return;
+	s->newly_excluded = false;
+	HASH_ITER (hh, s->by_key, st, st_next) {
+		c = st->container;
+		if (!c->excluded)
+			continue;
+		stream__free(s, st);
+		container__try_free(s, c);
+	}
+}
+
+/* The next line of each stream asks for its labels again. */
+static void forget_labels(struct streams *s)
+{
+	struct container *c, *c_next;
+	struct stream *st, *st_next;
+
+	HASH_ITER (hh, s->by_cgroup, c, c_next)
+		for (size_t i = 0; i < ARRAY_SIZE(c->by_file); i++)
+			c->by_file[i].version = 0;
+	HASH_ITER (hh, s->by_key, st, st_next)
+		st->set_version = 0;
+}
+
+static uint64_t tick_stages(struct streams *s, uint64_t now_ns, bool drained)
+{
+	uint64_t due_ns, lag_ns = MIN(now_ns, TICK_LAG_NS);
+
+	if (routing__version(s->routing) != s->routing_version) {
+		s->routing_version = routing__version(s->routing);
+		forget_labels(s);
+	}
+	if (!drained)
+		return UINT64_MAX;
+	due_ns = routing__tick(s->routing, now_ns - lag_ns);
+	return due_ns == UINT64_MAX ? due_ns : due_ns + TICK_LAG_NS;
+}
+
+uint64_t streams__tick(struct streams *s, uint64_t now_ns, bool drained)
+{
+	uint64_t next_ns = tick_waiting(s, now_ns), due_ns;
+
+	streams__reconcile(s, now_ns);
+	read_misses(s);
+	due_ns = tick_parked(s, now_ns);
+	next_ns = MIN(next_ns, due_ns);
+	tick_excluded(s);
+	due_ns = tick_stages(s, now_ns, drained);
+	return MIN(next_ns, due_ns);
+}
+
+void streams__use(struct streams *s, struct routing *routing)
+{
+	struct container *c, *next;
+
+	forget_labels(s);
+	HASH_ITER (hh, s->by_cgroup, c, next) {
+		for (size_t i = 0; i < ARRAY_SIZE(c->by_file); i++)
+			labelled__leave(&c->by_file[i]);
+		c->decided = 0;
+	}
+	s->decided_at = 0;
+	routing__output(routing, s->opts.line, s->opts.ctx);
+	routing__inherit(routing, s->routing);
+	routing__free(s->routing);
+	s->routing = routing;
+	s->routing_version = routing__version(routing);
+}
+
+const struct routing *streams__routing(const struct streams *s)
+{
+	return s->routing;
 }
 
 void streams__finish(struct streams *s)
@@ -1062,8 +1309,11 @@ void streams__finish(struct streams *s)
 	}
 	DL_FOREACH_SAFE (s->parked, c, c_next) {
 		stop_waiting(s, c);
-		container__unpark(s, c);
+		container__decide(s, c);
+		if (!c->excluded)
+			container__unpark(s, c);
 	}
+	routing__flush(s->routing);
 }
 
 void streams__print_open(struct streams *s)

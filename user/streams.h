@@ -19,6 +19,7 @@
 #include "capture/record.h"
 #include "containers/registry.h"
 #include "process/labels.h"
+#include "process/routing.h"
 #include "process/select.h"
 #include "status/counters.h"
 
@@ -33,12 +34,16 @@ struct streams_opts {
 	struct registry *registry;
 	struct counters *counters;
 	const struct selection *selection;
-	const char *host;      /* value of the label host */
-	size_t max_line_size;  /* bytes; 0: the assembler's default */
-	uint64_t park_max_ns;  /* 0: 10 s */
-	size_t park_max_bytes; /* of all parked lines; 0: 16 MiB */
-	FILE *stats;	       /* one line for each wanted stream at its end; NULL: none */
-	bool uncounted;	       /* the write tap is off: there is no `written` to compare with */
+	/* What is done with containers and lines: taken over, also on failure. NULL: no
+	 * configuration. */
+	struct routing *routing;
+	const char *host;		   /* value of the label host, without a routing */
+	const struct clock_anchor *anchor; /* for stages; NULL: there are none */
+	size_t max_line_size;		   /* bytes; 0: the assembler's default */
+	uint64_t park_max_ns;		   /* 0: 10 s */
+	size_t park_max_bytes;		   /* of all parked lines; 0: 16 MiB */
+	FILE *stats;	/* one line for each wanted stream at its end; NULL: none */
+	bool uncounted; /* the write tap is off: there is no `written` to compare with */
 	/* A line that is wanted. All is borrowed. */
 	void (*line)(void *ctx, struct label_set *set, const struct line *line);
 	/* The kernel's counts of a stream; -ENOENT. */
@@ -50,6 +55,9 @@ struct streams_opts {
 	int (*cgroup_path)(void *ctx, uint64_t cgroup_id, char *ret_path, size_t size);
 	/* The last record of the cgroup is through. */
 	void (*forget)(void *ctx, uint64_t cgroup_id);
+	/* Nothing of the container is wanted, by rules or its own label; or it is again. NULL: its
+	 * lines are dropped, no more. */
+	void (*exclude)(void *ctx, uint64_t cgroup_id, bool excluded);
 	/*
 	 * What records that the ring had no room for would have told. `ring`: how far it was read
 	 * and written, and how many records of registrations and ends it had no room for. `lives`:
@@ -70,9 +78,15 @@ void streams__free(struct streams *s);
 /* Record handlers for capture, whose context is a struct streams. */
 extern const struct record_ops streams_record_ops;
 
-/* Sends what was parked and can go. Returns CLOCK_BOOTTIME ns of the next deadline, UINT64_MAX:
- * none. */
-uint64_t streams__tick(struct streams *s, uint64_t now_ns);
+/* Takes over what is in force from now on, for the next line of each stream; what the stages of
+ * before hold goes out first. */
+void streams__use(struct streams *s, struct routing *routing);
+/* Borrowed until the next streams__use. */
+const struct routing *streams__routing(const struct streams *s);
+/* Sends what was parked and can go, and what stages held until now. `drained`: no record of before
+ * now_ns is to come, but for the latest ones. Returns CLOCK_BOOTTIME ns of the next deadline,
+ * UINT64_MAX: none. */
+uint64_t streams__tick(struct streams *s, uint64_t now_ns, bool drained);
 /* Shutdown: half lines, parked lines and gaps that no record told of go out with what is known.
  * May be repeated. */
 void streams__finish(struct streams *s);

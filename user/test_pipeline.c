@@ -22,14 +22,15 @@
 #include "base/log.h"
 #include "batch/batch.h"
 #include "config/config.h"
+#include "containers/meta.h"
 #include "process/label_list.h"
 #include "process/metrics.h"
 #include "process/program.h"
-#include "process/relabel.h"
+#include "process/routing.h"
 
 #define READ_BYTES (64u * 1024)
 #define MAX_LINE_SIZE (256u * 1024)
-#define TENANT_LABEL "__tenant_id__"
+#define CONTAINER_NAME "__meta_docker_container_name"
 
 enum { STATUS_OK, STATUS_FAILED, STATUS_USAGE };
 
@@ -51,25 +52,17 @@ static const struct option options[] = {
 	{"help", no_argument, NULL, 'h'},	  {0},
 };
 
-struct job {
-	struct relabel *relabel;
-	struct program *program;
-};
-
 struct test {
 	const char *file, *job_name, *metrics_file;
 	struct arena arena;
 	struct label_pair *set; /* as said */
 	size_t n_set;
 	struct diag *diag;
-	struct config *config;
+	struct routing *routing;
 	struct custom_metrics *metrics;
-	struct job *jobs; /* as config->jobs */
-	size_t n_jobs;
-	struct program *program; /* the job's that has the container */
-	struct program_stream *stream;
-	struct label_set *labels;
-	const char *tenant; /* that rules gave; NULL: none */
+	struct meta *meta;
+	struct route route;	       /* of the job that has the container */
+	struct program_stream *stream; /* NULL: it has no stages */
 	enum line_stream which;
 	struct clock_anchor anchor;
 	struct batcher *batcher;
@@ -141,53 +134,56 @@ static int read_options(struct test *t, int argc, char **argv)
 static void on_line(void *ctx, struct label_set *set, const struct line *line)
 {
 	struct test *t = ctx;
-	struct line copy = *line;
 
-	if (!copy.tenant && t->tenant) {
-		copy.tenant = t->tenant;
-		copy.tenant_len = strlen(t->tenant);
-	}
-	if (batcher__add(t->batcher, set, &copy) && !t->failed)
+	if (batcher__add(t->batcher, set, line) && !t->failed)
 		t->failed = -ENOMEM;
 }
 
-static int make_jobs(struct test *t)
+static bool has_job(const struct config *c, const char *name)
 {
-	const struct config_job *configs = t->config->jobs.items;
-	const struct program_opts opts = {.metrics = t->metrics,
-					  .whole_times = true,
-					  .preset = t->config->preset,
-					  .line = on_line,
-					  .ctx = t};
-	int err = 0, e;
+	const struct config_job *jobs = c->jobs.items;
 
-	t->n_jobs = t->config->jobs.n;
-	t->jobs = calloc(t->n_jobs + 1, sizeof(*t->jobs));
-	if (!t->jobs)
-		return -ENOMEM;
-	for (size_t i = 0; i < t->n_jobs; i++) {
-		e = relabel__new(&t->jobs[i].relabel, configs[i].relabel_configs.items,
-				 configs[i].relabel_configs.n, t->diag);
-		err = e ? e : err;
-		e = program__new(&t->jobs[i].program, configs[i].pipeline_stages, &opts, t->diag);
-		err = e ? e : err;
-	}
+	for (size_t i = 0; i < c->jobs.n; i++)
+		if (!name || (jobs[i].job_name && !strcmp(jobs[i].job_name, name)))
+			return true;
+	return false;
+}
+
+/* Takes the configuration over. */
+static int compile(struct test *t, struct config *config)
+{
+	const struct routing_opts opts = {
+		.host = config->host,
+		.metrics = t->metrics,
+		.discovered = t->set,
+		.n_discovered = t->n_set,
+		.job_name = t->job_name,
+		.is_test = true,
+	};
+	int err = routing__new(&t->routing, config, &opts, t->diag);
+
+	if (!err)
+		routing__output(t->routing, on_line, t);
 	return err;
 }
 
 static int load(struct test *t)
 {
-	int err = diag__new(&t->diag, t->file), e;
+	struct config *config = NULL;
+	int err = diag__new(&t->diag, t->file);
 
 	if (!err)
 		err = custom_metrics__new(&t->metrics);
 	if (err)
 		return err;
-	err = config__load(&t->config, t->file, NULL, t->diag);
-	if (!err) {
-		e = make_jobs(t);
-		err = e ? e : err;
+	err = config__load(&config, t->file, NULL, t->diag);
+	if (!err && !has_job(config, t->job_name)) {
+		log_error("%s: no job is called %s", t->file, t->job_name);
+		config__free(config);
+		return -ENOENT;
 	}
+	if (!err)
+		err = compile(t, config);
 	diag__print(t->diag, stderr);
 	if (err == -EINVAL && !diag__errors(t->diag))
 		log_error("%s: cannot be used", t->file);
@@ -196,63 +192,41 @@ static int load(struct test *t)
 
 /* The container */
 
-static int discover(struct test *t, const struct config_job *job, struct label_list *list)
+/* What presets look at, of the labels that were said. */
+static int make_meta(struct test *t)
 {
-	const struct config_static *fixed =
-		job->static_configs.n ? job->static_configs.items : NULL;
+	static const struct {
+		const char *discovered, *name;
+	} LABELS[] = {
+		{"com_docker_compose_project", "com.docker.compose.project"},
+		{"com_docker_compose_service", "com.docker.compose.service"},
+		{"com_docker_compose_container_number", "com.docker.compose.container-number"},
+		{"com_docker_stack_namespace", "com.docker.stack.namespace"},
+		{"com_docker_swarm_service_name", "com.docker.swarm.service.name"},
+		{"app_kubernetes_io_name", "app.kubernetes.io/name"},
+	};
+	struct label_list list = {.arena = &t->arena};
+	char name[128];
 	int err = 0;
 
-	for (size_t i = 0; fixed && i < fixed->labels.n && !err; i++)
-		err = label_list__set(list, fixed->labels.items[i].name,
-				      fixed->labels.items[i].value);
-	for (size_t i = 0; i < t->n_set && !err; i++)
-		err = label_list__set(list, t->set[i].name, t->set[i].value);
-	label_list__sort(list);
-	return err;
-}
-
-static int make_stream(struct test *t, const struct label_list *list, struct program *program)
-{
-	int err = 0;
-
-	t->labels = label_set__new();
-	if (!t->labels)
+	t->meta = meta__new();
+	if (!t->meta)
 		return -ENOMEM;
-	for (size_t i = 0; i < list->n && !err; i++) {
-		if (!strcmp(list->items[i].name, TENANT_LABEL))
-			t->tenant = list->items[i].value;
-		if (strncmp(list->items[i].name, "__", 2))
-			err = label_set__add(t->labels, list->items[i].name, list->items[i].value);
+	for (size_t i = 0; i < t->n_set && !err; i++)
+		err = label_list__set(&list, t->set[i].name, t->set[i].value);
+	for (size_t i = 0; i < ARRAY_SIZE(LABELS) && !err; i++) {
+		snprintf(name, sizeof(name), "__meta_docker_container_label_%s",
+			 LABELS[i].discovered);
+		if (*label_list__get(&list, name))
+			err = meta__add_label(t->meta, LABELS[i].name,
+					      label_list__get(&list, name));
 	}
-	if (!err)
-		err = label_set__seal(t->labels);
-	t->program = program;
-	return err ? err : program_stream__new(&t->stream, program);
-}
-
-/* t->stream stays NULL when the container is dropped. -ENOENT: no such job. */
-static int choose(struct test *t)
-{
-	const struct config_job *configs = t->config->jobs.items;
-	bool found = !t->job_name;
-
-	for (size_t i = 0; i < t->n_jobs; i++) {
-		struct label_list list = {.arena = &t->arena};
-		int err;
-
-		if (t->job_name &&
-		    (!configs[i].job_name || strcmp(configs[i].job_name, t->job_name)))
-			continue;
-		found = true;
-		err = discover(t, &configs[i], &list);
-		if (!err)
-			err = relabel__apply(t->jobs[i].relabel, &list, NULL);
-		if (err < 0)
-			return err;
-		if (err)
-			return make_stream(t, &list, t->jobs[i].program);
+	if (!err && *label_list__get(&list, CONTAINER_NAME)) {
+		t->meta->name = strdup(label_list__get(&list, CONTAINER_NAME) +
+				       (*label_list__get(&list, CONTAINER_NAME) == '/'));
+		err = t->meta->name ? 0 : -ENOMEM;
 	}
-	return found ? 0 : -ENOENT;
+	return err;
 }
 
 static void find_stream(struct test *t)
@@ -281,16 +255,23 @@ static void on_sealed(void *ctx, struct batch *b)
 
 static void run_line(struct test *t, const char *bytes, size_t len, bool unterminated)
 {
-	const struct line line = {.bytes = bytes,
-				  .len = len,
-				  .time_ns = t->now_ns,
-				  .real_ns = clock__to_real(&t->anchor, t->now_ns),
-				  .stream = t->which,
-				  .truncated = t->cut,
-				  .unterminated = unterminated};
+	const struct line line = {
+		.bytes = bytes,
+		.len = len,
+		.time_ns = t->now_ns,
+		.real_ns = clock__to_real(&t->anchor, t->now_ns),
+		.stream = t->which,
+		.truncated = t->cut,
+		.unterminated = unterminated,
+		.tenant = t->route.tenant,
+		.tenant_len = t->route.tenant ? strlen(t->route.tenant) : 0,
+	};
 
 	t->now_ns++;
-	program_stream__run(t->stream, t->labels, &line);
+	if (t->stream)
+		program_stream__run(t->stream, t->route.set, &line);
+	else
+		on_line(t, t->route.set, &line);
 }
 
 /* Up to MAX_LINE_SIZE of it. */
@@ -327,7 +308,7 @@ static void wait_for_input(struct test *t)
 
 	while (poll(&fd, 1, 0) == 0 && !t->failed) {
 		now_ns = clock__boot_ns();
-		due_ns = program__tick(t->program, now_ns);
+		due_ns = routing__tick(t->routing, now_ns);
 		batcher__seal(t->batcher);
 		if (due_ns == UINT64_MAX)
 			poll(&fd, 1, -1);
@@ -349,13 +330,13 @@ static int read_lines(struct test *t)
 			err = -errno;
 			log_error("reading standard input: %s", strerror(errno));
 		}
-		if (n > 0 && t->stream)
+		if (n > 0 && t->route.set)
 			err = take(t, bytes, (size_t)n);
 		batcher__seal(t->batcher);
 	} while (n && !err && !t->failed);
-	if (t->stream && t->pending.len && !err)
+	if (t->route.set && t->pending.len && !err)
 		run_line(t, t->pending.data, t->pending.len, true);
-	program__flush(t->program);
+	routing__flush(t->routing);
 	batcher__seal(t->batcher);
 	return err ? err : t->failed;
 }
@@ -391,13 +372,13 @@ static int run(struct test *t)
 		err = batcher__new(&t->batcher, &opts, on_sealed, t);
 	if (err)
 		return err;
-	err = choose(t);
-	if (err == -ENOENT)
-		log_error("%s: no job is called %s", t->file, t->job_name);
-	if (err)
-		return err;
 	find_stream(t);
-	if (t->stream)
+	err = make_meta(t);
+	if (!err)
+		err = routing__route(t->routing, t->meta, t->which, 0, &t->route);
+	if (err > 0)
+		err = t->route.program ? program_stream__new(&t->stream, t->route.program) : 0;
+	if (!err && t->route.set)
 		err = read_lines(t);
 	if (err == -ENOMEM || t->failed)
 		log_error("%s", strerror(err ? -err : -t->failed));
@@ -407,15 +388,12 @@ static int run(struct test *t)
 static void tear_down(struct test *t)
 {
 	program_stream__free(t->stream);
-	for (size_t i = 0; i < t->n_jobs; i++) {
-		program__free(t->jobs[i].program);
-		relabel__free(t->jobs[i].relabel);
-	}
-	free(t->jobs);
+	label_set__unref(t->route.set);
+	free(t->route.tenant);
+	routing__free(t->routing);
+	meta__unref(t->meta);
 	batcher__free(t->batcher);
-	label_set__unref(t->labels);
 	custom_metrics__free(t->metrics);
-	config__free(t->config);
 	diag__free(t->diag);
 	free(t->set);
 	buf__free(&t->pending);

@@ -309,7 +309,7 @@ static void parked_until_known(void **state)
 	expect(f, "");
 	assert_int_equal(f->forgotten, 0);
 	publish(f, "late");
-	assert_int_equal(streams__tick(f->streams, clock__boot_ns()), UINT64_MAX);
+	assert_int_equal(streams__tick(f->streams, clock__boot_ns(), true), UINT64_MAX);
 	expect(f, "late stdout a|late stdout b|");
 	assert_int_equal(f->forgotten, CGROUP);
 	assert_int_equal(counters__get(&f->counters, park_expired), 0);
@@ -324,9 +324,9 @@ static void parked_no_longer_than_allowed(void **state)
 	cgroup_new(f);
 	registered(f, NT_FILE_STDOUT);
 	data(f, NT_FILE_STDOUT, 10, "a\n");
-	assert_true(streams__tick(f->streams, now_ns) > now_ns);
+	assert_true(streams__tick(f->streams, now_ns, true) > now_ns);
 	expect(f, "");
-	streams__tick(f->streams, now_ns + 60 * NS_PER_SEC);
+	streams__tick(f->streams, now_ns + 60 * NS_PER_SEC, true);
 	expect(f, "001122334455 stdout a|");
 	data(f, NT_FILE_STDOUT, 20, "b\n");
 	expect(f, "001122334455 stdout a|001122334455 stdout b|");
@@ -559,7 +559,7 @@ static void end_behind_the_cgroups_own(void **state)
 
 static void tick_seconds(struct fixture *f, unsigned seconds)
 {
-	streams__tick(f->streams, clock__boot_ns() + seconds * NS_PER_SEC);
+	streams__tick(f->streams, clock__boot_ns() + seconds * NS_PER_SEC, true);
 }
 
 /* Neither the stream's end nor the cgroup's found room in the ring. */
@@ -812,7 +812,7 @@ static void skipped_before_it_was_known(void **state)
 	struct fixture *f = *state;
 
 	f->misses = 1;
-	streams__tick(f->streams, clock__boot_ns());
+	streams__tick(f->streams, clock__boot_ns(), true);
 	start_web(f);
 	data(f, NT_FILE_STDOUT, 10, "a\n");
 	end(f, NT_FILE_STDOUT, 2, 2);
@@ -863,11 +863,11 @@ static void line_waits_for_a_name(void **state)
 	streams_record_ops.data(f->streams, 0, d);
 	free(d);
 	expect(f, "");
-	assert_int_equal(streams__tick(f->streams, now_ns), now_ns + 50 * NS_PER_MS);
+	assert_int_equal(streams__tick(f->streams, now_ns, true), now_ns + 50 * NS_PER_MS);
 	expect(f, "");
-	assert_int_equal(streams__tick(f->streams, now_ns + 50 * NS_PER_MS), UINT64_MAX);
+	assert_int_equal(streams__tick(f->streams, now_ns + 50 * NS_PER_MS, true), UINT64_MAX);
 	expect(f, "web stdout a|");
-	assert_int_equal(streams__tick(f->streams, now_ns), UINT64_MAX);
+	assert_int_equal(streams__tick(f->streams, now_ns, true), UINT64_MAX);
 }
 
 static void note(struct fixture *f, uint64_t cgroup_id, uint64_t at, uint32_t pid)
@@ -902,12 +902,12 @@ static void notes_name_lines(void **state)
 	assert_int_equal(f->last_pid, 7);
 	f->from = 4;
 	data(f, NT_FILE_STDOUT, now_ns + 10, "b\n");
-	assert_int_equal(streams__tick(f->streams, now_ns + 10), now_ns + 10 + 50 * NS_PER_MS);
+	assert_int_equal(streams__tick(f->streams, now_ns + 10, true), now_ns + 10 + 50 * NS_PER_MS);
 	expect(f, "web stdout a|");
 	note(f, CGROUP, 2, 8);
 	expect(f, "web stdout a|web stdout b|");
 	assert_int_equal(f->last_pid, 8);
-	assert_int_equal(streams__tick(f->streams, now_ns + 10), UINT64_MAX);
+	assert_int_equal(streams__tick(f->streams, now_ns + 10, true), UINT64_MAX);
 	note(f, CGROUP, 4, 9);
 	f->from = UINT64_MAX;
 	data(f, NT_FILE_STDOUT, now_ns + 20, "c\n");

@@ -194,6 +194,7 @@ void batcher__seal(struct batcher *b)
 	b->encoder->ops->seal(b->encoder, b->open);
 	b->open->sequence = b->sequence++;
 	b->open->sealed_ns = clock__boot_ns();
+	b->open->tenant = b->opts.tenant;
 	b->deadline_ns = UINT64_MAX;
 	if (++b->seals == SWEEP_SEALS) {
 		stream_table__sweep(b->streams);

@@ -36,6 +36,7 @@ struct batch {
 	uint64_t end_pos;    /* past the first byte of the newest record in it, for a line knows no
 			      * more */
 	uint64_t sealed_ns;  /* CLOCK_BOOTTIME */
+	const char *tenant;  /* as in struct batch_opts */
 };
 
 struct batch_opts {
@@ -46,6 +47,10 @@ struct batch_opts {
 	bool times;	      /* -t: text and raw lines begin with their time */
 	bool color;	      /* text */
 	const struct clock_anchor *anchor; /* borrowed for the batcher's life */
+	/* Loki: labels of every stream that has none of the name. Borrowed likewise. */
+	const struct label *external_labels;
+	size_t n_external_labels;
+	const char *tenant; /* of all lines; NULL: the client's. Borrowed as long as a batch is */
 };
 
 struct batcher;

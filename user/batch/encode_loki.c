@@ -44,6 +44,8 @@ struct run {
 struct loki {
 	struct encoder encoder;
 	const struct clock_anchor *anchor;
+	const struct label *external_labels;
+	size_t n_external_labels;
 	struct buf arena;
 	struct group *first, *last; /* with lines in the open batch */
 	struct group *current;	    /* whose run the arena ends with */
@@ -103,22 +105,43 @@ static void loki__free(struct encoder *e)
 	free(l);
 }
 
-static int pack_labels(struct stream *s)
+/* The set with the external labels. NULL: no memory. */
+static struct label_set *with_external(const struct loki *l, struct label_set *set)
+{
+	_label_set_ struct label_set *all = l->n_external_labels ? label_set__new() : NULL;
+	int err = all ? 0 : -ENOMEM;
+
+	if (!l->n_external_labels)
+		return label_set__ref(set);
+	for (size_t i = 0; i < l->n_external_labels && !err; i++)
+		err = label_set__add(all, l->external_labels[i].name, l->external_labels[i].value);
+	for (size_t i = 0; i < set->n_labels && !err; i++)
+		err = label_set__add(all, set->labels[i].name, set->labels[i].value);
+	if (!err)
+		err = label_set__seal(all);
+	return err ? NULL : TAKE_PTR(all);
+}
+
+static int pack_labels(const struct loki *l, struct stream *s)
 {
 	Logproto__StreamAdapter message = LOGPROTO__STREAM_ADAPTER__INIT;
+	_label_set_ struct label_set *set = NULL;
 	struct buf *head = &s->group->head;
 	int err;
 
 	if (head->len)
 		return 0;
-	message.labels = s->set->text;
+	set = with_external(l, s->set);
+	if (!set)
+		return -ENOMEM;
+	message.labels = set->text;
 	err = buf__reserve(head, logproto__stream_adapter__get_packed_size(&message));
 	if (!err)
 		head->len = logproto__stream_adapter__pack(&message, (uint8_t *)head->data);
 	return err;
 }
 
-static int loki__stream(struct encoder *e _unused_, struct stream *s)
+static int loki__stream(struct encoder *e, struct stream *s)
 {
 	Logproto__LabelPairAdapter pairs[MAX_METADATA], *pointers[MAX_METADATA];
 	Logproto__EntryAdapter message = LOGPROTO__ENTRY_ADAPTER__INIT;
@@ -145,7 +168,7 @@ static int loki__stream(struct encoder *e _unused_, struct stream *s)
 	if (err)
 		return err;
 	s->encoded.len = logproto__entry_adapter__pack(&message, (uint8_t *)s->encoded.data);
-	return pack_labels(s);
+	return pack_labels((struct loki *)e, s);
 }
 
 static int loki__writer(struct encoder *e _unused_, struct stream *s)
@@ -441,6 +464,8 @@ int encode_loki__new(struct encoder **ret, const struct batch_opts *opts)
 		return -ENOMEM;
 	l->encoder.ops = &loki_ops;
 	l->anchor = opts->anchor;
+	l->external_labels = opts->external_labels;
+	l->n_external_labels = opts->n_external_labels;
 	*ret = &l->encoder;
 	return 0;
 }

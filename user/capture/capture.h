@@ -110,6 +110,9 @@ int capture__add_pipe(struct capture *c, int read_fd, pid_t reader, enum nt_file
 		      uint64_t cgroup_id);
 /* No tap touches this container from now on. */
 int capture__exclude(struct capture *c, uint64_t cgroup_id);
+/* Takes capture__exclude back: the next capture__scan finds it. What it wrote meanwhile is not
+ * captured. */
+int capture__include(struct capture *c, uint64_t cgroup_id);
 /* The cgroup is gone and its last record is through: what the kernel side still holds of it is
  * removed, within a second by capture__read. */
 void capture__forget(struct capture *c, uint64_t cgroup_id);

@@ -302,6 +302,23 @@ static void deny_stream(void *ctx, const struct nt_stream_key *key, const struct
 	bpf_map_update_elem(of->c->streams_fd, key, &denied, BPF_EXIST);
 }
 
+static void delete_denied(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s)
+{
+	const struct of_cgroup *of = ctx;
+
+	if (s->cgroup_id == of->cgroup_id && s->denied)
+		stream__delete(of->c, key);
+}
+
+int capture__include(struct capture *c, uint64_t cgroup_id)
+{
+	int r = streams__each(c, delete_denied, &(struct of_cgroup){c, cgroup_id});
+
+	if (bpf_map_delete_elem(c->cgroups_fd, &cgroup_id) < 0 && errno != ENOENT)
+		return -errno;
+	return r;
+}
+
 int capture__exclude(struct capture *c, uint64_t cgroup_id)
 {
 	struct nt_cgroup cgroup = {};

@@ -22,12 +22,14 @@
 #include "process/relabel.h"
 
 #define FILE_MAX_BYTES (16u << 20)
+#define CLIENTS_MAX 16
 #define HOUR_NS ((int64_t)3600 * NS_PER_SEC)
 
 struct loaded {
 	struct config config;
 	struct arena arena;
 	struct document *document;
+	unsigned refs; /* besides the first */
 };
 
 static const char *const TAPS[] = {
@@ -183,7 +185,7 @@ static const struct field CLIENT_FIELDS[] = {
 	      .doc = "Pauses between tries, jittered."),
 	FIELD(struct config_client, timeout, FIELD_DURATION, .dflt = "10s", .min = NS_PER_MS,
 	      .max = HOUR_NS, .doc = "How long a push may take."),
-	FIELD(struct config_client, external_labels, FIELD_MAP, .flags = FIELD_LATER,
+	FIELD(struct config_client, external_labels, FIELD_MAP,
 	      .doc = "Labels of every line that goes to this client."),
 	FIELD(struct config_client, max_in_flight, FIELD_SIZE, .dflt = "0", .flags = FIELD_LATER,
 	      .doc = "Memory of what waits for this client; 0: limits.memory alone."),
@@ -442,26 +444,24 @@ static const struct field LIMITS_FIELDS[] = {
 	      .max = 4ll << 30,
 	      .doc = "Memory of batches that are not delivered; past it they wait in the ring."),
 	FIELD(struct config_limits, label_values, FIELD_INT, .dflt = "100", .min = 1,
-	      .max = 1000000, .flags = FIELD_LATER,
+	      .max = 1000000,
 	      .doc = "A label that stages or rules make and that has more values than this in "
 		     "guard_window becomes structured metadata."),
 	FIELD(struct config_limits, identity_values, FIELD_INT, .dflt = "2000", .min = 1,
-	      .max = 1000000, .flags = FIELD_LATER,
-	      .doc = "The same for container and pod, which only warn."),
+	      .max = 1000000, .doc = "The same for container and pod, which only warn."),
 	FIELD(struct config_limits, guard_window, FIELD_DURATION, .dflt = "1h", .min = NS_PER_SEC,
-	      .max = 24 * HOUR_NS, .flags = FIELD_LATER,
-	      .doc = "The time in which values are counted."),
+	      .max = 24 * HOUR_NS, .doc = "The time in which values are counted."),
 	FIELD(struct config_limits, guard_reset, FIELD_DURATION, .dflt = "24h", .min = NS_PER_SEC,
-	      .max = 365 * 24 * HOUR_NS, .flags = FIELD_LATER,
+	      .max = 365 * 24 * HOUR_NS,
 	      .doc = "When such a label is one again; a reload does it too."),
 	FIELD(struct config_limits, label_names, FIELD_INT, .dflt = "15", .min = 1, .max = 100,
-	      .flags = FIELD_LATER, .doc = "Labels of a stream; the others become metadata."),
+	      .doc = "Labels of a stream; the others become metadata."),
 	FIELD(struct config_limits, label_name_length, FIELD_SIZE, .dflt = "1024", .min = 1,
-	      .max = 65536, .flags = FIELD_LATER, .doc = "Longer names are cut."),
+	      .max = 65536, .doc = "Longer names are cut."),
 	FIELD(struct config_limits, label_value_length, FIELD_SIZE, .dflt = "2048", .min = 1,
-	      .max = 65536, .flags = FIELD_LATER, .doc = "Longer values are cut."),
+	      .max = 65536, .doc = "Longer values are cut."),
 	FIELD(struct config_limits, streams, FIELD_INT, .dflt = "10000", .min = 1, .max = 10000000,
-	      .flags = FIELD_LATER, .doc = "Streams of a client."),
+	      .doc = "Streams of a client."),
 	{0},
 };
 
@@ -488,8 +488,7 @@ static const struct field CONFIG_FIELDS[] = {
 	      .doc = "Where lines go: Lokis."),
 	FIELD(struct config, client, FIELD_OBJECT, .object = &CLIENT, .flags = FIELD_HIDDEN,
 	      .doc = "One more of clients."),
-	FIELD(struct config, external_labels, FIELD_MAP, .flags = FIELD_LATER,
-	      .doc = "Labels of every line."),
+	FIELD(struct config, external_labels, FIELD_MAP, .doc = "Labels of every line."),
 	FIELD(struct config, host, FIELD_STRING,
 	      .doc = "Value of the label host, where it is not the host's name."),
 	FIELD(struct config, capture, FIELD_OBJECT, .object = &CAPTURE,
@@ -497,14 +496,12 @@ static const struct field CONFIG_FIELDS[] = {
 	FIELD(struct config, discovery, FIELD_OBJECT, .object = &DISCOVERY,
 	      .doc = "What containers are called."),
 	FIELD(struct config, preset, FIELD_ENUM, .names = PRESETS, .dflt = "auto",
-	      .flags = FIELD_LATER,
 	      .doc = "Labels to begin with; auto is docker, and none beside scrape_configs."),
 	FIELD(struct config, relabel_configs, FIELD_OBJECTS, .object = &relabel_rule_schema,
-	      .flags = FIELD_LATER, .doc = "Rules over labels, as Prometheus has them."),
-	FIELD(struct config, pipeline_stages, FIELD_STAGES, .flags = FIELD_LATER,
+	      .doc = "Rules over labels, as Prometheus has them."),
+	FIELD(struct config, pipeline_stages, FIELD_STAGES,
 	      .doc = "What is done with each line, as Promtail has it."),
-	FIELD(struct config, scrape_configs, FIELD_OBJECTS, .object = &promtail_job_schema,
-	      .flags = FIELD_LATER, .doc = "Promtail's: each has rules and stages of its own."),
+	FIELD(struct config, scrape_configs, FIELD_OBJECTS, .object = &promtail_job_schema),
 	FIELD(struct config, limits, FIELD_OBJECT, .object = &LIMITS, .doc = "Bounds."),
 	FIELD(struct config, spool, FIELD_OBJECT, .object = &SPOOL, .flags = FIELD_LATER,
 	      .doc = "Files for what Loki has not taken."),
@@ -629,10 +626,9 @@ static int finish(struct loaded *l, const struct node *root, struct diag *diag)
 		err = take_docker_hosts(l, diag);
 	if (err)
 		return err;
-	if (c->clients.n > 1)
-		diag__warn(
-			diag, ((struct config_client *)c->clients.items)[1].node,
-			"a second client has no effect yet in this version, nor have further ones");
+	if (c->clients.n > CLIENTS_MAX)
+		diag__error(diag, ((struct config_client *)c->clients.items)[CLIENTS_MAX].node,
+			    "%zu clients, expected at most %d", c->clients.n, CLIENTS_MAX);
 	if (c->server.log_level && !given(given(root, "log"), "level"))
 		c->log.level = c->server.log_level - 1;
 	if (c->host && !values__is_name(c->host))
@@ -710,11 +706,18 @@ int config__load(struct config **ret, const char *path, config_check_fn check, s
 	return config__parse(ret, text.data, text.len, environment, NULL, check, diag);
 }
 
+struct config *config__ref(struct config *c)
+{
+	if (c)
+		__atomic_fetch_add(&((struct loaded *)c)->refs, 1, __ATOMIC_RELAXED);
+	return c;
+}
+
 void config__free(struct config *c)
 {
 	struct loaded *l = (struct loaded *)c;
 
-	if (!l)
+	if (!l || __atomic_fetch_sub(&l->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	document__free(l->document);
 	arena__free(&l->arena);

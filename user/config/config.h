@@ -182,7 +182,12 @@ int config__load(struct config **ret, const char *path, config_check_fn check, s
 /* The same of a text, with an environment of one's own. */
 int config__parse(struct config **ret, const char *text, size_t len, node_env_fn env, void *env_ctx,
 		  config_check_fn check, struct diag *diag);
-void config__free(struct config *c); /* NULL is fine */
+/* One more owner (atomic); NULL is fine. */
+struct config *config__ref(struct config *c);
+/* The last owner frees it. NULL is fine. */
+void config__free(struct config *c);
+/* The first setting in which they differ and that takes a restart; NULL: none. */
+const char *config__restart(const struct config *a, const struct config *b);
 
 /* The table that all of it comes from, for the JSON Schema and the default file. */
 extern const struct schema config_schema;

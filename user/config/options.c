@@ -51,6 +51,7 @@ enum {
 	KEY_LOG_LEVEL,
 	KEY_STATS,
 	KEY_JSON,
+	KEY_REGISTERED,
 	KEY_EFFECTIVE,
 	KEY_SCHEMA,
 	KEY_DEFAULTS,
@@ -113,6 +114,8 @@ static const struct argp_option OPTIONS[] = {
 	{"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
 	 "notail's own messages, on stderr: error, warn, info (default), debug", 3},
 	{"json", KEY_JSON, NULL, 0, "`notail probe': print the report as JSON", 4},
+	{"registered", KEY_REGISTERED, NULL, 0,
+	 "`notail probe': the streams that the notails of this host have registered", 4},
 	{"effective", KEY_EFFECTIVE, NULL, 0,
 	 "`notail check-config FILE': print what is in force, secrets masked", 4},
 	{"schema", KEY_SCHEMA, NULL, 0, "`notail check-config': print the JSON Schema of a file",
@@ -513,6 +516,8 @@ static bool *get_switch(struct options *o, int key)
 		return &o->exec_sessions;
 	case KEY_JSON:
 		return &o->json;
+	case KEY_REGISTERED:
+		return &o->registered;
 	case KEY_STATS:
 		return &o->stats;
 	case KEY_EFFECTIVE:
@@ -567,6 +572,7 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case KEY_NO_DOCKER:
 	case KEY_EXEC_SESSIONS:
 	case KEY_JSON:
+	case KEY_REGISTERED:
 	case KEY_STATS:
 	case KEY_EFFECTIVE:
 	case KEY_SCHEMA:
@@ -599,6 +605,8 @@ static error_t check_words(struct parse *p)
 
 	if (o->json && o->action != ACTION_PROBE)
 		return refuse(p, "--json is for probe; lines as JSON: --stdout=json");
+	if (o->registered && (o->action != ACTION_PROBE || o->json))
+		return refuse(p, "--registered is for probe, without --json");
 	if (o->action != ACTION_CHECK_CONFIG && (o->effective || printed))
 		return refuse(p, "--%s is for check-config",
 			      o->effective ? "effective"
@@ -736,7 +744,6 @@ static int apply_capture(struct options *o, const struct config_capture *c)
 
 static void apply_client(struct options *o, const struct config_client *c)
 {
-	o->client = c;
 	o->loki_url = c->url;
 	if (!o->tenant && c->tenant_id && *c->tenant_id)
 		o->tenant = c->tenant_id;
@@ -755,8 +762,11 @@ int options__apply(struct options *o, const struct config *c)
 
 	if (err)
 		return err;
-	if (!o->loki_url && !o->to_stdout && c->clients.n)
+	if (!o->loki_url && !o->to_stdout && c->clients.n) {
+		o->clients = &c->clients;
+		o->given.tenant = o->tenant;
 		apply_client(o, c->clients.items);
+	}
 	if (!o->docker_host && !o->no_docker) {
 		o->docker_host = c->discovery.docker.host;
 		o->no_docker = !c->discovery.docker.enabled;

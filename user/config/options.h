@@ -16,14 +16,15 @@
 #include "capture/capture.h"
 
 struct config;
-struct config_client;
+struct object_list;
 
 enum options_action { ACTION_RUN, ACTION_PROBE, ACTION_CHECK_CONFIG, ACTION_VERSION };
 
 /* Strings point into argv or are owned (options__free). */
 struct options {
 	enum options_action action;
-	bool json; /* of probe's report */
+	bool json;	 /* of probe's report */
+	bool registered; /* of probe: what notails that run have registered */
 
 	const char *config;	/* -c, or CONFIG_DEFAULT_PATH where it counts; NULL: none */
 	const char *check_file; /* check-config's; NULL: with one of the next */
@@ -62,15 +63,15 @@ struct options {
 	size_t batch_bytes;				     /* 0: default */
 	uint64_t batch_wait_ns;				     /* 0: default */
 	uint64_t min_backoff_ns, max_backoff_ns, timeout_ns; /* of pushes; 0: default */
-	const struct config_client *client; /* loki_url is its; NULL: the command line's */
-	uint64_t park_max_ns;		    /* wait for a container's name; 0: default */
-	size_t max_in_flight;		    /* 0: default */
-	const char *host;		    /* --host; NULL: the host's name */
+	const struct object_list *clients; /* of struct config_client; NULL: loki_url alone */
+	uint64_t park_max_ns;		   /* wait for a container's name; 0: default */
+	size_t max_in_flight;		   /* 0: default */
+	const char *host;		   /* --host; NULL: the host's name */
 	enum log_level log_level;
 	bool stats;
 	/* On the command line: a configuration file does not change it. */
 	struct {
-		bool tap, hooks, attribution, log_level;
+		bool tap, hooks, attribution, log_level, tenant;
 	} given;
 };
 

@@ -568,8 +568,8 @@ void program_stream__run(struct program_stream *s, struct label_set *set, const 
 	e->n_labels = 0;
 	e->strangers_dropped = false;
 	e->n_metadata = 0;
-	e->tenant = NULL;
-	e->tenant_len = 0;
+	e->tenant = line->tenant;
+	e->tenant_len = line->tenant_len;
 	e->dropped = NULL;
 	if (load_base(s, set, false)) {
 		e->dropped = "no_memory";

@@ -23,6 +23,7 @@
 #include "io/loop.h"
 #include "sink/pending.h"
 
+#define TENANT_HEADER "X-Scope-OrgID"
 #define PUSH_PATH "/loki/api/v1/push"
 #define DEFAULT_MIN_BACKOFF_NS (500 * NS_PER_MS)
 #define DEFAULT_MAX_BACKOFF_NS (300 * NS_PER_SEC)
@@ -37,9 +38,10 @@ struct loki_sink {
 	sink_done_fn done;
 	void *ctx;
 	char *url;
-	char **headers; /* those that never change, NULL behind them and room for one more */
+	char **headers; /* those that never change, NULL behind them and room for two more */
 	size_t n_headers;
-	struct auth *auth; /* NULL: none */
+	char *tenant_header; /* of batches that name none; NULL: none */
+	struct auth *auth;   /* NULL: none */
 	const struct http_tls *tls;
 	const char *proxy;
 	bool drop_rate_limited;
@@ -224,7 +226,9 @@ static void loki_sink__send(struct loki_sink *s)
 		.done = loki_sink__on_done,
 		.ctx = s,
 	};
+	_buf_ struct buf tenant = {0};
 	const char *header = NULL;
+	char **last;
 	int err = 0;
 
 	if (!b || s->request || s->waiting)
@@ -240,11 +244,17 @@ static void loki_sink__send(struct loki_sink *s)
 		loki_sink__retry(s, why, -1);
 		return;
 	}
-	s->headers[s->n_headers] = (char *)header;
+	if (b->tenant)
+		err = buf__printf(&tenant, TENANT_HEADER ": %s", b->tenant);
+	last = s->headers + s->n_headers;
+	if (b->tenant || s->tenant_header)
+		*last++ = b->tenant ? tenant.data : s->tenant_header;
+	*last = (char *)header;
 	opts.body = b->payload.len ? b->payload.data : "";
 	opts.body_len = b->payload.len;
-	err = http__request(s->http, &opts, &s->request);
-	s->headers[s->n_headers] = NULL;
+	if (!err)
+		err = http__request(s->http, &opts, &s->request);
+	s->headers[s->n_headers] = s->headers[s->n_headers + 1] = NULL;
 	if (err)
 		loki_sink__retry(s, strerror(-err), -1);
 }
@@ -313,7 +323,7 @@ static int loki_sink__add_header(struct loki_sink *s, const char *name, const ch
 /* The sink's own cannot be replaced. */
 static bool is_own_header(const char *name)
 {
-	return !strcasecmp(name, "Content-Type") || !strcasecmp(name, "X-Scope-OrgID") ||
+	return !strcasecmp(name, "Content-Type") || !strcasecmp(name, TENANT_HEADER) ||
 	       !strcasecmp(name, "Authorization") || !strcasecmp(name, "Content-Length");
 }
 
@@ -322,12 +332,15 @@ static int loki_sink__set_headers(struct loki_sink *s, const struct loki_opts *o
 {
 	int err;
 
-	s->headers = calloc(opts->n_headers + 4, sizeof(*s->headers));
+	s->headers = calloc(opts->n_headers + 5, sizeof(*s->headers));
 	if (!s->headers)
 		return -ENOMEM;
 	err = loki_sink__add_header(s, "Content-Type", "application/x-protobuf", ret_why);
-	if (!err && opts->tenant)
-		err = loki_sink__add_header(s, "X-Scope-OrgID", opts->tenant, ret_why);
+	if (!err && opts->tenant) {
+		err = loki_sink__add_header(s, TENANT_HEADER, opts->tenant, ret_why);
+		if (!err)
+			s->tenant_header = TAKE_PTR(s->headers[--s->n_headers]);
+	}
 	for (size_t i = 0; !err && i < opts->n_headers; i++)
 		if (!is_own_header(opts->headers[i].name))
 			err = loki_sink__add_header(s, opts->headers[i].name,
@@ -399,6 +412,7 @@ void loki_sink__free(struct loki_sink *s)
 		loki_sink__drop(s, b, SINK_UNDELIVERED);
 	loop_timer__free(s->timer);
 	auth__free(s->auth);
+	free(s->tenant_header);
 	for (size_t i = 0; i < s->n_headers; i++)
 		free(s->headers[i]);
 	free(s->headers);

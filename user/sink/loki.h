@@ -5,7 +5,8 @@
  * connection are tried again with jittered backoff, 0.5 s to 5 min, Retry-After obeyed (at most 5
  * min), for ever; 400, 413 and 422 are final for the batch: Loki keeps the good part of most of
  * them, what its text says is logged and counted. A batch that Loki took in part counts as
- * delivered, and in `partial`. Any other status is tried again too.
+ * delivered, and in `partial`. Any other status is tried again too. A batch that names a tenant
+ * goes to that one.
  */
 #ifndef NOTAIL_SINK_LOKI_H
 #define NOTAIL_SINK_LOKI_H

@@ -41,6 +41,8 @@
 	  "streams that ended without proof: the kernel skipped hooks meanwhile")            \
 	X(corrupt, "notail_corrupt_records_total", "ring records skipped")                   \
 	X(strays, "notail_stray_records_total", "records of another container's stream")     \
+	X(excluded, "notail_excluded_bytes_total",                                           \
+	  "bytes of excluded containers that were captured before that was known")           \
 	X(parked, "notail_parked_lines_total", "lines that waited for metadata")             \
 	X(park_expired, "notail_park_expired_lines_total", "lines sent with what was known") \
 	X(dropped_no_memory, "notail_dropped_lines_total{reason=\"no_memory\"}",             \
@@ -50,6 +52,8 @@
 	X(dropped_undelivered, "notail_dropped_lines_total{reason=\"undelivered\"}",         \
 	  "lines that were not delivered in time at the end")                                \
 	X(streams, "notail_streams_total", "streams registered")                             \
+	X(reloads, "notail_reloads_total", "configurations that took another's place")       \
+	X(reloads_failed, "notail_reload_failures_total", "configurations that could not")   \
 	X(clock_steps, "notail_clock_step_total", "steps of the wall clock")
 
 struct counters {

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/log.h"
+#include "process/routing.h"
+
+#define ID "b0db04603b3858384972c3bc19a37461d9fdf1803807106fe8eefd8e94740695"
+
+struct world {
+	struct diag *diag;
+	struct routing *routing;
+	struct meta *meta;
+	struct route route;
+	char lines[4096];
+};
+
+static void on_line(void *ctx, struct label_set *set, const struct line *line)
+{
+	struct world *w = ctx;
+	size_t len = strlen(w->lines);
+
+	snprintf(w->lines + len, sizeof(w->lines) - len, "%s %.*s%s%.*s\n", set->text,
+		 (int)line->len, line->bytes, line->tenant ? " tenant=" : "", (int)line->tenant_len,
+		 line->tenant ? line->tenant : "");
+}
+
+static struct config *parse(struct world *w, const char *yaml)
+{
+	struct config *config = NULL;
+
+	if (config__parse(&config, yaml, strlen(yaml), NULL, NULL, NULL, w->diag)) {
+		diag__print(w->diag, stderr);
+		fail();
+	}
+	return config;
+}
+
+static void use(struct world *w, const char *yaml)
+{
+	const struct routing_opts opts = {.host = "node1"};
+
+	routing__free(w->routing);
+	assert_int_equal(routing__new(&w->routing, yaml ? parse(w, yaml) : NULL, &opts, w->diag),
+			 0);
+	routing__output(w->routing, on_line, w);
+}
+
+static int set_up(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	log__level(LOG_ERROR);
+	*state = w;
+	w->meta = meta__new();
+	w->meta->engine = strdup("docker");
+	w->meta->id = strdup(ID);
+	w->meta->name = strdup("web");
+	return diag__new(&w->diag, "f");
+}
+
+static void drop_route(struct world *w)
+{
+	label_set__unref(w->route.set);
+	free(w->route.tenant);
+	w->route = (struct route){0};
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	drop_route(w);
+	routing__free(w->routing);
+	meta__unref(w->meta);
+	diag__free(w->diag);
+	free(w);
+	return 0;
+}
+
+static int route(struct world *w, enum line_stream stream)
+{
+	drop_route(w);
+	return routing__route(w->routing, w->meta, stream, 1, &w->route);
+}
+
+static void expect(struct world *w, enum line_stream stream, const char *labels)
+{
+	assert_int_equal(route(w, stream), 1);
+	assert_string_equal(w->route.set->text, labels);
+}
+
+static void without_configuration(void **state)
+{
+	struct world *w = *state;
+
+	use(w, NULL);
+	expect(w, LINE_STDERR,
+	       "{container=\"web\", host=\"node1\", job=\"docker\", service_name=\"web\", "
+	       "stream=\"stderr\"}");
+	assert_null(w->route.program);
+	assert_null(w->route.tenant);
+	assert_false(routing__excludes(w->routing, w->meta));
+}
+
+static void rules_and_external_labels(void **state)
+{
+	struct world *w = *state;
+
+	use(w, "external_labels: {cluster: c, job: never}\n"
+	       "relabel_configs:\n"
+	       "- {action: labeldrop, regex: host|service_name}\n"
+	       "- {source_labels: [__meta_docker_container_name], target_label: from}\n"
+	       "- {target_label: __tenant_id__, replacement: t}\n"
+	       "pipeline_stages: [{static_labels: {a: b}}]\n");
+	expect(w, LINE_STDOUT,
+	       "{cluster=\"c\", container=\"web\", from=\"/web\", job=\"docker\", "
+	       "stream=\"stdout\"}");
+	assert_string_equal(w->route.tenant, "t");
+	assert_non_null(w->route.program);
+}
+
+static void one_stream_is_dropped(void **state)
+{
+	struct world *w = *state;
+
+	use(w, "relabel_configs: [{source_labels: [stream], regex: stderr, action: drop}]");
+	assert_int_equal(route(w, LINE_STDERR), 0);
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	assert_false(routing__excludes(w->routing, w->meta));
+	use(w, "relabel_configs: [{source_labels: [container], regex: web, action: drop}]");
+	assert_true(routing__excludes(w->routing, w->meta));
+}
+
+static void its_own_label_excludes(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(meta__add_label(w->meta, "fluentbit.io/exclude", "true"), 0);
+	use(w, NULL);
+	assert_true(routing__excludes(w->routing, w->meta));
+	assert_int_equal(route(w, LINE_STDOUT), 0);
+}
+
+static void the_first_job_that_keeps_it(void **state)
+{
+	struct world *w = *state;
+
+	use(w, "scrape_configs:\n"
+	       "- job_name: a\n"
+	       "  docker_sd_configs: [{host: 'unix:///d', filters: [{name: name, values: [db]}]}]\n"
+	       "  relabel_configs: [{target_label: job, replacement: a}]\n"
+	       "- job_name: b\n"
+	       "  docker_sd_configs: [{host: 'unix:///d'}]\n"
+	       "  relabel_configs:\n"
+	       "  - {source_labels: [__meta_notail_stream], regex: stdout, action: keep}\n"
+	       "  - {target_label: job, replacement: b}\n"
+	       "- job_name: c\n"
+	       "  static_configs:\n"
+	       "  - {labels: {__path__: '/var/lib/docker/containers/*/*.log', job: c}}\n");
+	expect(w, LINE_STDOUT, "{job=\"b\"}");
+	expect(w, LINE_STDERR, "{job=\"c\"}");
+}
+
+static void never_without_labels(void **state)
+{
+	struct world *w = *state;
+
+	use(w, "preset: none");
+	expect(w, LINE_STDOUT, "{job=\"notail\"}");
+}
+
+static void run(struct world *w, const char *text)
+{
+	const struct line line = {.bytes = text,
+				  .len = strlen(text),
+				  .time_ns = 1,
+				  .real_ns = 1,
+				  .stream = LINE_STDOUT,
+				  .tenant = w->route.tenant,
+				  .tenant_len = w->route.tenant ? strlen(w->route.tenant) : 0};
+	struct program_stream *s;
+
+	assert_int_equal(program_stream__new(&s, w->route.program), 0);
+	program_stream__run(s, w->route.set, &line);
+	program_stream__free(s);
+}
+
+static void strict_is_strict_with_stages_too(void **state)
+{
+	struct world *w = *state;
+
+	use(w, "preset: strict\n"
+	       "external_labels: {app: shop, env: test}\n"
+	       "relabel_configs: [{target_label: __tenant_id__, replacement: t}]\n"
+	       "pipeline_stages: [{static_labels: {user: u1, service: other}}]\n");
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	run(w, "x");
+	assert_string_equal(w->lines, "{app=\"shop\", env=\"test\", service=\"other\", "
+				      "stream=\"stdout\"} x tenant=t\n");
+}
+
+static void the_guard_takes_a_label_of_stages(void **state)
+{
+	struct world *w = *state;
+	uint64_t version;
+	char text[32];
+
+	use(w, "preset: none\n"
+	       "limits: {label_values: 3}\n"
+	       "relabel_configs: [{target_label: app, replacement: a}]\n"
+	       "pipeline_stages: [{regex: {expression: '(?P<id>.*)'}}, {labels: {id: }}]\n");
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	version = routing__version(w->routing);
+	for (int i = 0; i < 5; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		run(w, text);
+	}
+	assert_string_equal(w->lines, "{app=\"a\", id=\"0\"} 0\n{app=\"a\", id=\"1\"} 1\n"
+				      "{app=\"a\", id=\"2\"} 2\n{app=\"a\"} 3\n{app=\"a\"} 4\n");
+	assert_int_not_equal(routing__version(w->routing), version);
+	w->lines[0] = '\0';
+	run(w, "0");
+	assert_string_equal(w->lines, "{app=\"a\"} 0\n");
+}
+
+static void counters_go_on(void **state)
+{
+	struct world *w = *state;
+	const struct routing_opts opts = {.host = NULL};
+	struct routing *next;
+	char *text = NULL;
+	size_t size;
+	FILE *out;
+
+	use(w, "pipeline_stages: [{drop: {expression: '.*', drop_counter_reason: 'a\"b'}}]");
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	run(w, "x");
+	assert_int_equal(routing__new(&next, NULL, &opts, w->diag), 0);
+	routing__inherit(next, w->routing);
+	out = open_memstream(&text, &size);
+	routing__print(next, out);
+	fclose(out);
+	assert_string_equal(text, "notail_stage_dropped_lines_total{reason=\"a\\\"b\"} 1\n");
+	free(text);
+	routing__free(next);
+}
+
+static void what_takes_a_restart(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *yaml, *what;
+	} CASES[] = {
+		{"clients: [{url: 'http://a', tenant_id: t}]", NULL},
+		{"clients: [{url: 'http://a', tenant_id: t}]\nrelabel_configs: []\nlimits: "
+		 "{streams: 5}",
+		 NULL},
+		{"clients: [{url: 'http://b', tenant_id: t}]", "clients"},
+		{"clients: [{url: 'http://a'}]", "clients"},
+		{"clients: [{url: 'http://a', tenant_id: t, headers: {a: b}}]", "clients"},
+		{"clients: [{url: 'http://a', tenant_id: t}]\ncapture: {tap: write}", "capture"},
+		{"clients: [{url: 'http://a', tenant_id: t}]\nhost: h", "host"},
+		{"clients: [{url: 'http://a', tenant_id: t}]\nlimits: {memory: 10MiB}",
+		 "limits.memory"},
+	};
+	struct config *before = parse(w, CASES[0].yaml);
+
+	for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
+		struct config *after = parse(w, CASES[i].yaml);
+		const char *what = config__restart(before, after);
+
+		if (CASES[i].what)
+			assert_string_equal(what, CASES[i].what);
+		else
+			assert_null(what);
+		config__free(after);
+	}
+	config__free(before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(without_configuration, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rules_and_external_labels, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_stream_is_dropped, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(its_own_label_excludes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_first_job_that_keeps_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(never_without_labels, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(strict_is_strict_with_stages_too, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(the_guard_takes_a_label_of_stages, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(counters_go_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_takes_a_restart, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

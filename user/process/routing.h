@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A configuration in force: which of its jobs a (container, stream) belongs to, the labels that
+ * preset and rules give it, the program of stages for its lines. Asked once for each (container,
+ * stream) and version of its metadata. Immutable but for what its programs and limits remember; one
+ * thread at a time.
+ */
+#ifndef NOTAIL_PROCESS_ROUTING_H
+#define NOTAIL_PROCESS_ROUTING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "config/config.h"
+#include "config/diag.h"
+#include "containers/meta.h"
+#include "process/label_list.h"
+#include "process/labels.h"
+#include "process/program.h"
+
+struct routing;
+
+struct routing_opts {
+	const char *host;		/* NULL: not known */
+	const char *hook_set;		/* NULL: not known */
+	struct custom_metrics *metrics; /* borrowed; NULL: counted for nobody */
+	size_t max_line_size;		/* of lines that stages join; 0: default */
+	/* For test-pipeline, NULL and false otherwise. */
+	const struct label_pair *discovered; /* these alone, and any job that keeps the container */
+	size_t n_discovered;
+	const char *job_name; /* NULL: the first that keeps the container */
+	bool is_test;	      /* no limits; a stage's time has zeros below its unit */
+};
+
+/*
+ * Takes the configuration over, also when it fails; NULL: none, preset auto. Strings in opts are
+ * copied but for `discovered`. What is wrong with rules and stages goes to diag: -EINVAL. -ENOMEM.
+ */
+int routing__new(struct routing **ret, struct config *config, const struct routing_opts *opts,
+		 struct diag *diag);
+/* After its programs' streams. NULL is fine. */
+void routing__free(struct routing *r);
+const struct config *routing__config(const struct routing *r); /* NULL: none */
+/* Rules or filters look at networks, ports or image ids. */
+bool routing__needs_details(const struct routing *r);
+/* Where lines go that come out of a program; before the first one. */
+void routing__output(struct routing *r,
+		     void (*line)(void *ctx, struct label_set *set, const struct line *line),
+		     void *ctx);
+
+struct route {
+	struct label_set *set;	 /* sealed, a reference of the caller's */
+	struct program *program; /* NULL: no stages */
+	char *tenant;		 /* to free; NULL: the client's */
+};
+
+/* time_ns: of the record that asks, CLOCK_BOOTTIME. 1; 0: no job keeps it, *ret is as it was;
+ * -ENOMEM. */
+int routing__route(struct routing *r, const struct meta *m, enum line_stream stream,
+		   uint64_t time_ns, struct route *ret);
+/* Nothing of the container is wanted, by rules or by its own label. */
+bool routing__excludes(struct routing *r, const struct meta *m);
+/* As program__tick, of all programs. */
+uint64_t routing__tick(struct routing *r, uint64_t now_ns);
+/* What programs hold goes on. */
+void routing__flush(struct routing *r);
+/* Moves when routes are to be asked for again. */
+uint64_t routing__version(const struct routing *r);
+/* What another has counted, that this one takes the place of, counts on. */
+void routing__inherit(struct routing *r, const struct routing *before);
+/* Counters that are not zero, `metric value` a line each. */
+void routing__print(const struct routing *r, FILE *out);
+
+#endif
