@@ -5,10 +5,10 @@
  * to the byte, as long as its records are its own.
  */
 // sources: user/streams.c user/assemble/assemble.c user/assemble/attribute.c user/assemble/match.c
-// sources: user/base/buf.c user/base/clock.c user/base/log.c user/capture/record.c
-// sources: user/capture/proc.c user/containers/registry.c user/containers/cgroup.c
-// sources: user/containers/meta.c user/process/labels.c user/process/preset.c user/process/select.c
-// libs: -ljansson
+// sources: user/base/*.c user/capture/record.c user/capture/proc.c user/capture/names.c
+// sources: user/containers/registry.c user/containers/cgroup.c user/containers/meta.c
+// sources: user/process/*.c user/config/*.c user/io/*.c
+// libs: -ljansson -lpcre2-8 -lyaml -lcrypto -lcurl -levent
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -20,6 +20,7 @@
 #define PATH "/docker/" ID
 
 struct fixture {
+	struct clock_anchor anchor;
 	struct registry *registry;
 	struct counters counters;
 	struct streams *streams;
@@ -38,6 +39,7 @@ struct fixture {
 	uint64_t misses;
 	uint64_t rescued; /* missed by one of two copies of the read tap */
 	uint64_t forgotten;
+	int excluded, included; /* times */
 	struct streams_ring ring;
 	bool cgroup_lives, reader_lives;
 	bool orphaned; /* the stream `stdout` is told as one */
@@ -89,6 +91,15 @@ static void forget(void *ctx, uint64_t cgroup_id)
 	((struct fixture *)ctx)->forgotten = cgroup_id;
 }
 
+static void exclude(void *ctx, uint64_t cgroup_id, bool excluded)
+{
+	struct fixture *f = ctx;
+
+	assert_int_equal(cgroup_id, CGROUP);
+	f->excluded += excluded;
+	f->included += !excluded;
+}
+
 static uint64_t misses(void *ctx, enum nt_tap tap)
 {
 	const struct fixture *f = ctx;
@@ -138,6 +149,8 @@ static int set_up_with(void **state, bool uncounted)
 		.kernel_stream = kernel_stream,
 		.cgroup_path = cgroup_path,
 		.forget = forget,
+		.exclude = exclude,
+		.anchor = &f->anchor,
 		.ctx = f,
 	};
 
@@ -902,7 +915,8 @@ static void notes_name_lines(void **state)
 	assert_int_equal(f->last_pid, 7);
 	f->from = 4;
 	data(f, NT_FILE_STDOUT, now_ns + 10, "b\n");
-	assert_int_equal(streams__tick(f->streams, now_ns + 10, true), now_ns + 10 + 50 * NS_PER_MS);
+	assert_int_equal(streams__tick(f->streams, now_ns + 10, true),
+			 now_ns + 10 + 50 * NS_PER_MS);
 	expect(f, "web stdout a|");
 	note(f, CGROUP, 2, 8);
 	expect(f, "web stdout a|web stdout b|");
@@ -1088,6 +1102,145 @@ static void key_of_another_stream_now(void **state)
 	expect(f, "web stdout old|web stderr n|");
 }
 
+static void use(struct fixture *f, const char *yaml)
+{
+	const struct routing_opts opts = {.host = "node1"};
+	struct config *config = NULL;
+	struct routing *routing;
+	struct diag *diag;
+
+	assert_int_equal(diag__new(&diag, "f"), 0);
+	assert_int_equal(config__parse(&config, yaml, strlen(yaml), NULL, NULL, NULL, diag), 0);
+	assert_int_equal(routing__new(&routing, config, &opts, diag), 0);
+	diag__free(diag);
+	streams__use(f->streams, routing);
+}
+
+static void excluded_by_rules(void **state)
+{
+	struct fixture *f = *state;
+
+	use(f, "relabel_configs: [{source_labels: [container], regex: web, action: drop}]");
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "a\nbc");
+	data(f, NT_FILE_STDOUT, 20, "d\n");
+	assert_int_equal(f->excluded, 1);
+	streams__tick(f->streams, clock__boot_ns(), true);
+	data(f, NT_FILE_STDOUT, 30, "e\n");
+	registered(f, NT_FILE_STDERR);
+	data(f, NT_FILE_STDERR, 40, "f\n");
+	end(f, NT_FILE_STDOUT, 100, 8);
+	expect(f, "");
+	expect_stats(f, "");
+	assert_int_equal(counters__get(&f->counters, excluded), 7);
+	assert_int_equal(counters__get(&f->counters, missing), 0);
+	assert_int_equal(f->excluded, 1);
+	cgroup_gone(f);
+	assert_int_equal(f->forgotten, CGROUP);
+}
+
+static void excluded_before_it_writes(void **state)
+{
+	struct fixture *f = *state;
+
+	use(f, "relabel_configs: [{source_labels: [container], regex: web, action: drop}]");
+	registry__engine(f->registry, "docker", true);
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	streams__tick(f->streams, clock__boot_ns(), true);
+	assert_int_equal(f->excluded, 0);
+	publish(f, "web");
+	streams__tick(f->streams, clock__boot_ns(), true);
+	assert_int_equal(f->excluded, 1);
+	publish(f, "other");
+	streams__tick(f->streams, clock__boot_ns(), true);
+	assert_int_equal(f->included, 1);
+}
+
+static void parked_lines_of_excluded(void **state)
+{
+	struct fixture *f = *state;
+
+	use(f, "relabel_configs: [{source_labels: [container], regex: web, action: drop}]");
+	registry__engine(f->registry, "docker", true);
+	cgroup_new(f);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 10, "ab\nc\n");
+	publish(f, "web");
+	streams__tick(f->streams, clock__boot_ns(), true);
+	expect(f, "");
+	assert_int_equal(counters__get(&f->counters, excluded), 3);
+}
+
+static void one_file_is_dropped(void **state)
+{
+	struct fixture *f = *state;
+
+	use(f, "relabel_configs: [{source_labels: [stream], regex: stderr, action: drop}]");
+	start_web(f);
+	registered(f, NT_FILE_STDERR);
+	data(f, NT_FILE_STDERR, 10, "a\nb\n");
+	data(f, NT_FILE_STDOUT, 20, "c\n");
+	expect(f, "web stdout c|");
+	assert_int_equal(f->excluded, 0);
+}
+
+#define JOINED "pipeline_stages: [{multiline: {firstline: '^#', max_wait_time: 3s}}]"
+
+static void stages_hold_lines(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t due_ns;
+
+	use(f, JOINED);
+	start_web(f);
+	data(f, NT_FILE_STDOUT, NS_PER_SEC, "#a\nb\n");
+	due_ns = streams__tick(f->streams, NS_PER_SEC + NS_PER_MS, true);
+	assert_true(due_ns > 4 * NS_PER_SEC && due_ns < 5 * NS_PER_SEC);
+	streams__tick(f->streams, due_ns + NS_PER_SEC, false);
+	expect(f, "");
+	due_ns = streams__tick(f->streams, due_ns, true); /* the second line's */
+	streams__tick(f->streams, due_ns, true);
+	expect(f, "web stdout #a\nb|");
+	data(f, NT_FILE_STDOUT, 10 * NS_PER_SEC, "#c\n");
+	streams__finish(f->streams);
+	expect(f, "web stdout #a\nb|web stdout #c|");
+}
+
+static void stages_hold_lines_at_the_end(void **state)
+{
+	struct fixture *f = *state;
+
+	use(f, JOINED);
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "#a\nb");
+	end(f, NT_FILE_STDOUT, 4, 4);
+	cgroup_gone(f);
+	expect(f, "web stdout #a\nb|");
+	assert_int_equal(f->forgotten, CGROUP);
+}
+
+static void another_configuration(void **state)
+{
+	struct fixture *f = *state;
+
+	use(f, JOINED);
+	start_web(f);
+	data(f, NT_FILE_STDOUT, 10, "#a\nb\n");
+	use(f, "relabel_configs: [{target_label: container, replacement: new}]");
+	expect(f, "web stdout #a\nb|");
+	data(f, NT_FILE_STDOUT, 20, "c\n");
+	use(f, "relabel_configs: [{action: drop, source_labels: [job], regex: docker}]");
+	data(f, NT_FILE_STDOUT, 30, "d\n");
+	assert_int_equal(f->excluded, 1);
+	use(f, "preset: auto");
+	streams__tick(f->streams, clock__boot_ns(), true);
+	assert_int_equal(f->included, 1);
+	registered(f, NT_FILE_STDOUT);
+	data(f, NT_FILE_STDOUT, 40, "e\n");
+	expect(f, "web stdout #a\nb|new stdout c|web stdout e|");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1137,6 +1290,13 @@ int main(void)
 		TEST(lost_record_of_the_write_tap),
 		TEST(wrong_cgroup_is_skipped),
 		TEST(key_of_another_stream_now),
+		TEST(excluded_by_rules),
+		TEST(excluded_before_it_writes),
+		TEST(parked_lines_of_excluded),
+		TEST(one_file_is_dropped),
+		TEST(stages_hold_lines),
+		TEST(stages_hold_lines_at_the_end),
+		TEST(another_configuration),
 		cmocka_unit_test_setup_teardown(nothing_to_compare_without_a_count,
 						set_up_uncounted, tear_down),
 #undef TEST

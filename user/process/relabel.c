@@ -40,7 +40,7 @@ static const struct field FIELDS[] = {
 		     "labelmap, labeldrop and labelkeep, of a label's name."),
 	FIELD(struct relabel_rule, modulus, FIELD_INT, .min = 0, .max = INT64_MAX,
 	      .doc = "Of hashmod: the value is the hash modulo this."),
-	FIELD(struct relabel_rule, target_label, FIELD_STRING,
+	FIELD(struct relabel_rule, target_label, FIELD_STRING, .example = "service_name",
 	      .doc = "The label that is set, or compared; replace may use groups of the regex."),
 	FIELD(struct relabel_rule, replacement, FIELD_STRING, .dflt = DEFAULT_REPLACEMENT,
 	      .doc = "The new value, or name with labelmap; $1, ${1} and ${name} are groups."),
