@@ -210,7 +210,7 @@ scrape_configs:
         self.assertEqual(done.stdout, b"")
         text = done.stderr.decode()
         self.assertIn("config.yaml:2:25: pipeline_stages[0].regex.expression: ", text)
-        self.assertIn("config.yaml:3:13: pipeline_stages[1].lables: unknown stage `lables`, expected `labels`?", text)
+        self.assertIn("config.yaml:3:5: pipeline_stages[1].lables: unknown stage `lables`, expected `labels`?", text)
 
     def test_command_line(self):
         for arguments in ([], ["-c"], ["-c", "x", "y"], ["-c", "x", "--set", "a"], ["-c", "x", "--nope"]):
