@@ -56,6 +56,7 @@ struct app {
 	struct options opts;
 	struct config *config; /* notail was started with; NULL: none */
 	struct custom_metrics *metrics;
+	struct routing *routing; /* the first, before the pipeline's thread runs */
 	struct counters counters;
 	struct loop *loop;
 	struct http *http;
@@ -151,8 +152,10 @@ static void reload(struct app *a)
 
 	if (!err)
 		err = make_routing(a, config__ref(config), &routing);
-	if (!err)
+	if (!err) {
+		routing__hook_set(routing, hook_set__name(capture__hooks(a->capture)));
 		what = needs_restart(a, config, routing);
+	}
 	if (err || what) {
 		counters__add(&a->counters, reloads_failed, 1);
 		if (what)
@@ -433,6 +436,7 @@ static int make_pipeline(struct app *a)
 	if (err)
 		return err;
 	set_batches(a, &opts);
+	a->routing = opts.routing;
 	a->details = routing__needs_details(opts.routing);
 	return pipeline__new(&a->pipeline, &opts);
 }
@@ -569,6 +573,7 @@ static int make_capture(struct app *a, char *why, size_t size)
 
 	if (err)
 		return err;
+	routing__hook_set(a->routing, hook_set__name(capture__hooks(a->capture)));
 	err = capture__self_test(a->capture, why, size);
 	if (err)
 		return err;

@@ -24,6 +24,7 @@
 
 #define TENANT_LABEL "__tenant_id__"
 #define MAX_REASONS 64
+#define ARENA_MAX (64u << 20)
 
 struct compiled {
 	struct relabel *relabel;
@@ -46,7 +47,8 @@ struct totals {
 struct routing {
 	struct config *config; /* NULL: none */
 	struct routing_opts opts;
-	char *host, *hook_set;
+	char *host;
+	const char *hook_set;
 	struct preset_opts preset;
 	struct label_pair *external_labels;
 	struct config_job any; /* without a configuration: every container */
@@ -60,6 +62,7 @@ struct routing {
 	uint64_t checked_ns;
 	uint64_t checks;
 	unsigned said_missing;
+	bool said_left_out;
 	struct totals before;
 };
 
@@ -98,13 +101,6 @@ static int compile(struct routing *r, struct diag *diag)
 		err = e ? e : err;
 	}
 	return err;
-}
-
-static int copy_strings(struct routing *r, const struct routing_opts *opts)
-{
-	r->host = opts->host ? strdup(opts->host) : NULL;
-	r->hook_set = opts->hook_set ? strdup(opts->hook_set) : NULL;
-	return (opts->host && !r->host) || (opts->hook_set && !r->hook_set) ? -ENOMEM : 0;
 }
 
 static int take_config(struct routing *r)
@@ -165,9 +161,9 @@ int routing__new(struct routing **ret, struct config *config, const struct routi
 	}
 	r->config = config;
 	r->opts = *opts;
-	err = copy_strings(r, opts);
-	if (!err)
-		err = take_config(r);
+	r->arena.max = ARENA_MAX;
+	r->host = opts->host ? strdup(opts->host) : NULL;
+	err = opts->host && !r->host ? -ENOMEM : take_config(r);
 	/* What test-pipeline is told of is all there is, unless the file asks for a preset. */
 	if (r->opts.is_test && r->preset.preset == PRESET_AUTO)
 		r->preset.preset = PRESET_NONE;
@@ -198,7 +194,6 @@ void routing__free(struct routing *r)
 	free(r->compiled);
 	free(r->external_labels);
 	free(r->host);
-	free(r->hook_set);
 	config__free(r->config);
 	free(r);
 }
@@ -229,6 +224,11 @@ bool routing__needs_details(const struct routing *r)
 		    filters_need_details(&r->jobs[i]))
 			return true;
 	return false;
+}
+
+void routing__hook_set(struct routing *r, const char *name)
+{
+	r->hook_set = name;
 }
 
 void routing__output(struct routing *r,
@@ -345,6 +345,10 @@ int routing__route(struct routing *r, const struct meta *m, enum line_stream str
 	kept = choose(r, m, stream, &list, &job);
 	if (kept != 1)
 		return kept;
+	if (list.left_out && !r->said_left_out)
+		log_warn("%s: rules made more than %u labels: others are left out",
+			 m->name ? m->name : "a container", LABEL_LIST_MAX);
+	r->said_left_out |= list.left_out > 0;
 	tenant = label_list__get(&list, TENANT_LABEL);
 	if (*tenant) {
 		route.tenant = strdup(tenant);

@@ -24,7 +24,6 @@ struct routing;
 
 struct routing_opts {
 	const char *host;		/* NULL: not known */
-	const char *hook_set;		/* NULL: not known */
 	struct custom_metrics *metrics; /* borrowed; NULL: counted for nobody */
 	size_t max_line_size;		/* of lines that stages join; 0: default */
 	/* For test-pipeline, NULL and false otherwise. */
@@ -45,6 +44,8 @@ void routing__free(struct routing *r);
 const struct config *routing__config(const struct routing *r); /* NULL: none */
 /* Rules or filters look at networks, ports or image ids. */
 bool routing__needs_details(const struct routing *r);
+/* The name of the kernel's hooks, for rules; static. Before the first route. */
+void routing__hook_set(struct routing *r, const char *name);
 /* Where lines go that come out of a program; before the first one. */
 void routing__output(struct routing *r,
 		     void (*line)(void *ctx, struct label_set *set, const struct line *line),
