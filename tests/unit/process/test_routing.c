@@ -229,6 +229,22 @@ static void the_guard_takes_a_label_of_stages(void **state)
 	assert_string_equal(w->lines, "{app=\"a\"} 0\n");
 }
 
+static void the_guard_takes_a_label_of_rules(void **state)
+{
+	struct world *w = *state;
+
+	use(w, "limits: {label_values: 3}\n"
+	       "relabel_configs: [{source_labels: [__meta_docker_container_name], "
+	       "target_label: own}]\n");
+	for (int i = 0; i < 8; i++) {
+		free(w->meta->name);
+		assert_true(asprintf(&w->meta->name, "web%d", i) > 0);
+		assert_int_equal(route(w, LINE_STDOUT), 1);
+		assert_string_equal(label_set__get(w->route.set, "container"), w->meta->name);
+		assert_int_equal(label_set__get(w->route.set, "own") != NULL, i < 3);
+	}
+}
+
 static void counters_go_on(void **state)
 {
 	struct world *w = *state;
@@ -296,6 +312,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(strict_is_strict_with_stages_too, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(the_guard_takes_a_label_of_stages, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(the_guard_takes_a_label_of_rules, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(counters_go_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_takes_a_restart, set_up, tear_down),
