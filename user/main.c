@@ -22,6 +22,7 @@
 #include "capture/registered.h"
 #include "config/check.h"
 #include "config/options.h"
+#include "containers/cgroup.h"
 #include "containers/docker.h"
 #include "containers/registry.h"
 #include "io/http.h"
@@ -799,13 +800,23 @@ static int flush_stdout(void)
 	return EXIT_ENVIRONMENT;
 }
 
+static bool container_id(const char *path, char *ret_id, size_t size)
+{
+	struct cgroup_identity identity;
+
+	if (!cgroup__identify(path, strlen(path), &identity) || !*identity.container_id)
+		return false;
+	snprintf(ret_id, size, "%s", identity.container_id);
+	return true;
+}
+
 static int probe(const struct options *o)
 {
 	int err;
 
 	if (!o->registered)
 		return probe__print(stdout, o->json) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
-	err = registered__print(stdout);
+	err = registered__print(stdout, container_id);
 	if (err)
 		log_error("what is registered cannot be found out: %s", strerror(-err));
 	return err ? EXIT_ENVIRONMENT : EXIT_SUCCESS;

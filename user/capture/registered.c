@@ -19,7 +19,6 @@
 #include "capture/cgroup_tree.h"
 #include "capture/host.h"
 #include "capture/proc.h"
-#include "containers/cgroup.h"
 #include "event.h"
 
 #define MAP_NAME "nt_streams"
@@ -33,26 +32,25 @@ struct known {
 struct names {
 	struct known *v;
 	size_t n;
+	container_name_fn container_name;
 };
 
 static void add_name(void *ctx, int dir, const char *path)
 {
 	struct names *names = ctx;
-	struct cgroup_identity identity;
-	const char *name = path;
+	char container[256];
 	struct known *grown;
 	struct stat st;
 
 	if (fstat(dir, &st) < 0)
 		return;
-	if (cgroup__identify(path, strlen(path), &identity) && *identity.container_id)
-		name = identity.container_id;
 	grown = reallocarray(names->v, names->n + 1, sizeof(*grown));
 	if (!grown)
 		return;
 	names->v = grown;
 	grown[names->n].id = st.st_ino;
-	grown[names->n].name = strdup(name);
+	grown[names->n].name = strdup(
+		names->container_name(path, container, sizeof(container)) ? container : path);
 	if (grown[names->n].name)
 		names->n++;
 }
@@ -142,10 +140,10 @@ static void look_at_process(const struct names *names, pid_t pid, FILE *out)
 	closedir(dir);
 }
 
-int registered__print(FILE *out)
+int registered__print(FILE *out, container_name_fn container_name)
 {
 	_close_ int root = -1;
-	struct names names = {};
+	struct names names = {.container_name = container_name};
 	const struct dirent *d;
 	int r = cgroup2__open_root(&root);
 	DIR *dir;
