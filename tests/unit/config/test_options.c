@@ -216,6 +216,9 @@ static void test_actions(void **state)
 	assert_int_equal(o.action, ACTION_PROBE);
 	assert_true(o.json);
 	options__free(&o);
+	assert_parses(&o, "probe --registered");
+	assert_true(o.registered);
+	options__free(&o);
 	assert_parses(&o, "version");
 	assert_int_equal(o.action, ACTION_VERSION);
 	options__free(&o);
@@ -315,6 +318,8 @@ static const struct {
 	{"--stdout --tap x", "--tap=x: unknown mode, expected auto, read or write"},
 	{"--stdout --hooks x", "--hooks=x: unknown set, expected auto, fexit, multi or syscall"},
 	{"--stdout --json", "--json is for probe; lines as JSON: --stdout=json"},
+	{"--stdout --registered", "--registered is for probe, without --json"},
+	{"probe --json --registered", "--registered is for probe, without --json"},
 	{"--stdout --attribution x", "--attribution=x: unknown mode, expected stream, line or off"},
 	{"--stdout --cgroup foo.service", "--cgroup=foo.service: expected a cgroup's path, like"},
 	{"--stdout --cgroup /", "--cgroup=/: expected a cgroup's path"},
