@@ -66,7 +66,7 @@ static bool is_plain(const char *key)
 }
 
 /* `clients[0].external_labels["a b"]`. */
-static int append_path(struct buf *b, const struct node *at)
+int diag__path(struct buf *b, const struct node *at)
 {
 	const struct node *chain[PATH_DEPTH_MAX];
 	size_t n = 0;
@@ -117,7 +117,7 @@ static void add(struct diag *d, bool warning, unsigned line, unsigned column, co
 		d->room = room;
 	}
 	vsnprintf(text, sizeof(text), fmt, args);
-	err = append_path(&b, at);
+	err = diag__path(&b, at);
 	if (!err && b.len)
 		err = buf__append_str(&b, ": ");
 	if (!err)

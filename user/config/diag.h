@@ -14,6 +14,7 @@
 
 #define DIAG_MAX 200
 
+struct buf;
 struct diag;
 struct node;
 
@@ -27,6 +28,9 @@ void diag__warn(struct diag *d, const struct node *at, const char *fmt, ...) _pr
 /* Without a node: the reader's own errors. Line and column from 1; 0: none. */
 void diag__error_at(struct diag *d, unsigned line, unsigned column, const char *fmt, ...)
 	_printf_(4, 5);
+
+/* Appends the node's path: `clients[0].url`. 0 or -ENOMEM. */
+int diag__path(struct buf *b, const struct node *at);
 
 size_t diag__errors(const struct diag *d);
 size_t diag__warnings(const struct diag *d);
