@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "process/derive.h"
 #include "process/hold.h"
+#include "process/inspect.h"
 #include "process/metrics.h"
 
 #define MAX_STAGES 1000
@@ -60,6 +61,7 @@ struct program {
 	size_t n_slots;
 	struct op *ops;
 	size_t n_ops;
+	struct inspect_place *places; /* as ops; NULL: nothing is inspected */
 	size_t state_size;
 	struct custom_metrics *own_metrics; /* where opts has none */
 	struct derivations *derivations;
@@ -145,6 +147,27 @@ static int add_op(struct program *p, const struct stage_type *type, size_t *ret)
 	return 0;
 }
 
+/* The newest op's, for opts.inspect. */
+static int add_place(struct program *p, const struct stage_type *type, const struct node *node)
+{
+	_buf_ struct buf path = {0};
+	struct inspect_place *grown;
+	int err = diag__path(&path, node);
+
+	if (err)
+		return err;
+	grown = reallocarray(p->places, p->n_ops, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	p->places = grown;
+	grown[p->n_ops - 1] = (struct inspect_place){
+		.stage = type->options.name,
+		.path = arena__copy(&p->options, path.data, path.len),
+		.slots = p->slots,
+	};
+	return grown[p->n_ops - 1].path ? 0 : -ENOMEM;
+}
+
 static int compile_sequence(struct program *p, const struct node *stages, struct diag *diag,
 			    unsigned depth);
 
@@ -171,6 +194,8 @@ static int compile_stage(struct program *p, const struct stage_type *type, const
 	if (err || !type->run)
 		return err;
 	err = add_op(p, type, &at);
+	if (!err && p->opts.inspect)
+		err = add_place(p, type, item->items[0]);
 	if (err)
 		return err;
 	if (type->compile)
@@ -321,6 +346,7 @@ void program__free(struct program *p)
 	free(p->entry.values);
 	free(p->entry.labels);
 	free(p->entry.metadata);
+	free(p->places);
 	free(p->ops);
 	slots__free(p->slots);
 	arena__free(&p->arena);
@@ -519,6 +545,16 @@ static void send(struct program *p, struct entry *e)
 	p->opts.line(p->opts.ctx, derived ? derived->set : e->base, &line);
 }
 
+static enum stage_result run_inspected(struct program *p, size_t at)
+{
+	const struct op *op = &p->ops[at];
+	bool outer = inspect__before(p->opts.inspect, &p->entry);
+	enum stage_result result = op->type->run(op->stage, &p->entry);
+
+	inspect__after(p->opts.inspect, &p->places[at], outer, &p->entry, result);
+	return result;
+}
+
 static void run_from(struct program_stream *s, size_t at)
 {
 	struct program *p = s->program;
@@ -526,6 +562,7 @@ static void run_from(struct program_stream *s, size_t at)
 
 	while (at < p->n_ops) {
 		const struct op *op = &p->ops[at];
+		enum stage_result result;
 
 		if (e->record.gap && !op->type->gaps) {
 			at += 1 + op->behind;
@@ -533,7 +570,8 @@ static void run_from(struct program_stream *s, size_t at)
 		}
 		s->at = at;
 		e->state = s->states + op->state_offset;
-		switch (op->type->run(op->stage, e)) {
+		result = p->places ? run_inspected(p, at) : op->type->run(op->stage, e);
+		switch (result) {
 		case STAGE_CONTINUE:
 			at++;
 			break;
@@ -580,6 +618,8 @@ void program_stream__run(struct program_stream *s, struct label_set *set, const 
 	for (size_t i = 0; i < s->base.n; i++)
 		entry__set_value(e, s->base.labels[i].slot, s->base.labels[i].text,
 				 s->base.labels[i].len);
+	if (p->places)
+		inspect__entry(p->opts.inspect, e);
 	run_from(s, 0);
 }
 
@@ -609,6 +649,8 @@ void program_stream__emit(struct program_stream *s, const struct held *h)
 		memcpy(e->metadata, h->entry.metadata, e->n_metadata * sizeof(*e->metadata));
 	for (size_t i = 0; i < h->n_values; i++)
 		e->values[h->values[i].slot] = h->values[i].value;
+	if (p->places)
+		inspect__emitted(p->opts.inspect, &p->places[at], e);
 	run_from(s, at + 1);
 	s->at = at;
 }

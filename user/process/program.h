@@ -21,6 +21,7 @@
 struct program;
 struct program_stream;
 struct custom_metrics;
+struct inspect;
 struct limits;
 
 struct program_opts {
@@ -35,6 +36,8 @@ struct program_opts {
 	size_t max_label_sets; /* that stages made; 0: DERIVE_MAX */
 	/* That the label sets go through which stages made. Borrowed; NULL: none. */
 	struct limits *limits;
+	/* That is shown what each stage does. Borrowed; NULL: none. */
+	struct inspect *inspect;
 	enum config_preset preset; /* strict: what is not its own label becomes metadata */
 	/* A line that is through. All is borrowed until it returns. */
 	void (*line)(void *ctx, struct label_set *set, const struct line *line);

@@ -78,6 +78,7 @@ static int compile(struct routing *r, struct diag *diag)
 	const struct program_opts opts = {
 		.metrics = r->opts.metrics,
 		.max_line_size = r->opts.max_line_size,
+		.inspect = r->opts.inspect,
 		.whole_times = r->opts.is_test,
 		.limits = r->limits,
 		.preset = r->preset.preset,

@@ -26,6 +26,7 @@ struct routing_opts {
 	const char *host;		/* NULL: not known */
 	struct custom_metrics *metrics; /* borrowed; NULL: counted for nobody */
 	size_t max_line_size;		/* of lines that stages join; 0: default */
+	struct inspect *inspect;	/* as in struct program_opts */
 	/* For test-pipeline, NULL and false otherwise. */
 	const struct label_pair *discovered; /* these alone, and any job that keeps the container */
 	size_t n_discovered;
