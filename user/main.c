@@ -28,6 +28,7 @@
 #include "io/http.h"
 #include "io/loop.h"
 #include "pipeline.h"
+#include "process/inspect.h"
 #include "process/metrics.h"
 #include "process/routing.h"
 #include "process/select.h"
@@ -57,6 +58,7 @@ struct app {
 	struct options opts;
 	struct config *config; /* notail was started with; NULL: none */
 	struct custom_metrics *metrics;
+	struct inspect *inspect; /* NULL: not asked for */
 	struct routing *routing; /* the first, before the pipeline's thread runs */
 	struct counters counters;
 	struct loop *loop;
@@ -117,6 +119,7 @@ static int make_routing(struct app *a, struct config *config, struct routing **r
 		.host = a->opts.host ? a->opts.host : a->host,
 		.metrics = a->metrics,
 		.max_line_size = a->opts.max_line_size,
+		.inspect = a->inspect,
 	};
 	struct diag *diag = NULL;
 	int err = diag__new(&diag, a->opts.config ? a->opts.config : "");
@@ -432,6 +435,8 @@ static int make_pipeline(struct app *a)
 		err = make_clients(a);
 	if (!err)
 		err = custom_metrics__new(&a->metrics);
+	if (!err && o->inspect)
+		err = inspect__new(&a->inspect, stderr, isatty(STDERR_FILENO));
 	if (!err)
 		err = make_routing(a, config__ref(a->config), &opts.routing);
 	if (err)
@@ -718,6 +723,7 @@ static void tear_down(struct app *a)
 	command__free(a->command);
 	pipeline__free(a->pipeline);
 	custom_metrics__free(a->metrics);
+	inspect__free(a->inspect);
 	for (size_t i = 0; i < a->n_clients; i++)
 		free_client(&a->clients[i]);
 	free(a->clients);

@@ -23,6 +23,7 @@
 #include "batch/batch.h"
 #include "config/config.h"
 #include "containers/meta.h"
+#include "process/inspect.h"
 #include "process/label_list.h"
 #include "process/metrics.h"
 #include "process/program.h"
@@ -36,20 +37,25 @@ enum { STATUS_OK, STATUS_FAILED, STATUS_USAGE };
 
 static const char help[] =
 	"Usage: notail test-pipeline -c FILE [--set NAME=VALUE]... [--metrics-file=FILE] [--job "
-	"NAME]\n"
+	"NAME] [--inspect]\n"
 	"Runs relabelling rules and stages on standard input; prints what comes of each line as "
 	"JSON.\n\n"
 	"  -c, --config=FILE        notail.yaml, or a Promtail file\n"
 	"      --set=NAME=VALUE     A discovered label of the container the lines are of; "
 	"repeatable\n"
 	"      --job=NAME           This one of several scrape_configs\n"
+	"      --inspect            Show on stderr what each stage does to each line\n"
 	"      --metrics-file=FILE  Where custom metrics go, in Prometheus' text format\n"
 	"  -h, --help               This text\n";
 
 static const struct option options[] = {
-	{"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, 's'},
-	{"job", required_argument, NULL, 'j'},	  {"metrics-file", required_argument, NULL, 'm'},
-	{"help", no_argument, NULL, 'h'},	  {0},
+	{"config", required_argument, NULL, 'c'},
+	{"set", required_argument, NULL, 's'},
+	{"job", required_argument, NULL, 'j'},
+	{"metrics-file", required_argument, NULL, 'm'},
+	{"inspect", no_argument, NULL, 'i'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
 };
 
 struct test {
@@ -60,6 +66,7 @@ struct test {
 	struct diag *diag;
 	struct routing *routing;
 	struct custom_metrics *metrics;
+	struct inspect *inspect; /* NULL: not asked for */
 	struct meta *meta;
 	struct route route;	       /* of the job that has the container */
 	struct program_stream *stream; /* NULL: it has no stages */
@@ -69,7 +76,7 @@ struct test {
 	uint64_t now_ns;
 	struct buf pending; /* a line's beginning */
 	bool cut;	    /* its rest is not wanted */
-	bool help;
+	bool help, wants_inspect;
 	int failed; /* of writing */
 };
 
@@ -115,6 +122,9 @@ static int read_options(struct test *t, int argc, char **argv)
 		case 'm':
 			t->metrics_file = optarg;
 			break;
+		case 'i':
+			t->wants_inspect = true;
+			break;
 		case 'h':
 			t->help = true;
 			return 0;
@@ -137,6 +147,9 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 
 	if (batcher__add(t->batcher, set, line) && !t->failed)
 		t->failed = -ENOMEM;
+	/* Behind what was shown of it. */
+	if (t->inspect)
+		batcher__seal(t->batcher);
 }
 
 static bool has_job(const struct config *c, const char *name)
@@ -155,6 +168,7 @@ static int compile(struct test *t, struct config *config)
 	const struct routing_opts opts = {
 		.host = config->host,
 		.metrics = t->metrics,
+		.inspect = t->inspect,
 		.discovered = t->set,
 		.n_discovered = t->n_set,
 		.job_name = t->job_name,
@@ -174,6 +188,8 @@ static int load(struct test *t)
 
 	if (!err)
 		err = custom_metrics__new(&t->metrics);
+	if (!err && t->wants_inspect)
+		err = inspect__new(&t->inspect, stderr, isatty(STDERR_FILENO));
 	if (err)
 		return err;
 	err = config__load(&config, t->file, NULL, t->diag);
@@ -394,6 +410,7 @@ static void tear_down(struct test *t)
 	meta__unref(t->meta);
 	batcher__free(t->batcher);
 	custom_metrics__free(t->metrics);
+	inspect__free(t->inspect);
 	diag__free(t->diag);
 	free(t->set);
 	buf__free(&t->pending);

@@ -185,6 +185,29 @@ notail_custom_took_count{container="web"} 2
 """,
             )
 
+    def test_inspect(self):
+        config = "pipeline_stages:\n  - logfmt: {mapping: {level: }}\n  - match:\n      selector: '{container=\"web\"}'\n"
+        config += "      stages:\n        - labels: {level: }\n        - drop: {source: level, value: debug}\n"
+        arguments = "--set", "container=web"
+        plain = self.run_command(config, "level=info\nlevel=debug\n", *arguments)
+        self.assertEqual(plain.stderr, b"")
+        done = self.run_command(config, "level=info\nlevel=debug\n", *arguments, "--inspect")
+        self.assertEqual(done.returncode, 0)
+        (entry,) = [json.loads(line) for line in done.stdout.decode().splitlines()]
+        self.assertEqual(entry["labels"], {"container": "web", "level": "info"})
+        expected = ""
+        for level in "info", "debug":
+            expected += f"""[inspect: entry]: {{container="web"}} level={level}
+[inspect: logfmt stage]: pipeline_stages[0].logfmt
+Extracted["level"]:
+\t+: {level}
+[inspect: labels stage]: pipeline_stages[1].match.stages[0].labels
+Labels["level"]:
+\t+: {level}
+"""
+        expected += "[inspect: drop stage]: pipeline_stages[1].match.stages[1].drop\nDropped: drop_stage\n"
+        self.assertEqual(done.stderr.decode(), expected)
+
     def test_dropped_target(self):
         self.assertEqual(
             self.entries("- docker: {}", "one\n", "--set", "__meta_docker_container_label_logging=off"), []

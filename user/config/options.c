@@ -31,6 +31,7 @@ enum {
 	KEY_STDOUT = 256,
 	KEY_LOKI,
 	KEY_TENANT,
+	KEY_INSPECT,
 	KEY_CONTAINER,
 	KEY_CGROUP,
 	KEY_LABEL,
@@ -66,6 +67,8 @@ static const struct argp_option OPTIONS[] = {
 	{"timestamps", KEY_TIMES, NULL, 0, "Begin each line of text or raw with its time", 1},
 	{"loki", KEY_LOKI, "URL", 0,
 	 "Push them to Grafana Loki, e.g. http://localhost:3100; https and user:password@ work", 1},
+	{"inspect", KEY_INSPECT, NULL, 0,
+	 "With --stdout -c FILE: show on stderr what each of its stages does to each line", 1},
 	{"tenant", KEY_TENANT, "ID", 0, "Loki's tenant (X-Scope-OrgID)", 1},
 	{NULL, 0, NULL, 0, "Which lines (default: those of every container of this host):", 2},
 	{"container", KEY_CONTAINER, "NAME", 0,
@@ -510,6 +513,8 @@ static bool *get_switch(struct options *o, int key)
 	switch (key) {
 	case KEY_TIMES:
 		return &o->times;
+	case KEY_INSPECT:
+		return &o->inspect;
 	case KEY_NO_DOCKER:
 		return &o->no_docker;
 	case KEY_EXEC_SESSIONS:
@@ -569,6 +574,7 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case KEY_RATE_LIMIT:
 		return set_quantity(p, key, arg);
 	case KEY_TIMES:
+	case KEY_INSPECT:
 	case KEY_NO_DOCKER:
 	case KEY_EXEC_SESSIONS:
 	case KEY_JSON:
@@ -660,6 +666,9 @@ static error_t check(struct parse *p)
 		o->config = CONFIG_DEFAULT_PATH;
 	if (o->tenant && !o->loki_url && !o->config)
 		return refuse(p, "--tenant needs --loki URL, or -c FILE");
+	if (o->inspect && (!o->to_stdout || !o->config))
+		return refuse(p, "--inspect shows what a file's stages do: it needs --stdout and "
+				 "-c FILE");
 	return o->to_stdout || o->loki_url || o->config ? 0 : refuse_nowhere(p);
 }
 

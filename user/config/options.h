@@ -34,6 +34,7 @@ struct options {
 	bool to_stdout;
 	enum batch_encoding format; /* of --stdout: BATCH_TEXT unless said */
 	bool times;
+	bool inspect;	      /* show what stages do */
 	const char *loki_url; /* NULL: none */
 	const char *tenant;   /* NULL: none */
 

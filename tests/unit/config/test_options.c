@@ -219,6 +219,9 @@ static void test_actions(void **state)
 	assert_parses(&o, "probe --registered");
 	assert_true(o.registered);
 	options__free(&o);
+	assert_parses(&o, "--stdout -c a.yaml --inspect");
+	assert_true(o.inspect);
+	options__free(&o);
 	assert_parses(&o, "version");
 	assert_int_equal(o.action, ACTION_VERSION);
 	options__free(&o);
@@ -291,6 +294,8 @@ static const struct {
 	{"check-config a b", "b: unexpected after check-config"},
 	{"check-config --schema a", "check-config: --schema stands alone"},
 	{"check-config --schema --defaults", "check-config: --schema stands alone"},
+	{"--stdout --inspect", "--inspect shows what a file's stages do: it needs --stdout and -c"},
+	{"-c a.yaml --inspect", "--inspect shows what a file's stages do: it needs --stdout and"},
 	{"--stdout --effective", "--effective is for check-config"},
 	{"probe --defaults", "--defaults is for check-config"},
 	{"--loki http://h --tenant=", "--tenant: expected a name"},
