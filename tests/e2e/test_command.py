@@ -51,6 +51,17 @@ class Command(Base):
         self.assertIn("/nowhere/program", notail.stderr())
         self.assertEqual(notail.stdout_bytes(), b"")
 
+    def test_inspect(self):
+        with open(harness.shared.path("notail.yaml"), "w", encoding="utf-8") as f:
+            f.write("pipeline_stages: [{static_labels: {team: a}}, {drop: {expression: noise}}]\n")
+        notail = self.command("sh", "-c", "echo one; echo noise", options=("-c", f.name, "--inspect"))
+        self.assertEqual(notail.lines("sh"), [b"one"])
+        label = '[inspect: static_labels stage]: pipeline_stages[0].static_labels\nLabels["team"]:\n\t+: a\n'
+        dropped = "[inspect: drop stage]: pipeline_stages[1].drop\nDropped: drop_stage\n"
+        shown = notail.stderr()
+        self.assertRegex(shown, r'\[inspect: entry\]: \{container="sh", [^\n]*\} one\n' + re.escape(label) + r"\[inspect: entry")
+        self.assertRegex(shown, r'\[inspect: entry\]: \{container="sh", [^\n]*\} noise\n' + re.escape(label + dropped))
+
     def test_no_output_at_all(self):
         notail = self.command("true")
         self.assertEqual(notail.entries(), [])
