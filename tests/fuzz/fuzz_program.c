@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Any lines at any times through pipelines that hold, join, delay and rewrite: no line is lost or
- * doubled by those that drop none, and what comes out goes through the encoders.
+ * doubled by those that drop none, and what comes out goes through the encoders. Half of them are
+ * inspected, which changes nothing, and prints nothing that a terminal obeys.
  */
 // sources: user/process/*.c user/config/schema.c user/config/node.c user/config/diag.c
+// sources: user/config/config.c user/config/promtail.c user/config/values.c user/config/print_values.c
+// sources: user/io/*.c user/capture/names.c
 // sources: user/containers/meta.c user/base/*.c user/batch/*.c
-// libs: -lyaml -lpcre2-8 -lm -lcrypto -ljansson
+// libs: -lyaml -lpcre2-8 -lm -lcrypto -ljansson -lcurl -levent
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/util.h"
 #include "batch/batch.h"
+#include "process/inspect.h"
 #include "process/program.h"
 
 #define N_STREAMS 3
@@ -42,6 +47,8 @@ static const struct {
 
 struct world {
 	struct batcher *batchers[2];
+	struct inspect *inspect; /* NULL: not inspected */
+	FILE *shown;
 	uint64_t lines_in, lines_out;
 };
 
@@ -62,10 +69,29 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 			abort();
 }
 
+static ssize_t on_shown(void *ctx _unused_, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if ((uint8_t)text[i] < ' ' && text[i] != '\n' && text[i] != '\t')
+			abort();
+	if (!utf8__valid(text, len))
+		abort();
+	return (ssize_t)len;
+}
+
+static void inspect(struct world *w)
+{
+	w->shown = fopencookie(NULL, "w", (cookie_io_functions_t){.write = on_shown});
+	if (!w->shown || setvbuf(w->shown, NULL, _IONBF, 0) ||
+	    inspect__new(&w->inspect, w->shown, false))
+		abort();
+}
+
 static struct program *make(struct world *w, const char *yaml)
 {
 	struct program_opts opts = {.line = on_line,
 				    .ctx = w,
+				    .inspect = w->inspect,
 				    .max_line_size = 64,
 				    .max_held_bytes = 1 << 20,
 				    .max_label_sets = 8};
@@ -148,6 +174,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (batcher__new(&w.batchers[i], &opts, on_sealed, NULL))
 			abort();
 	}
+	if (data[0] & 128)
+		inspect(&w);
 	p = make(&w, pipelines[which].yaml);
 	run(&w, p, data + 1, size - 1);
 	if (pipelines[which].keeps && w.lines_in != w.lines_out)
@@ -157,5 +185,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		batcher__free(w.batchers[i]);
 	}
 	program__free(p);
+	inspect__free(w.inspect);
+	if (w.shown)
+		fclose(w.shown);
 	return 0;
 }
