@@ -5,10 +5,10 @@
  * as protobuf-c would write them.
  *
  * Entries lie in one arena in the order in which they came, however many streams there are, so that
- * memory is bounded by the batch and not by streams x batch. Consecutive entries of one stream make
- * a run; the runs of a group (the lines of equal labels) are a list through the arena, and sealing
- * gathers each group's runs behind its labels. Then one call compresses it all: snappy wants its
- * input in one piece.
+ * memory is bounded by the batch and not by streams x batch. Consecutive entries of one group (the
+ * lines of equal labels) make a run. Sealing goes through the runs in their order, and each goes to
+ * where its group's next entries belong; one run alone stays where it is, for there is room for its
+ * labels in front of it. Then one call compresses it all: snappy wants its input in one piece.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -37,8 +37,8 @@
 #define GROUP_MAX (1 + VARINT_MAX) /* a StreamAdapter's tag and length */
 
 struct run {
-	size_t next; /* offset in the arena + 1; 0: the last */
-	size_t len;  /* of the entries behind this */
+	struct group *group;
+	size_t len; /* of its entries, which lie behind those of the run before */
 };
 
 struct loki {
@@ -47,8 +47,9 @@ struct loki {
 	const struct label *external_labels;
 	size_t n_external_labels;
 	struct buf arena;
+	size_t front;		    /* in the arena, for the labels of a run that is alone */
+	struct buf runs;	    /* struct run each */
 	struct group *first, *last; /* with lines in the open batch */
-	struct group *current;	    /* whose run the arena ends with */
 	size_t raw_bytes;	    /* of the request so far, at most */
 	struct buf pairs;	    /* of one line that has metadata of its own */
 	struct buf request;
@@ -99,6 +100,7 @@ static void loki__free(struct encoder *e)
 	struct loki *l = (struct loki *)e;
 
 	buf__free(&l->arena);
+	buf__free(&l->runs);
 	buf__free(&l->pairs);
 	buf__free(&l->request);
 	buf__free(&l->packed);
@@ -185,10 +187,12 @@ static int loki__writer(struct encoder *e _unused_, struct stream *s)
 /* Room for the line in the arena and for the whole of it when sealed. */
 static int reserve(struct loki *l, struct stream *s, size_t entry_bytes)
 {
-	size_t raw = l->raw_bytes + GROUP_MAX + s->group->head.len + entry_bytes;
+	size_t head = GROUP_MAX + s->group->head.len, raw = l->raw_bytes + head + entry_bytes;
 	int err;
 
-	err = buf__reserve(&l->arena, sizeof(struct run) + entry_bytes);
+	err = buf__reserve(&l->arena, head + entry_bytes);
+	if (!err)
+		err = buf__reserve(&l->runs, sizeof(struct run));
 	if (err || raw <= l->room)
 		return err;
 	raw += ROOM_STEP;
@@ -200,35 +204,28 @@ static int reserve(struct loki *l, struct stream *s, size_t entry_bytes)
 	return err;
 }
 
-static struct run *run_at(struct loki *l, size_t offset)
+/* The one that the arena's end belongs to; there is one. */
+static struct run *last_run(struct loki *l)
 {
-	return (struct run *)(l->arena.data + offset - 1);
+	return (struct run *)(l->runs.data + l->runs.len) - 1;
 }
 
-/* The arena's end belongs to the group: its last run goes on, or a new one begins. */
 static void begin_run(struct loki *l, struct group *g)
 {
-	size_t align, offset;
-
-	if (l->current == g)
+	if (l->runs.len && last_run(l)->group == g)
 		return;
-	align = -l->arena.len & (_Alignof(struct run) - 1);
-	offset = l->arena.len + align + 1;
-	*run_at(l, offset) = (struct run){0};
-	l->arena.len += align + sizeof(struct run);
-	if (g->last_run) {
-		run_at(l, g->last_run)->next = offset;
-	} else {
-		g->first_run = offset;
-		if (l->last)
-			l->last->next = g;
-		else
-			l->first = g;
-		l->last = g;
-		l->raw_bytes += GROUP_MAX + g->head.len;
-	}
-	g->last_run = offset;
-	l->current = g;
+	if (!l->runs.len)
+		l->arena.len = l->front = GROUP_MAX + g->head.len;
+	l->runs.len += sizeof(struct run);
+	*last_run(l) = (struct run){.group = g};
+	if (g->bytes)
+		return;
+	if (l->last)
+		l->last->next = g;
+	else
+		l->first = g;
+	l->last = g;
+	l->raw_bytes += GROUP_MAX + g->head.len;
 }
 
 /* Writes the Timestamp with its tag; the second's varint is kept from line to line. */
@@ -342,11 +339,11 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 	struct loki *l = (struct loki *)e;
 	const struct buf *pairs = line->n_metadata ? &l->pairs : &s->encoded;
 	size_t stamp_len, own_len, entry_len, used;
-	char stamp[TIMESTAMP_MAX], own[3 * PAIR_MAX], *start, *out = own;
+	char stamp[TIMESTAMP_MAX] = {0}, own[3 * PAIR_MAX], *start, *out = own;
 	int err = line->n_metadata ? make_pairs(l, s, line) : 0;
 
 	if (!err)
-		err = reserve(l, s, _Alignof(struct run) + ENTRY_MAX + line->len + pairs->len);
+		err = reserve(l, s, ENTRY_MAX + line->len + pairs->len);
 	if (err)
 		return err;
 	stamp_len = (size_t)(put_timestamp(l, stamp, line_real_ns(line, l->anchor)) - stamp);
@@ -366,7 +363,8 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 	out = start;
 	*out++ = TAG(2);
 	out = put_varint(out, entry_len);
-	out = put_bytes(out, stamp, stamp_len);
+	memcpy(out, stamp, sizeof(stamp)); /* there is room, and a constant length costs no call */
+	out += stamp_len;
 	if (line->len) {
 		*out++ = TAG(2);
 		out = put_varint(out, line->len);
@@ -377,7 +375,7 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 	used = (size_t)(out - start);
 	l->arena.len += used;
 	l->raw_bytes += used;
-	run_at(l, s->group->last_run)->len += used;
+	last_run(l)->len += used;
 	s->group->bytes += used;
 	return 0;
 }
@@ -387,20 +385,41 @@ static size_t loki__bytes(const struct encoder *e)
 	return ((const struct loki *)e)->raw_bytes;
 }
 
-static char *put_group(struct loki *l, char *out, struct group *g)
+static char *put_head(char *out, const struct group *g)
 {
-	size_t offset = g->first_run;
-
 	*out++ = TAG(1);
 	out = put_varint(out, g->head.len + g->bytes);
-	out = put_bytes(out, g->head.data, g->head.len);
-	while (offset) {
-		const struct run *run = run_at(l, offset);
+	return put_bytes(out, g->head.data, g->head.len);
+}
 
-		out = put_bytes(out, run + 1, run->len);
-		offset = run->next;
+/* The request in one piece. */
+static const char *gather(struct loki *l, size_t *ret_len)
+{
+	const char *entries = l->arena.data + l->front;
+	const struct run *runs = (const struct run *)l->runs.data;
+	size_t n = l->runs.len / sizeof(*runs);
+	char *out = l->request.data;
+
+	if (n == 1) {
+		size_t rest = l->first->head.len + l->first->bytes;
+
+		*ret_len = 1 + varint_len(rest) + rest;
+		out = l->arena.data + l->arena.len - *ret_len;
+		put_head(out, l->first);
+		return out;
 	}
-	return out;
+	for (struct group *g = l->first; g; g = g->next) {
+		g->end = put_head(out, g);
+		out = g->end + g->bytes;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct group *g = runs[i].group;
+
+		g->end = put_bytes(g->end, entries, runs[i].len);
+		entries += runs[i].len;
+	}
+	*ret_len = (size_t)(out - l->request.data);
+	return l->request.data;
 }
 
 /* To a payload of just its size, for batches may wait long; without memory for it, as it is. */
@@ -423,27 +442,23 @@ static void take_packed(struct loki *l, struct batch *b, size_t packed)
 static void loki__seal(struct encoder *e, struct batch *b)
 {
 	struct loki *l = (struct loki *)e;
-	struct group *g, *next;
-	char *out = l->request.data;
+	const char *request = gather(l, &b->raw_bytes);
 	size_t packed = l->packed.size;
+	struct group *g, *next;
 
 	for (g = l->first; g; g = next) {
-		out = put_group(l, out, g);
 		next = g->next;
-		g->first_run = 0;
-		g->last_run = 0;
 		g->bytes = 0;
 		g->next = NULL;
 	}
-	b->raw_bytes = (size_t)(out - l->request.data);
 	/* Its only failure is an output that is too small. */
-	snappy_compress(l->request.data, b->raw_bytes, l->packed.data, &packed);
+	snappy_compress(request, b->raw_bytes, l->packed.data, &packed);
 	take_packed(l, b, packed);
 	l->arena.len = 0;
+	l->runs.len = 0;
 	l->raw_bytes = 0;
 	l->first = NULL;
 	l->last = NULL;
-	l->current = NULL;
 }
 
 static const struct encoder_ops loki_ops = {

@@ -21,10 +21,9 @@ struct group {
 	unsigned refs;	 /* streams of it */
 	struct buf head; /* the encoder's, empty at first: the encoded labels */
 	/* Of the open batch; the encoder's, zeroed at first. */
-	size_t first_run;
-	size_t last_run;
-	size_t bytes;
+	size_t bytes; /* of its entries */
 	struct group *next;
+	char *end; /* while sealing: of what there is of them in the request */
 };
 
 struct stream {
