@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A chained hash table by the labels' hash, which the set brings along. A stream is found by its
- * set's address, which cannot be another set's while the table holds a reference; a group by the
- * labels' text, in the same chain. The last stream found is looked at first, for lines come in
- * runs.
+ * A stream is found by its set's address, which cannot be another set's while the table holds a
+ * reference: in an open table that has the addresses, so that neither the set nor another stream is
+ * looked at. The last stream found is looked at first, for lines come in runs. Groups are chained
+ * by the labels' hash, which the set brings along, and found when a stream is new.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,14 +11,33 @@
 
 #include "batch/stream_table.h"
 
-#define MIN_BUCKETS 64
+#define MIN_PLACES 128
+#define CACHE_LINE 64
+
+struct place {
+	const struct label_set *set; /* NULL: empty */
+	struct stream *stream;
+};
 
 struct stream_table {
-	struct stream **buckets;
-	size_t n_buckets; /* a power of two */
+	struct place last;
+	struct place *places;
+	struct group **groups; /* as many */
+	size_t n_places;       /* a power of two, at least twice n_streams */
 	size_t n_streams;
-	struct stream *last;
 };
+
+static int make_places(struct stream_table *t, size_t n)
+{
+	t->places = calloc(n, sizeof(*t->places));
+	t->groups = calloc(n, sizeof(*t->groups));
+	t->n_places = n;
+	if (t->places && t->groups)
+		return 0;
+	free(t->places);
+	free(t->groups);
+	return -ENOMEM;
+}
 
 int stream_table__new(struct stream_table **ret)
 {
@@ -27,29 +46,47 @@ int stream_table__new(struct stream_table **ret)
 	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
-	t->buckets = calloc(MIN_BUCKETS, sizeof(*t->buckets));
-	if (!t->buckets) {
+	if (make_places(t, MIN_PLACES)) {
 		free(t);
 		return -ENOMEM;
 	}
-	t->n_buckets = MIN_BUCKETS;
 	*ret = t;
 	return 0;
 }
 
-static struct stream **bucket(const struct stream_table *t, const struct label_set *set)
+/* Where the set is, or would be. */
+static struct place *find_place(const struct stream_table *t, const struct label_set *set)
 {
-	return &t->buckets[(set->hash ^ set->hash >> 32) & (t->n_buckets - 1)];
+	uint64_t hash = (uintptr_t)set * 0x9e3779b97f4a7c15;
+	size_t at = hash >> 32 & (t->n_places - 1);
+
+	while (t->places[at].set && t->places[at].set != set)
+		at = (at + 1) & (t->n_places - 1);
+	return &t->places[at];
 }
 
-static void stream__free(struct stream *s)
+static struct group **bucket(const struct stream_table *t, const struct label_set *set)
 {
-	if (!s)
+	return &t->groups[(set->hash ^ set->hash >> 32) & (t->n_places - 1)];
+}
+
+static void leave_group(struct stream_table *t, struct group *g)
+{
+	struct group **at;
+
+	if (--g->refs)
 		return;
-	if (s->group && !--s->group->refs) {
-		buf__free(&s->group->head);
-		free(s->group);
-	}
+	for (at = bucket(t, g->set); *at != g; at = &(*at)->chain)
+		;
+	*at = g->chain;
+	buf__free(&g->head);
+	label_set__unref(g->set);
+	free(g);
+}
+
+static void free_stream(struct stream_table *t, struct stream *s)
+{
+	leave_group(t, s->group);
 	buf__free(&s->encoded);
 	label_set__unref(s->set);
 	free(s);
@@ -57,129 +94,134 @@ static void stream__free(struct stream *s)
 
 void stream_table__free(struct stream_table *t)
 {
-	struct stream *s, *next;
-
 	if (!t)
 		return;
-	for (size_t i = 0; i < t->n_buckets; i++) {
-		for (s = t->buckets[i]; s; s = next) {
-			next = s->chain;
-			stream__free(s);
-		}
-	}
-	free(t->buckets);
+	for (size_t i = 0; i < t->n_places; i++)
+		if (t->places[i].set)
+			free_stream(t, t->places[i].stream);
+	free(t->places);
+	free(t->groups);
 	free(t);
 }
 
-/* More buckets when there are as many streams; without memory for them the chains grow instead. */
-static void grow(struct stream_table *t)
+static int grow(struct stream_table *t)
 {
-	struct stream_table bigger = {.n_buckets = t->n_buckets * 2};
-	struct stream *s, *next, **to;
+	struct stream_table bigger = {0};
+	struct group *g, *next, **to;
+	int err;
 
-	if (t->n_streams < t->n_buckets)
-		return;
-	bigger.buckets = calloc(bigger.n_buckets, sizeof(*bigger.buckets));
-	if (!bigger.buckets)
-		return;
-	for (size_t i = 0; i < t->n_buckets; i++) {
-		for (s = t->buckets[i]; s; s = next) {
-			next = s->chain;
-			to = bucket(&bigger, s->set);
-			s->chain = *to;
-			*to = s;
+	if (t->n_streams < t->n_places / 2)
+		return 0;
+	err = make_places(&bigger, t->n_places * 2);
+	if (err)
+		return err;
+	for (size_t i = 0; i < t->n_places; i++) {
+		if (t->places[i].set)
+			*find_place(&bigger, t->places[i].set) = t->places[i];
+		for (g = t->groups[i]; g; g = next) {
+			next = g->chain;
+			to = bucket(&bigger, g->set);
+			g->chain = *to;
+			*to = g;
 		}
 	}
-	free(t->buckets);
-	t->buckets = bigger.buckets;
-	t->n_buckets = bigger.n_buckets;
+	free(t->places);
+	free(t->groups);
+	t->places = bigger.places;
+	t->groups = bigger.groups;
+	t->n_places = bigger.n_places;
+	return 0;
 }
 
 struct stream *stream_table__find(struct stream_table *t, const struct label_set *set)
 {
-	struct stream *s = t->last;
+	if (t->last.set != set) {
+		const struct place *p = find_place(t, set);
 
-	if (!s || s->set != set) {
-		for (s = *bucket(t, set); s && s->set != set; s = s->chain)
-			;
-		if (!s)
+		if (!p->set)
 			return NULL;
-		t->last = s;
+		t->last = *p;
 	}
-	s->used = true;
-	return s;
+	t->last.stream->used = true;
+	return t->last.stream;
 }
 
-static struct group *find_group(const struct stream_table *t, const struct label_set *set)
+static struct group *join_group(struct stream_table *t, struct label_set *set)
 {
-	struct stream *s;
+	struct group *g, **to = bucket(t, set);
 
-	for (s = *bucket(t, set); s; s = s->chain)
-		if (s->set->hash == set->hash && !strcmp(s->set->text, set->text))
-			return s->group;
-	return NULL;
+	for (g = *to; g; g = g->chain)
+		if (g->set->hash == set->hash && !strcmp(g->set->text, set->text))
+			break;
+	if (!g) {
+		g = calloc(1, sizeof(*g));
+		if (!g)
+			return NULL;
+		g->set = label_set__ref(set);
+		g->chain = *to;
+		*to = g;
+	}
+	g->refs++;
+	return g;
 }
 
 int stream_table__add(struct stream_table *t, struct label_set *set, struct stream **ret)
 {
-	struct stream *s, **to;
+	size_t size = (sizeof(struct stream) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	struct stream *s;
+	int err;
 
-	s = calloc(1, sizeof(*s));
+	err = grow(t);
+	if (err)
+		return err;
+	s = aligned_alloc(CACHE_LINE, size);
 	if (!s)
 		return -ENOMEM;
-	s->group = find_group(t, set);
-	if (!s->group)
-		s->group = calloc(1, sizeof(*s->group));
+	*s = (struct stream){.group = join_group(t, set)};
 	if (!s->group) {
 		free(s);
 		return -ENOMEM;
 	}
-	s->group->refs++;
 	s->set = label_set__ref(set);
 	s->used = true;
-	grow(t);
-	to = bucket(t, set);
-	s->chain = *to;
-	*to = s;
 	t->n_streams++;
-	t->last = s;
+	t->last = *find_place(t, set) = (struct place){set, s};
 	*ret = s;
 	return 0;
 }
 
-static void unlink_stream(struct stream_table *t, struct stream **at)
+/* The one, or without one those that were not used; what stays goes to where it is found then. */
+static void drop(struct stream_table *t, const struct stream *one)
 {
-	struct stream *s = *at;
+	size_t begin = 0;
 
-	*at = s->chain;
-	t->n_streams--;
-	if (t->last == s)
-		t->last = NULL;
-	stream__free(s);
+	t->last = (struct place){0};
+	/* From an empty place on: no stream that is looked at later belongs in front of it. */
+	while (t->places[begin].set)
+		begin++;
+	for (size_t i = 0; i < t->n_places; i++) {
+		struct place *p = &t->places[(begin + i) & (t->n_places - 1)], taken = *p;
+
+		*p = (struct place){0};
+		if (!taken.set)
+			continue;
+		if (one ? taken.stream == one : !taken.stream->used) {
+			free_stream(t, taken.stream);
+			t->n_streams--;
+			continue;
+		}
+		if (!one)
+			taken.stream->used = false;
+		*find_place(t, taken.set) = taken;
+	}
 }
 
 void stream_table__remove(struct stream_table *t, struct stream *s)
 {
-	struct stream **at = bucket(t, s->set);
-
-	while (*at != s)
-		at = &(*at)->chain;
-	unlink_stream(t, at);
+	drop(t, s);
 }
 
 void stream_table__sweep(struct stream_table *t)
 {
-	struct stream **at;
-
-	for (size_t i = 0; i < t->n_buckets; i++) {
-		at = &t->buckets[i];
-		while (*at) {
-			if (!(*at)->used) {
-				unlink_stream(t, at);
-				continue;
-			}
-			(*at)->used = false;
-			at = &(*at)->chain;
-		}
-	}
+	drop(t, NULL);
 }

@@ -18,26 +18,30 @@
 #include "process/labels.h"
 
 struct group {
-	unsigned refs;	 /* streams of it */
 	struct buf head; /* the encoder's, empty at first: the encoded labels */
 	/* Of the open batch; the encoder's, zeroed at first. */
 	size_t bytes; /* of its entries */
 	struct group *next;
 	char *end; /* while sealing: of what there is of them in the request */
+	/* The table's. */
+	struct label_set *set; /* a reference: one of those with its labels */
+	struct group *chain;
+	unsigned refs; /* streams of it */
 };
 
+/* In the order of use, from a cache line's begin: many streams are in no cache when a line comes.
+ */
 struct stream {
-	struct label_set *set; /* a reference */
-	struct stream *chain;
 	struct group *group;
-	bool used; /* since the last sweep */
 	/* The encoder's: `fixed` bytes, the same for all lines; behind them those that name the
 	 * writer. */
 	struct buf encoded;
-	size_t fixed;
 	uint32_t pid, tid;
 	char comm[LINE_COMM_LEN];
 	struct line_trace trace;
+	bool used; /* since the last sweep */
+	size_t fixed;
+	struct label_set *set; /* a reference */
 };
 
 struct stream_table;
