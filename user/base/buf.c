@@ -216,10 +216,13 @@ static inline size_t utf8_sequence(const char *p, const char *end)
 
 static inline int append_json(struct buf *b, const char *p, size_t len, bool check)
 {
-	const char *end = p + len;
 	size_t at = b->len, n; /* b->len moves when all of it is there */
+	const char *end;
 	int err;
 
+	if (!len)
+		return 0; /* of nothing, p may be NULL */
+	end = p + len;
 	err = buf__reserve(b, len + SLACK);
 	while (!err) {
 		n = copy_plain(b->data + at, p, end, check);
