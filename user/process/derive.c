@@ -14,8 +14,7 @@
 #include "base/buf.h"
 #include "process/preset.h"
 
-#define N_BUCKETS 16384u /* a power of two */
-#define CACHE_LINE 64
+#define N_BUCKETS 4096u /* a power of two */
 #define MOVED_MAX 64
 
 struct known {
@@ -97,6 +96,11 @@ void derivations__sweep(struct derivations *d)
 	drop(d, false);
 }
 
+uint64_t derivations__generation(const struct derivations *d)
+{
+	return d->generation;
+}
+
 size_t derivations__count(const struct derivations *d)
 {
 	return d->n;
@@ -160,6 +164,17 @@ static bool is_stale(const struct derivations *d, const struct known *n, const s
 	return l && (d->version != limits__version(l) ||
 		     (e->record.time_ns > n->made_ns &&
 		      e->record.time_ns - n->made_ns >= LIMITS_RECHECK_NS));
+}
+
+bool derivations__is(struct derivations *d, const struct derived *derived, uint64_t generation,
+		     const struct entry *e)
+{
+	struct known *n = (struct known *)derived;
+
+	if (!n || generation != d->generation || !equal(n, e) || is_stale(d, n, e))
+		return false;
+	n->used = true;
+	return true;
 }
 
 /* The pair that says something of a label of base; false: the label stays as it is. */
@@ -251,11 +266,9 @@ static struct known *make_known(struct derivations *d, const struct entry *e, ui
 
 	for (size_t i = 0; i < e->n_labels; i++)
 		size += e->labels[i].len;
-	size = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-	n = aligned_alloc(CACHE_LINE, size);
+	n = calloc(1, size);
 	if (!n)
 		return NULL;
-	*n = (struct known){0};
 	n->hash = hash;
 	n->made_ns = e->record.time_ns;
 	n->base = label_set__ref(e->base);
@@ -304,18 +317,7 @@ static int make_room(struct derivations *d)
 	return 0;
 }
 
-static struct known *find(const struct derivations *d, const struct entry *e, uint64_t hash)
-{
-	struct known *n = d->buckets ? d->buckets[hash & (N_BUCKETS - 1)] : NULL;
-
-	for (; n; n = n->chain)
-		if (n->hash == hash && equal(n, e))
-			break;
-	return n;
-}
-
-const struct derived *derivations__get(struct derivations *d, const struct entry *e,
-				       struct derive_memo *memo)
+const struct derived *derivations__get(struct derivations *d, const struct entry *e)
 {
 	uint64_t hash = hash_of(e);
 	struct known *n;
@@ -324,22 +326,22 @@ const struct derived *derivations__get(struct derivations *d, const struct entry
 		d->version = limits__version(d->opts.limits);
 		drop(d, true);
 	}
-	n = (struct known *)memo->derived;
-	if (!n || memo->hash != hash || memo->generation != d->generation || !equal(n, e))
-		n = find(d, e, hash);
-	if (n && is_stale(d, n, e))
-		make_again(d, n, e);
-	if (!n) {
-		if (make_room(d))
-			return NULL;
-		n = make_known(d, e, hash);
-		if (!n)
-			return NULL;
-		n->chain = d->buckets[hash & (N_BUCKETS - 1)];
-		d->buckets[hash & (N_BUCKETS - 1)] = n;
-		d->n++;
+	for (n = d->buckets ? d->buckets[hash & (N_BUCKETS - 1)] : NULL; n; n = n->chain) {
+		if (n->hash == hash && equal(n, e)) {
+			n->used = true;
+			if (is_stale(d, n, e))
+				make_again(d, n, e);
+			return &n->derived;
+		}
 	}
+	if (make_room(d))
+		return NULL;
+	n = make_known(d, e, hash);
+	if (!n)
+		return NULL;
 	n->used = true;
-	*memo = (struct derive_memo){&n->derived, hash, d->generation};
+	n->chain = d->buckets[hash & (N_BUCKETS - 1)];
+	d->buckets[hash & (N_BUCKETS - 1)] = n;
+	d->n++;
 	return &n->derived;
 }

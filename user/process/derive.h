@@ -27,19 +27,16 @@ struct derive_opts {
 
 struct derivations;
 
-/* The caller's, of a stream: what it got last, zeroed at first. Only derive looks into it. */
-struct derive_memo {
-	const struct derived *derived;
-	uint64_t hash;
-	uint64_t generation; /* when sets are dropped, pointers of before are void */
-};
-
 int derivations__new(struct derivations **ret, const struct derive_opts *opts);
 void derivations__free(struct derivations *d); /* NULL is fine */
 /* The entry's labels as they are now. Borrowed until the next call of any function here. NULL: no
  * memory. */
-const struct derived *derivations__get(struct derivations *d, const struct entry *e,
-				       struct derive_memo *memo);
+const struct derived *derivations__get(struct derivations *d, const struct entry *e);
+/* Is `derived`, which was got at `generation`, what derivations__get would return? */
+bool derivations__is(struct derivations *d, const struct derived *derived, uint64_t generation,
+		     const struct entry *e);
+/* Moves when sets are dropped: pointers of before are void. */
+uint64_t derivations__generation(const struct derivations *d);
 /* Drops what was not used since the last sweep. */
 void derivations__sweep(struct derivations *d);
 size_t derivations__count(const struct derivations *d);

@@ -86,7 +86,8 @@ struct program_stream {
 	struct program *program;
 	struct program_stream *prev, *next;
 	struct base base;
-	struct derive_memo last;
+	const struct derived *last;
+	uint64_t last_generation;
 	uint64_t due_ns;
 	size_t at; /* the stage that runs */
 	_Alignas(16) char states[];
@@ -468,11 +469,15 @@ static void count_drop(struct program *p, const struct entry *e)
 static const struct derived *derive(struct entry *e)
 {
 	struct program_stream *s = e->stream;
-	const struct derived *derived = derivations__get(s->program->derivations, e, &s->last);
+	struct derivations *d = s->program->derivations;
 
-	if (!derived)
+	if (derivations__is(d, s->last, s->last_generation, e))
+		return s->last;
+	s->last = derivations__get(d, e);
+	s->last_generation = derivations__generation(d);
+	if (!s->last)
 		e->counters->no_memory++;
-	return derived;
+	return s->last;
 }
 
 struct label_set *entry__label_set(struct entry *e)
