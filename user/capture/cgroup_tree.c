@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "capture/proc.h"
 
 #define MAX_DEPTH 32
 
@@ -17,12 +18,6 @@ struct walk {
 	void *ctx;
 };
 
-static inline void closedir_p(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 static int open_dir(int at, const char *name)
 {
 	return openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -31,7 +26,7 @@ static int open_dir(int at, const char *name)
 /* w->path is that of `fd`, which is taken over. */
 static void walk(struct walk *w, int fd, int depth)
 {
-	_cleanup_(closedir_p) DIR *dir = fdopendir(fd);
+	_closedir_ DIR *dir = fdopendir(fd);
 	size_t len = strlen(w->path);
 	const struct dirent *e;
 

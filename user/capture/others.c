@@ -15,15 +15,9 @@
 #include "capture/names.h"
 #include "capture/proc.h"
 
-static inline void closedir_p(DIR **d)
-{
-	if (*d)
-		closedir(*d);
-}
-
 int sandboxes__count(const char *proc, struct sandboxes *ret)
 {
-	_cleanup_(closedir_p) DIR *dir = opendir(proc);
+	_closedir_ DIR *dir = opendir(proc);
 	struct sandboxes found = {0};
 	const struct dirent *e;
 

@@ -6,11 +6,14 @@
 #ifndef NOTAIL_CAPTURE_PROC_H
 #define NOTAIL_CAPTURE_PROC_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+
+#include "base/util.h"
 
 #include "event.h"
 
@@ -46,5 +49,12 @@ bool text__marked_word(const char *text, char *word, size_t size);
 const char *kernel__lockdown(void);
 /* False also where the symbols cannot be read. */
 bool kernel__has_symbol(const char *name);
+
+static inline void closedir_p(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+#define _closedir_ _cleanup_(closedir_p)
 
 #endif

@@ -121,8 +121,8 @@ static void look_at_process(const struct names *names, pid_t pid, FILE *out)
 	char path[64], link[32];
 	const struct dirent *d;
 	uint32_t id;
+	_closedir_ DIR *dir = NULL;
 	ssize_t len;
-	DIR *dir;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	dir = opendir(path);
@@ -137,7 +137,6 @@ static void look_at_process(const struct names *names, pid_t pid, FILE *out)
 		if (id)
 			print_map(names, pid, id, out);
 	}
-	closedir(dir);
 }
 
 int registered__print(FILE *out, container_name_fn container_name)
@@ -146,7 +145,7 @@ int registered__print(FILE *out, container_name_fn container_name)
 	struct names names = {.container_name = container_name};
 	const struct dirent *d;
 	int r = cgroup2__open_root(&root);
-	DIR *dir;
+	_closedir_ DIR *dir = NULL;
 
 	if (r == 0)
 		r = cgroup_tree__walk(root, add_name, &names);
@@ -159,8 +158,6 @@ int registered__print(FILE *out, container_name_fn container_name)
 		if (pid > 0)
 			look_at_process(&names, pid, out);
 	}
-	if (dir)
-		closedir(dir);
 	for (size_t i = 0; i < names.n; i++)
 		free(names.v[i].name);
 	free(names.v);
