@@ -574,8 +574,14 @@ struct batch *pipeline__next(struct pipeline *p, size_t output)
 	return queue__pop(p->outputs[output].sealed);
 }
 
-void pipeline__done(struct pipeline *p, struct batch *b)
+void pipeline__done(void *pipeline, struct batch *b, enum sink_result result)
 {
+	struct pipeline *p = pipeline;
+
+	if (result == SINK_REFUSED)
+		counters__add(p->opts.counters, dropped_refused, b->lines);
+	else if (result == SINK_UNDELIVERED)
+		counters__add(p->opts.counters, dropped_undelivered, b->lines);
 	/* Never full: there are no more batches than both queues of sealed ones hold. */
 	if (queue__push(p->done, b))
 		log_error("an acknowledgement was lost");

@@ -18,6 +18,7 @@
 #include "containers/registry.h"
 #include "process/routing.h"
 #include "process/select.h"
+#include "sink/sink.h"
 #include "status/counters.h"
 
 /* PIPELINE_LOKI is the first client, behind it the others. */
@@ -56,8 +57,8 @@ int pipeline__start(struct pipeline *p, struct capture *c);
 int pipeline__fd(const struct pipeline *p, size_t output);
 /* NULL: none. The caller owns it until pipeline__done. */
 struct batch *pipeline__next(struct pipeline *p, size_t output);
-/* Gives a batch back, delivered or not to be. */
-void pipeline__done(struct pipeline *p, struct batch *b);
+/* Gives a batch back, delivered or not to be, and counts it: a sink_done_fn of a pipeline. */
+void pipeline__done(void *pipeline, struct batch *b, enum sink_result result);
 
 /* Takes it over: in force from the thread's next round on. Any thread but the pipeline's. */
 void pipeline__use(struct pipeline *p, struct routing *routing);

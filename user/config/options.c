@@ -751,31 +751,14 @@ static int apply_capture(struct options *o, const struct config_capture *c)
 	return err;
 }
 
-static void apply_client(struct options *o, const struct config_client *c)
-{
-	o->loki_url = c->url;
-	if (!o->tenant && c->tenant_id && *c->tenant_id)
-		o->tenant = c->tenant_id;
-	if (!o->batch_bytes)
-		o->batch_bytes = c->batchsize;
-	if (!o->batch_wait_ns)
-		o->batch_wait_ns = c->batchwait;
-	o->min_backoff_ns = c->backoff_config.min_period;
-	o->max_backoff_ns = c->backoff_config.max_period;
-	o->timeout_ns = c->timeout;
-}
-
 int options__apply(struct options *o, const struct config *c)
 {
 	int err = apply_capture(o, &c->capture);
 
 	if (err)
 		return err;
-	if (!o->loki_url && !o->to_stdout && c->clients.n) {
+	if (!o->loki_url && !o->to_stdout && c->clients.n)
 		o->clients = &c->clients;
-		o->given.tenant = o->tenant;
-		apply_client(o, c->clients.items);
-	}
 	if (!o->docker_host && !o->no_docker) {
 		o->docker_host = c->discovery.docker.host;
 		o->no_docker = !c->discovery.docker.enabled;
@@ -786,7 +769,7 @@ int options__apply(struct options *o, const struct config *c)
 		o->log_level = (enum log_level)c->log.level;
 	o->park_max_ns = c->discovery.max_wait;
 	o->max_in_flight = c->limits.memory;
-	if (o->loki_url || o->to_stdout)
+	if (o->loki_url || o->to_stdout || o->clients)
 		return 0;
 	fprintf(stderr,
 		"notail: nowhere to send the lines: %s has no clients, add some, or --stdout, or "

@@ -58,13 +58,12 @@ struct options {
 	enum hook_set hooks;
 	bool exec_sessions;
 	enum attribution attribution;
-	size_t rate_limit, rate_burst;			     /* bytes/s, bytes; 0: none, default */
-	size_t ring_bytes;				     /* 0: default */
-	size_t max_line_size;				     /* 0: default */
-	size_t batch_bytes;				     /* 0: default */
-	uint64_t batch_wait_ns;				     /* 0: default */
-	uint64_t min_backoff_ns, max_backoff_ns, timeout_ns; /* of pushes; 0: default */
-	const struct object_list *clients; /* of struct config_client; NULL: loki_url alone */
+	size_t rate_limit, rate_burst;	   /* bytes/s, bytes; 0: none, default */
+	size_t ring_bytes;		   /* 0: default */
+	size_t max_line_size;		   /* 0: default */
+	size_t batch_bytes;		   /* 0: default */
+	uint64_t batch_wait_ns;		   /* 0: default */
+	const struct object_list *clients; /* of struct config_client, the file's; NULL: none */
 	uint64_t park_max_ns;		   /* wait for a container's name; 0: default */
 	size_t max_in_flight;		   /* 0: default */
 	const char *host;		   /* --host; NULL: the host's name */
@@ -72,7 +71,7 @@ struct options {
 	bool stats;
 	/* On the command line: a configuration file does not change it. */
 	struct {
-		bool tap, hooks, attribution, log_level, tenant;
+		bool tap, hooks, attribution, log_level;
 	} given;
 };
 

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the command line says of all clients (--tenant, --batch-size, --batch-wait) comes before
+ * what the file says of each.
+ */
+#include "clients.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/util.h"
+#include "io/loop.h"
+#include "sink/loki.h"
+
+#define CLIENTS_MAX (PIPELINE_OUTPUTS - PIPELINE_LOKI)
+
+struct client {
+	struct clients *all;
+	const struct config_client *config; /* NULL: --loki's */
+	size_t output;			    /* of the pipeline */
+	struct loki_sink *loki;
+	struct loop_watch *sealed;
+	struct label *external_labels;
+	struct http_tls tls;
+};
+
+struct clients {
+	const struct options *opts;
+	struct loop *loop;
+	struct http *http;
+	struct pipeline *pipeline;
+	size_t n;
+	struct client client[CLIENTS_MAX];
+};
+
+struct http_tls clients__tls(const struct config_tls *t)
+{
+	return (struct http_tls){
+		.ca_file = t->ca_file,
+		.cert_file = t->cert_file,
+		.key_file = t->key_file,
+		.insecure = t->insecure_skip_verify,
+	};
+}
+
+static int client__configure(struct client *c, const struct config_client *config)
+{
+	c->config = config;
+	c->tls = clients__tls(&config->tls_config);
+	c->external_labels = calloc(config->external_labels.n + 1, sizeof(*c->external_labels));
+	if (!c->external_labels)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->external_labels.n; i++) {
+		c->external_labels[i].name = (char *)config->external_labels.items[i].name;
+		c->external_labels[i].value = (char *)config->external_labels.items[i].value;
+	}
+	return 0;
+}
+
+int clients__new(struct clients **ret, const struct options *opts)
+{
+	struct clients *c = calloc(1, sizeof(*c));
+	int err = 0;
+
+	if (!c)
+		return -ENOMEM;
+	c->opts = opts;
+	c->n = opts->clients ? opts->clients->n : opts->loki_url ? 1 : 0;
+	c->n = MIN(c->n, (size_t)CLIENTS_MAX);
+	for (size_t i = 0; i < c->n && !err; i++) {
+		c->client[i].all = c;
+		c->client[i].output = PIPELINE_LOKI + i;
+		if (opts->clients)
+			err = client__configure(&c->client[i],
+						(struct config_client *)opts->clients->items + i);
+	}
+	if (err)
+		clients__free(c);
+	else
+		*ret = c;
+	return err;
+}
+
+void clients__disconnect(struct clients *c)
+{
+	for (size_t i = 0; c && i < c->n; i++) {
+		loop_watch__free(TAKE_PTR(c->client[i].sealed));
+		loki_sink__free(TAKE_PTR(c->client[i].loki));
+	}
+}
+
+void clients__free(struct clients *c)
+{
+	if (!c)
+		return;
+	clients__disconnect(c);
+	for (size_t i = 0; i < c->n; i++)
+		free(c->client[i].external_labels);
+	free(c);
+}
+
+void clients__outputs(const struct clients *c, struct pipeline_opts *ret_opts)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		const struct client *client = &c->client[i];
+		const struct config_client *config = client->config;
+		struct batch_opts *b = &ret_opts->batch[client->output];
+
+		ret_opts->enabled[client->output] = true;
+		*b = (struct batch_opts){
+			.encoding = BATCH_LOKI,
+			.max_bytes = c->opts->batch_bytes,
+			.max_wait_ns = c->opts->batch_wait_ns,
+			.external_labels = client->external_labels,
+			.n_external_labels = config ? config->external_labels.n : 0,
+		};
+		if (config && !b->max_bytes)
+			b->max_bytes = config->batchsize;
+		if (config && !b->max_wait_ns)
+			b->max_wait_ns = config->batchwait;
+	}
+}
+
+static void on_sealed(void *ctx, int fd, int what)
+{
+	struct client *c = ctx;
+	struct batch *b;
+
+	(void)fd;
+	(void)what;
+	while ((b = pipeline__next(c->all->pipeline, c->output)))
+		loki_sink__submit(c->loki, b);
+}
+
+static int client__new_sink(struct client *c, const char **ret_why)
+{
+	const struct options *o = c->all->opts;
+	const struct loki_opts opts = {.url = o->loki_url, .tenant = o->tenant};
+
+	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, pipeline__done,
+			      c->all->pipeline, ret_why);
+}
+
+/* Of the file. */
+static int client__new_configured(struct client *c, const char **ret_why)
+{
+	const struct config_client *config = c->config;
+	const char *tenant = config->tenant_id && *config->tenant_id ? config->tenant_id : NULL;
+	_free_ struct loki_header *headers = calloc(config->headers.n + 1, sizeof(*headers));
+	const struct loki_opts opts = {
+		.url = config->url,
+		.tenant = c->all->opts->tenant ? c->all->opts->tenant : tenant,
+		.auth =
+			{
+				.username = config->basic_auth.username,
+				.password = config->basic_auth.password,
+				.password_file = config->basic_auth.password_file,
+				.bearer_token = config->bearer_token,
+				.bearer_token_file = config->bearer_token_file,
+			},
+		.headers = headers,
+		.n_headers = config->headers.n,
+		.tls = &c->tls,
+		.proxy = config->proxy_url,
+		.drop_rate_limited = config->drop_rate_limited_batches,
+		.min_backoff_ns = config->backoff_config.min_period,
+		.max_backoff_ns = config->backoff_config.max_period,
+		.timeout_ns = config->timeout,
+	};
+
+	*ret_why = "no memory";
+	if (!headers)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->headers.n; i++)
+		headers[i] = (struct loki_header){config->headers.items[i].name,
+						  config->headers.items[i].value};
+	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, pipeline__done,
+			      c->all->pipeline, ret_why);
+}
+
+int clients__connect(struct clients *c, struct loop *loop, struct http *http, struct pipeline *p,
+		     char *ret_why, size_t size)
+{
+	int err = 0;
+
+	c->loop = loop;
+	c->http = http;
+	c->pipeline = p;
+	for (size_t i = 0; i < c->n && !err; i++) {
+		struct client *client = &c->client[i];
+		const char *why = "";
+
+		if (client->config)
+			err = client__new_configured(client, &why);
+		else
+			err = client__new_sink(client, &why);
+		if (err && client->config)
+			snprintf(ret_why, size, "clients[%zu]: %s", i, why);
+		else if (err)
+			snprintf(ret_why, size, "--loki: %s", why);
+		else
+			err = loop__watch(loop, pipeline__fd(p, client->output), LOOP_READ,
+					  on_sealed, client, &client->sealed);
+	}
+	return err;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The clients of a run, as the configuration or --loki has them: each has an output of the pipeline
+ * and pushes what comes out of it to one Loki. Loop's thread.
+ */
+#ifndef NOTAIL_CLIENTS_H
+#define NOTAIL_CLIENTS_H
+
+#include <stddef.h>
+
+#include "config/config.h"
+#include "config/options.h"
+#include "io/http.h"
+#include "pipeline.h"
+
+struct clients;
+
+/* None is fine. `opts` and what it borrows must outlive them. */
+int clients__new(struct clients **ret, const struct options *opts);
+/* Batches that are still queued are counted as not delivered. Before the pipeline is freed. */
+void clients__disconnect(struct clients *c);
+/* After the pipeline, which borrows external labels. NULL is fine. */
+void clients__free(struct clients *c);
+/* Their outputs of the pipeline. */
+void clients__outputs(const struct clients *c, struct pipeline_opts *ret_opts);
+/* Takes batches from the pipeline from now on. Text in ret_why where strerror does not say enough.
+ */
+int clients__connect(struct clients *c, struct loop *loop, struct http *http, struct pipeline *p,
+		     char *ret_why, size_t size);
+/* What a tls_config says; strings are borrowed. */
+struct http_tls clients__tls(const struct config_tls *t);
+
+#endif
