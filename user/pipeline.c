@@ -22,7 +22,7 @@
 
 #include "base/log.h"
 #include "base/queue.h"
-#include "streams.h"
+#include "streams/streams.h"
 
 #define ROUND_NS (10 * NS_PER_MS)
 #define ROUND_BYTES (4u * 1024 * 1024)

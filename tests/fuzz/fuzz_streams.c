@@ -4,7 +4,7 @@
  * the streams go on. What a stream's end says it saw is what its records had and what the gaps say,
  * to the byte, as long as its records are its own.
  */
-// sources: user/streams.c user/assemble/assemble.c user/assemble/attribute.c user/assemble/match.c
+// sources: user/streams/*.c user/assemble/*.c
 // sources: user/base/*.c user/capture/record.c user/capture/proc.c user/capture/names.c
 // sources: user/containers/registry.c user/containers/cgroup.c user/containers/meta.c
 // sources: user/process/*.c user/io/*.c
@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "streams.h"
+#include "streams/streams.h"
 
 #define CGROUP 4711u
 #define PATH "/docker/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"

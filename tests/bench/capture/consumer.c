@@ -31,7 +31,7 @@
 #include "batch/batch.h"
 #include "capture/record.h"
 #include "capture/ring.h"
-#include "streams.h"
+#include "streams/streams.h"
 
 #define LINE_BYTES 100
 #define CLASS_BYTES 128 /* what the programs reserve for such a line */

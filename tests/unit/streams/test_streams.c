@@ -13,7 +13,7 @@
 #include "assemble/assemble.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "streams.h"
+#include "streams/streams.h"
 
 #define CGROUP 4711u
 #define ID "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this room share: a stream is found by its key, a container by its cgroup's id.
+ * A record goes from records.c through the stream's assembler to lines.c and out; what runs for
+ * each one lies in these two files, or is inline here.
+ */
+#ifndef NOTAIL_STREAMS_INTERNAL_H
+#define NOTAIL_STREAMS_INTERNAL_H
+
+#include "streams/streams.h"
+
+#include <string.h>
+
+/* uthash calls this when there is no memory; the entry is then not in the map (hh.tbl NULL). */
+#define HASH_NONFATAL_OOM 1
+/* Keys are of 8 or 16 bytes, and looked for with each record: uthash's own takes as long as all
+ * else that is done for one. */
+#define HASH_FUNCTION(key, len, hash) ((hash) = hash_key(key, len))
+#include <uthash.h>
+/* Chains of up to ten: each entry on the way is a line of memory. */
+#undef HASH_BKT_CAPACITY_THRESH
+#define HASH_BKT_CAPACITY_THRESH 4u
+#include <utlist.h>
+
+#include "assemble/assemble.h"
+
+struct container;
+
+/* With many streams one is in none of the nearer caches: what each record needs lies together, from
+ * the middle of hh on. */
+struct stream {
+	struct container *container;
+	struct attribute *attribute; /* before the assembler */
+	struct stream *prev, *next;
+	UT_hash_handle hh;
+	struct nt_stream_key key;
+	uint64_t cgroup_id; /* the container's */
+	struct streams *owner;
+	struct assembler *assembler;
+	uint64_t told;	  /* bytes that records were here for, gaps included */
+	uint64_t last_ns; /* end of the stream's newest record */
+	/* What the last line was sent with, the container's, and the registry's version that it
+	 * holds for; 0: none. */
+	struct labelled *labelled; /* NULL: not wanted */
+	uint64_t set_version;
+	enum line_stream file;
+	uint8_t tap;
+	bool copied_at_write;			 /* now, or once */
+	bool registered;			 /* so its first byte is the stream's first */
+	bool session;				 /* docker exec's */
+	bool waits;				 /* among those with records that wait for a name */
+	char why[48];				 /* it has this tap */
+	uint64_t first_misses[NT_TAP_WRITE + 1]; /* when it was registered, or before */
+	uint64_t lost_bytes;
+	uint64_t told_bytes; /* of the kernel's gap, at shutdown, before a record does */
+	uint64_t over_pos; /* of the ring, when its end was found to be told of, or lost; 0: not */
+};
+
+struct parked {
+	struct line line; /* its bytes are behind the struct */
+	struct parked *next;
+};
+
+/* The labels of a (container, file): they outlive the stream while lines of it are parked. */
+struct labelled {
+	bool built, wanted;
+	bool plain;	       /* its lines go as they are: no stages, no tenant */
+	uint64_t version;      /* of the metadata that it was built from */
+	struct label_set *set; /* NULL: not built yet, or dropped by rules */
+	char *tenant;	       /* NULL: the client's */
+	struct program *program;
+	struct program_stream *stages; /* NULL: none */
+};
+
+struct container {
+	uint64_t cgroup_id;
+	struct meta *meta;
+	uint64_t looked_up; /* the registry's version at the last look-up */
+	struct labelled by_file[LINE_TTY + 1];
+	bool pending;  /* an engine may still say more */
+	bool waited;   /* for as long or as much as the bounds allow: never parked again */
+	bool gone;     /* the cgroup was removed, and everything told before that is through */
+	bool vanished; /* from the kernel side */
+	uint64_t vanished_pos; /* of the ring, when that was seen */
+	bool listed;	       /* among the parked */
+	bool excluded;
+	uint64_t decided; /* the metadata's version that `excluded` was decided with; 0: not yet */
+	unsigned n_streams;
+	uint64_t parked_since_ns;
+	struct parked *park_head, *park_tail;
+	size_t parked_bytes;
+	struct container *prev, *next;
+	UT_hash_handle hh;
+};
+
+/* What opts.misses said, and when. */
+struct misses {
+	uint64_t time_ns;
+	uint64_t by_tap[NT_TAP_WRITE + 1];
+};
+
+struct streams {
+	struct streams_opts opts;
+	struct assemble_opts assemble;
+	struct stream *by_key;
+	struct container *by_cgroup;
+	struct container *parked;
+	size_t parked_bytes;
+	struct stream *waiting;	 /* with records that wait for a name */
+	struct misses misses[2]; /* the newer ones first */
+	uint64_t warned_ns;	 /* of a loss */
+	uint64_t reconcile_ns;
+	uint64_t events_lost;
+	uint64_t orphans_pos; /* of the ring, when events_lost had moved; 0: it has not since */
+	struct routing *routing;
+	uint64_t routing_version;
+	uint64_t decided_at; /* the registry's version that all containers were looked at with */
+	bool newly_excluded; /* streams of excluded containers are there */
+};
+
+/* What is said of a stream at its end. */
+struct verdict {
+	uint64_t written, seen, missing, uncounted;
+	uint64_t before, unread, foreign; /* differences with a name */
+	bool incomplete;		  /* hooks were skipped: no proof */
+	bool open;
+};
+
+static inline unsigned hash_key(const void *key, size_t len)
+{
+	uint64_t hash = 0, word;
+
+	for (size_t at = 0; at < len; at += sizeof(word)) {
+		memcpy(&word, (const char *)key + at, sizeof(word));
+		hash = (hash ^ word) * 0x9e3779b97f4a7c15;
+		hash ^= hash >> 32;
+	}
+	return (unsigned)hash;
+}
+
+static inline struct stream *stream__find(struct streams *s, const struct nt_stream_key *key)
+{
+	struct stream *st;
+
+	HASH_FIND(hh, s->by_key, key, sizeof(*key), st);
+	return st;
+}
+
+static inline void stream__set_tap(struct stream *st, uint8_t tap)
+{
+	st->tap = tap;
+	st->copied_at_write |= tap == NT_TAP_WRITE;
+}
+
+/* container.c */
+
+/* NULL: not known. */
+struct container *container__find(struct streams *s, uint64_t cgroup_id);
+/* Made when it is not known; NULL: no memory. */
+struct container *container__get(struct streams *s, uint64_t cgroup_id);
+/* As container__get: the cgroup's record found no room in the ring, or it is no container's. */
+struct container *container__untold(struct streams *s, uint64_t cgroup_id);
+/* Asks the registry again when it has published since. */
+void container__look_up(struct streams *s, struct container *c);
+/* Whether anything of it is wanted, with what is known now. */
+void container__decide(struct streams *s, struct container *c);
+/* Copies the line. -ENOSPC: so much is parked already; -ENOMEM. */
+int container__park(struct streams *s, struct container *c, const struct line *line);
+/* All that is parked goes out with what is known now. */
+void container__unpark(struct streams *s, struct container *c);
+/* What is known now has to do from now on. */
+void container__stop_waiting(struct streams *s, struct container *c);
+void container__free(struct streams *s, struct container *c);
+/* When nothing of it can come any more. */
+void container__try_free(struct streams *s, struct container *c);
+
+/* lines.c */
+
+/* What its stages hold goes out. */
+void labelled__leave(struct labelled *l);
+void labelled__clear(struct labelled *l);
+/* Borrowed until the container is freed. NULL: no memory, or nothing is known of the container. */
+struct labelled *container__labels(struct streams *s, struct container *c, enum line_stream file,
+				   uint64_t time_ns);
+/* Returns what it was sent with, borrowed; NULL: it was dropped, no memory. */
+struct labelled *container__send(struct streams *s, struct container *c, const struct line *line);
+/* The assembler's callback, whose context is a struct stream. */
+void stream__on_line(void *ctx, const struct line *line);
+
+/* stream.c */
+
+const char *stream__tap_name(uint8_t tap);
+const char *stream__file_name(enum line_stream file);
+/* Of a container that may be unknown. NULL: no memory. */
+struct stream *stream__new(struct streams *s, const struct nt_stream_key *key, uint64_t cgroup_id,
+			   uint8_t file, uint8_t tap);
+void stream__free(struct streams *s, struct stream *st);
+/* A half line, and what waits for a name before it, as they are. */
+void stream__flush(struct stream *st);
+/* Its container's, for people. NULL: nobody wants its lines. */
+const char *stream__name(struct streams *s, struct stream *st);
+/* The reason for the tap, for people. */
+void stream__explain(struct stream *st, const struct nt_register *rec);
+
+/* gaps.c */
+
+/* Puts it among the lines, warns of it and counts it. `calls`: 0: not known. */
+void stream__tell_gap(struct stream *st, uint64_t bytes, uint64_t calls, const char *reason,
+		      uint64_t time_ns, uint64_t pos);
+/* What a tap saw and the ring does not have; nothing when the gap is empty. */
+void stream__gap(struct stream *st, const struct nt_gap *gap, uint64_t time_ns, uint64_t pos);
+/* The gap that no record has told of yet; one still may, when the ring has room again. */
+void stream__open_gap(struct stream *st);
+/* `bytes` are behind the end of what records have told of: a record was skipped, or overwritten. */
+void stream__skipped(struct stream *st, uint64_t bytes, uint64_t time_ns, uint64_t pos);
+
+/* verdict.c */
+
+void streams__read_misses(struct streams *s);
+/* As they were at a time, or before: then a stream is called incomplete that need not be. */
+const uint64_t *streams__misses_at(const struct streams *s, uint64_t time_ns);
+/* Were hooks skipped while it lived? */
+bool stream__incomplete(struct streams *s, struct stream *st);
+void stream__print_stats(struct streams *s, struct stream *st, const struct verdict *v);
+/* Compares the counts, tells what is missing, and flushes the stream. */
+void stream__finish(struct streams *s, struct stream *st, const struct verdict *counts);
+
+/* reconcile.c */
+
+/* Its end's record found no room in the ring. Frees the stream. */
+void stream__end_untold(struct streams *s, struct stream *st);
+/* Its cgroup is gone: its reader has more to read, or its end is told of behind this record. */
+bool stream__goes_on(struct streams *s, const struct stream *st);
+void streams__reconcile(struct streams *s, uint64_t now_ns);
+
+#endif
