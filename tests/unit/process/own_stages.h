@@ -3,6 +3,8 @@
 #ifndef TESTS_UNIT_PROCESS_OWN_STAGES_H
 #define TESTS_UNIT_PROCESS_OWN_STAGES_H
 
+#include <errno.h>
+
 #include "pipeline_world.h"
 #include "process/stages.h"
 
@@ -87,5 +89,17 @@ static const struct stage_type *const test_types[] = {
 	&stage_metrics,
 	NULL,
 };
+
+/* As world__open, with these stages. */
+static inline void open_with(struct world *w, const char *labels, const char *yaml)
+{
+	w->opts.types = test_types;
+	world__open(w, labels, yaml);
+}
+
+static inline void refused(const char *yaml, const char *expected)
+{
+	world__says(test_types, yaml, -EINVAL, expected);
+}
 
 #endif

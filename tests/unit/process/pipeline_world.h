@@ -145,6 +145,18 @@ static inline void world__close(struct world *w)
 
 #define _world_ _cleanup_(world__close)
 
+/* What is said of a program: 0 or -EINVAL, and the messages. `types` NULL: notail's own stages. */
+static inline void world__says(const struct stage_type *const *types, const char *yaml, int err,
+			       const char *messages)
+{
+	_world_ struct world w = {.opts.types = types};
+
+	assert_int_equal(world__try(&w, yaml), err);
+	if (err)
+		assert_null(w.program);
+	assert_string_equal(w.messages, messages);
+}
+
 static inline void world__bytes(struct world *w, const char *bytes, size_t len)
 {
 	struct line line = {.bytes = bytes,

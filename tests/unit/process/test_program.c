@@ -10,19 +10,10 @@
 static const char *const yaml_labels = "- extract: {level: warn, n: =1.50, none: '!', b: '=0'}\n"
 				       "- labels: {level: , number: n, none: , missing: , b: }\n";
 
-static void open_with(struct world *w, const char *labels, const char *yaml)
+/* As refused, with notail's stages instead of the tests' own. */
+static void rejected(const char *yaml, const char *expected)
 {
-	w->opts.types = test_types;
-	world__open(w, labels, yaml);
-}
-
-static void refused(const char *yaml, const char *expected)
-{
-	_world_ struct world w = {0};
-
-	assert_int_equal(world__try(&w, yaml), -EINVAL);
-	assert_null(w.program);
-	assert_string_equal(w.messages, expected);
+	world__says(NULL, yaml, -EINVAL, expected);
 }
 
 static void no_stages(void **state _unused_)
@@ -48,27 +39,27 @@ static void no_ops(void **state _unused_)
 
 static void what_is_refused(void **state _unused_)
 {
-	refused("a: b", "t.yaml:1:1: not a list of stages, expected `- name:` lines\n");
-	refused("- docker", "t.yaml:1:3: [0]: not a stage, expected one name with its options\n");
-	refused("- {docker: , cri: }",
-		"t.yaml:1:3: [0]: not a stage, expected one name with its options\n");
-	refused("- labls: {a: b}", "t.yaml:1:3: [0].labls: unknown stage `labls`, expected "
-				   "`labels`?\n");
-	refused("- xyzzy: {a: b}", "t.yaml:1:3: [0].xyzzy: unknown stage `xyzzy`\n");
-	refused("- geoip: {db: x}", "t.yaml:1:3: [0].geoip: geoip is not supported: notail has no "
-				    "databases of addresses\n");
-	refused("- eventlogmessage: {}",
-		"t.yaml:1:3: [0].eventlogmessage: eventlogmessage is for Windows' event log, "
-		"which notail does not read\n");
+	rejected("a: b", "t.yaml:1:1: not a list of stages, expected `- name:` lines\n");
+	rejected("- docker", "t.yaml:1:3: [0]: not a stage, expected one name with its options\n");
+	rejected("- {docker: , cri: }",
+		 "t.yaml:1:3: [0]: not a stage, expected one name with its options\n");
+	rejected("- labls: {a: b}", "t.yaml:1:3: [0].labls: unknown stage `labls`, expected "
+				    "`labels`?\n");
+	rejected("- xyzzy: {a: b}", "t.yaml:1:3: [0].xyzzy: unknown stage `xyzzy`\n");
+	rejected("- geoip: {db: x}", "t.yaml:1:3: [0].geoip: geoip is not supported: notail has no "
+				     "databases of addresses\n");
+	rejected("- eventlogmessage: {}",
+		 "t.yaml:1:3: [0].eventlogmessage: eventlogmessage is for Windows' event log, "
+		 "which notail does not read\n");
 }
 
 static void all_errors_are_told(void **state _unused_)
 {
-	refused("- labels: {9a: b}\n- output: {}\n- docker: {}\n- nope: {}\n",
-		"t.yaml:1:16: [0].labels.9a: `9a` is no label name, expected letters, digits and "
-		"_\n"
-		"t.yaml:2:11: [1].output: source is missing, expected a string\n"
-		"t.yaml:4:3: [3].nope: unknown stage `nope`\n");
+	rejected("- labels: {9a: b}\n- output: {}\n- docker: {}\n- nope: {}\n",
+		 "t.yaml:1:16: [0].labels.9a: `9a` is no label name, expected letters, digits and "
+		 "_\n"
+		 "t.yaml:2:11: [1].output: source is missing, expected a string\n"
+		 "t.yaml:4:3: [3].nope: unknown stage `nope`\n");
 }
 
 static void values_become_labels(void **state _unused_)

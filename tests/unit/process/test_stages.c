@@ -7,20 +7,6 @@
 
 #include <errno.h>
 
-static void open_with(struct world *w, const char *labels, const char *yaml)
-{
-	w->opts.types = test_types;
-	world__open(w, labels, yaml);
-}
-
-static void refused(const char *yaml, const char *expected)
-{
-	_world_ struct world w = {.opts.types = test_types};
-
-	assert_int_equal(world__try(&w, yaml), -EINVAL);
-	assert_string_equal(w.messages, expected);
-}
-
 /* One line through the stages. */
 static void is(const char *labels, const char *yaml, const char *line, const char *expected)
 {
