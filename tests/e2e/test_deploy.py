@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What deploy/ holds is what the programs that read it accept."""
 
+import json
 import os
 import subprocess
 
@@ -10,8 +11,8 @@ DEPLOY = os.path.join(harness.TOP, "deploy")
 
 
 class Deploy(harness.TestCase):
-    def check(self, *command, **env):
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+    def check(self, *command, lines="", **env):
+        done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=60,
                               env={**os.environ, **env})
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout + done.stderr
@@ -26,3 +27,15 @@ class Deploy(harness.TestCase):
         """Nothing of it is without effect."""
         said = self.check(harness.NOTAIL, "check-config", os.path.join(DEPLOY, "compose", "notail.yaml"))
         self.assertNotIn("warning", said)
+
+    def test_compose_stages(self):
+        blocks = ["C", "Ca", "Cau", "Calm\n\n  after", "Caught", "Case\nCaused by: x\n\tat y", "last\n}\n])"]
+        levels = {"10": "trace", "60": "fatal", '"warn"': "warn", '"INFO"': "INFO", "null": None, '""': None}
+        objects = [f'{{"level":{level},"req":{{"id":7}}}}' for level in levels]
+        said = self.check(harness.NOTAIL, "test-pipeline", "-c", os.path.join(DEPLOY, "compose", "notail.yaml"),
+                          lines="\n".join([*blocks, *objects, "{}", '{\n  "level": 50\n}', "GET /health"]))
+        entries = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+        self.assertEqual([e["line"] for e in entries], [*blocks, *objects, "{}", '{\n  "level": 50\n}'])
+        found = [(e["metadata"].get("level"), e["metadata"].get("request_id")) for e in entries]
+        expected = [(None, None)] * len(blocks) + [(level, "7") for level in levels.values()]
+        self.assertEqual(found, [*expected, (None, None), ("error", None)])
