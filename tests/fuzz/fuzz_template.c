@@ -49,7 +49,7 @@ static void run(struct template *t, struct slots *slots, const char *p, const ch
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct template_error error = {.offset = SIZE_MAX};
+	struct syntax_error error = {.offset = SIZE_MAX};
 	_free_ char *text = malloc(size + 1);
 	struct template *t = NULL;
 	struct slots *slots = NULL;

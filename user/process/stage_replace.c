@@ -91,7 +91,7 @@ static int compile_expression(struct replace *r, const struct stage_env *env,
 static int compile_template(struct replace *r, const struct stage_env *env, const char *text,
 			    const struct node *options)
 {
-	struct template_error why;
+	struct syntax_error why;
 	int err;
 
 	r->text = text ? text : "";

@@ -39,7 +39,7 @@ static int compile_template(const struct stage_env *env, const void *options,
 {
 	const struct template_options *o = options;
 	struct template_stage *t = arena__zalloc(env->arena, sizeof(*t));
-	struct template_error why;
+	struct syntax_error why;
 	int err;
 
 	if (!t)

@@ -10,17 +10,13 @@
 
 #include <stddef.h>
 
+#include "process/syntax.h"
 #include "process/value.h"
 
 /* Of a text that a template makes, on the way or at the end; more fails the run. */
 #define TEMPLATE_TEXT_MAX (16u << 20)
 
 struct template;
-
-struct template_error {
-	size_t offset; /* in the template, bytes */
-	char text[160];
-};
 
 /* What a run reads. All of it is borrowed. */
 struct template_data {
@@ -34,7 +30,7 @@ struct template_data {
 /* The fields that the template names get their slots from `slots`. -EINVAL: *ret_error says why;
  * -ENOMEM. */
 int template__new(struct template **ret, const char *text, struct slots *slots,
-		  struct template_error *ret_error);
+		  struct syntax_error *ret_error);
 void template__free(struct template *t); /* NULL is fine */
 
 /*

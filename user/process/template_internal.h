@@ -111,7 +111,7 @@ struct trun {
 };
 
 int template__parse(struct template *t, const char *text, struct slots *slots,
-		    struct template_error *ret_error);
+		    struct syntax_error *ret_error);
 
 /* NULL: not known. */
 const struct tfunc *template_func__find(const char *name, size_t len);

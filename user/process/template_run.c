@@ -238,7 +238,7 @@ const char *template__why(const struct template *t)
 }
 
 int template__new(struct template **ret, const char *text, struct slots *slots,
-		  struct template_error *ret_error)
+		  struct syntax_error *ret_error)
 {
 	struct template *t = calloc(1, sizeof(*t));
 	int err;

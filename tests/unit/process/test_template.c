@@ -36,7 +36,7 @@ struct rig {
 	struct arena arena;
 	struct value values[FIELDS_MAX];
 	struct template_data data;
-	struct template_error error;
+	struct syntax_error error;
 };
 
 static void rig__free(struct rig *rig)
