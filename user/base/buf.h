@@ -35,6 +35,17 @@ int buf__append_base64(struct buf *b, const void *data, size_t len);
 
 /* Bytes of the character at p, 0 when there is none: p < end, and no NUL needs to follow. */
 size_t utf8__sequence(const char *p, const char *end);
+/* What the character of `len` bytes at p stands for; `len` as utf8__sequence says, or 1. */
+static inline uint32_t utf8__code(const char *p, size_t len)
+{
+	uint32_t code = (unsigned char)*p;
+
+	if (len > 1)
+		code &= 0x7fu >> len;
+	for (size_t i = 1; i < len; i++)
+		code = code << 6 | ((unsigned char)p[i] & 0x3fu);
+	return code;
+}
 /* The character's bytes, at most 4; returns how many. `code` is at most U+10FFFF. */
 size_t utf8__encode(uint32_t code, char *ret);
 /* The bytes are valid UTF-8 (no surrogates, no overlong forms). */

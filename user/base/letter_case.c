@@ -18,40 +18,14 @@ static void open_table(void)
 	table = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 }
 
-static size_t encode(uint32_t code, char out[4])
-{
-	if (code < 0x80) {
-		out[0] = (char)code;
-		return 1;
-	}
-	if (code < 0x800) {
-		out[0] = (char)(0xc0 | code >> 6);
-		out[1] = (char)(0x80 | (code & 0x3f));
-		return 2;
-	}
-	if (code < 0x10000) {
-		out[0] = (char)(0xe0 | code >> 12);
-		out[1] = (char)(0x80 | (code >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (code & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | code >> 18);
-	out[1] = (char)(0x80 | (code >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (code >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (code & 0x3f));
-	return 4;
-}
-
 /* Of the character of len bytes at p. */
 static size_t convert(const char *p, size_t len, bool upper, char out[4])
 {
-	uint32_t code = (unsigned char)*p & (0x7fu >> len);
+	uint32_t code = utf8__code(p, len);
 
-	for (size_t i = 1; i < len; i++)
-		code = code << 6 | ((unsigned char)p[i] & 0x3fu);
 	if (table)
 		code = upper ? towupper_l(code, table) : towlower_l(code, table);
-	return encode(code, out);
+	return utf8__encode(code, out);
 }
 
 int letter_case__append(struct buf *out, const char *text, size_t len, bool upper)

@@ -81,15 +81,11 @@ static int take_char(struct parser *ps, uint32_t *ret_code)
 {
 	const char *p = ps->p;
 	size_t len = utf8__sequence(p, p + strnlen(p, 4));
-	uint32_t code;
 
 	if (!len)
 		return fail(ps, p, "invalid UTF-8");
-	code = len == 1 ? (unsigned char)*p : (unsigned char)*p & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++)
-		code = code << 6 | ((unsigned char)p[i] & 0x3fu);
 	ps->p += len;
-	*ret_code = code;
+	*ret_code = utf8__code(p, len);
 	return 0;
 }
 

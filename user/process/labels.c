@@ -63,9 +63,7 @@ static size_t character(const char *s, uint32_t *ret_code)
 	size_t len = *s ? utf8__sequence(s, s + strnlen(s, 4)) : 0;
 
 	if (len)
-		*ret_code = len == 1 ? (unsigned char)*s : (unsigned char)*s & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++)
-		*ret_code = *ret_code << 6 | ((unsigned char)s[i] & 0x3fu);
+		*ret_code = utf8__code(s, len);
 	return len;
 }
 

@@ -11,13 +11,8 @@
 static size_t read_rune(const char *p, const char *end, uint32_t *ret)
 {
 	size_t len = MAX(utf8__sequence(p, end), 1);
-	unsigned char c = (unsigned char)*p;
 
-	*ret = len == 1 ? c : c & (0xffu >> (len + 1));
-	for (size_t i = 1; i < len; i++)
-		*ret = *ret << 6 | ((unsigned char)p[i] & 0x3f);
-	if (len == 1 && c >= 0x80)
-		*ret = 0xfffd;
+	*ret = len == 1 && *p & 0x80 ? 0xfffd : utf8__code(p, len);
 	return len;
 }
 

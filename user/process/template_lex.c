@@ -139,24 +139,18 @@ static int lex_raw(struct parser *p, struct token *token)
 
 static int lex_char(struct parser *p, struct token *token)
 {
-	const unsigned char *s;
+	const char *text;
 	size_t len;
-	uint32_t code;
 	int err = lex_quoted(p, token);
 
 	if (err)
 		return err;
-	s = (const unsigned char *)token->literal.text;
+	text = token->literal.text;
 	len = token->literal.len;
-	if (!len || (len > 1 && utf8__sequence((const char *)s, (const char *)s + len) != len))
+	if (!len || (len > 1 && utf8__sequence(text, text + len) != len))
 		return syntax__fail(p->error, token->offset, "malformed character constant");
-	code = len == 1	  ? s[0]
-	       : len == 2 ? (s[0] & 0x1fu) << 6 | (s[1] & 0x3fu)
-	       : len == 3 ? (s[0] & 0xfu) << 12 | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu)
-			  : (s[0] & 7u) << 18 | (s[1] & 0x3fu) << 12 | (s[2] & 0x3fu) << 6 |
-				    (s[3] & 0x3fu);
 	token->literal.kind = T_INT;
-	token->literal.integer = code;
+	token->literal.integer = utf8__code(text, len);
 	return 0;
 }
 
