@@ -227,6 +227,19 @@ class Dockerd:
                 self.process.wait()
         self.process = None
 
+    def kill(self):
+        """Ends dockerd alone, as the kernel does when memory runs out: its containers go on until the next launch()
+        ends them, or beyond that with --live-restore. What they write waits in the shims' fifos meanwhile."""
+        with open(os.path.join(self.base, "exec/containerd/containerd.pid"), encoding="ascii") as file:
+            containerd = int(file.read())
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+        # It dies with its parent, but the next dockerd would wait for it in vain where it finds it dying.
+        deadline = time.monotonic() + 40
+        while process_start(containerd) is not None and time.monotonic() < deadline:
+            time.sleep(0.05)
+
     def stop(self):
         """Removes the containers, ends dockerd and whatever else belongs to it, removes the directory."""
         if self.base is None:
