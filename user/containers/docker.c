@@ -209,18 +209,42 @@ static struct meta_network *docker__network(const struct docker *d, const char *
 	return NULL;
 }
 
+/* There were any. */
+static bool docker__end_inspects(struct docker *d, const char *id)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < MAX_INSPECTS; i++) {
+		if (!inspect__is(&d->inspects[i], id))
+			continue;
+		inspect__end(&d->inspects[i]);
+		any = true;
+	}
+	return any;
+}
+
 static void docker__publish(struct docker *d, struct meta *m)
 {
 	struct meta_network *n = m->network_id ? docker__network(d, m->network_id) : NULL;
 
 	if (n)
 		m->network = meta_network__ref(n);
-	for (size_t i = 0; i < MAX_INSPECTS; i++) {
-		if (inspect__is(&d->inspects[i], m->id))
-			inspect__end(&d->inspects[i]);
-	}
+	docker__end_inspects(d, m->id);
 	if (registry__publish(d->registry, m) != 0)
 		log_warn("docker: no memory for a container's name");
+}
+
+/* An answer on its way may have the name before: it is asked for again. False: nothing is known of
+ * it. */
+static bool docker__rename(struct docker *d, const char *id, const char *name)
+{
+	bool asked = docker__end_inspects(d, id);
+
+	if (!name || registry__rename(d->registry, id, name) != 0)
+		return false;
+	if (asked)
+		registry__refresh(d->registry, id);
+	return true;
 }
 
 static void docker__event(void *ctx, const char *object, size_t len)
@@ -247,8 +271,7 @@ static void docker__event(void *ctx, const char *object, size_t len)
 	/* Attributes hide labels called name and image, and say nothing of networks: what is known
 	 * already is the better. */
 	if (!m || (action != DOCKER_EVENT_RENAME && registry__known(d->registry, id)) ||
-	    (action == DOCKER_EVENT_RENAME && m->name &&
-	     registry__rename(d->registry, id, m->name) == 0))
+	    (action == DOCKER_EVENT_RENAME && docker__rename(d, id, m->name)))
 		return;
 	docker__publish(d, TAKE_PTR(m));
 }
@@ -294,9 +317,15 @@ static int docker__events(struct docker *d, uint64_t away_ns)
 	return docker__get(d, &opts, path, &d->events);
 }
 
+/* Names of a list that comes again may be the ones before: what is known stays until then. */
 static void docker__listed(void *ctx, struct meta *m)
 {
-	docker__publish(ctx, m);
+	struct docker *d = ctx;
+
+	if (d->list_again && registry__known(d->registry, m->id))
+		meta__unref(m);
+	else
+		docker__publish(d, m);
 }
 
 static void docker__list_done(void *ctx, const struct http_answer *answer)
@@ -310,7 +339,7 @@ static void docker__list_done(void *ctx, const struct http_answer *answer)
 		return;
 	err = answer->error ? answer->error
 			    : docker_json__list(answer->body, answer->body_len, docker__listed, d);
-	if (!err)
+	if (!err && !d->list_again)
 		registry__list_end(d->registry);
 	snprintf(d->problem, sizeof(d->problem), "%s",
 		 err ? "the list of containers cannot be understood" : "");

@@ -28,7 +28,8 @@ struct fake_connection {
 	char head[2048];
 	size_t len;
 	bool events;
-	char held_id[65]; /* an inspect that waits for others */
+	char *held_inspect; /* as held_list; "": 404 */
+	char *held_list;    /* what it will say */
 };
 
 struct fake {
@@ -47,7 +48,10 @@ struct fake {
 	/* The body for one id; NULL: 404. */
 	const char *(*inspect)(const char *id);
 	int inspect_status; /* 0: 200 */
-	unsigned hold;	    /* inspects are answered when so many wait */
+	/* Inspects are answered when so many wait, lists when this ends: with what they would have
+	 * been answered at once. */
+	unsigned hold;
+	bool hold_list;
 	/* Sent to the events stream, in pieces of `piece` bytes (0: whole). */
 	struct buf events;
 	size_t piece;
@@ -84,6 +88,8 @@ static inline void fake__send(struct fake_connection *c, const char *data, size_
 static inline void fake__close(struct fake_connection *c)
 {
 	close(c->fd);
+	free(c->held_list);
+	free(c->held_inspect);
 	memset(c, 0, sizeof(*c));
 	c->fd = -1;
 }
@@ -105,30 +111,33 @@ static inline void fake__answer(struct fake_connection *c, int status, const cha
 	fake__send(c, body, strlen(body));
 }
 
-static inline void fake__inspected(struct fake *f, struct fake_connection *c, const char *id)
+static inline void fake__release_lists(struct fake *f)
 {
-	const char *body = f->inspect ? f->inspect(id) : NULL;
+	for (size_t i = 0; i < FAKE_CONNECTIONS && !f->hold_list; i++) {
+		struct fake_connection *c = &f->connections[i];
+		_free_ char *list = c->held_list;
 
-	if (!body)
-		fake__answer(c, 404, "{\"message\":\"No such container\"}");
-	else
-		fake__answer(c, f->inspect_status ? f->inspect_status : 200, body);
+		c->held_list = NULL;
+		if (list)
+			fake__answer(c, 200, list);
+	}
 }
 
 static inline void fake__release(struct fake *f)
 {
+	fake__release_lists(f);
 	if (f->held < f->hold)
 		return;
 	f->held = 0;
 	for (size_t i = 0; i < FAKE_CONNECTIONS; i++) {
 		struct fake_connection *c = &f->connections[i];
-		char id[65];
+		_free_ char *inspect = c->held_inspect;
+		int status = f->inspect_status ? f->inspect_status : 200;
 
-		if (c->fd < 0 || !c->held_id[0])
-			continue;
-		strcpy(id, c->held_id);
-		c->held_id[0] = '\0';
-		fake__inspected(f, c, id);
+		c->held_inspect = NULL;
+		if (inspect)
+			fake__answer(c, *inspect ? status : 404,
+				     *inspect ? inspect : "{\"message\":\"No such container\"}");
 	}
 }
 
@@ -136,6 +145,7 @@ static inline void fake__request(struct fake *f, struct fake_connection *c)
 {
 	static const char stream[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 	char url[512] = "", id[65] = "";
+	const char *body;
 
 	sscanf(c->head, "GET %511s ", url);
 	if (strcmp(url, "/version") == 0) {
@@ -143,7 +153,10 @@ static inline void fake__request(struct fake *f, struct fake_connection *c)
 		fake__answer(c, 200, f->version);
 	} else if (strcmp(url, "/v1.41/containers/json?all=1") == 0) {
 		f->lists++;
-		fake__answer(c, f->list_status ? f->list_status : 200, f->list);
+		if (f->hold_list && f->list)
+			c->held_list = strdup(f->list);
+		else
+			fake__answer(c, f->list_status ? f->list_status : 200, f->list);
 	} else if (strcmp(url, "/v1.41/networks") == 0) {
 		f->network_lists++;
 		fake__answer(c, f->networks ? 200 : 403, f->networks ? f->networks : "{}");
@@ -155,7 +168,8 @@ static inline void fake__request(struct fake *f, struct fake_connection *c)
 	} else if (sscanf(url, "/v1.41/containers/%64[0-9a-f]/json", id) == 1) {
 		f->inspects++;
 		f->held++;
-		strcpy(c->held_id, id);
+		body = f->inspect ? f->inspect(id) : NULL;
+		c->held_inspect = strdup(body ? body : "");
 	} else {
 		fake__answer(c, 400, "{}");
 	}
@@ -310,7 +324,7 @@ static inline void fake__free(struct fake *f)
 		pthread_join(f->thread, NULL);
 	for (size_t i = 0; i < FAKE_CONNECTIONS; i++) {
 		if (f->connections[i].fd >= 0)
-			close(f->connections[i].fd);
+			fake__close(&f->connections[i]);
 	}
 	close(f->listen_fd);
 	close(f->wake_fd);

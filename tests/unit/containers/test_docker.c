@@ -287,6 +287,39 @@ static void rename_of_an_unknown_one_makes_it_known(void **state)
 	wait_name(f, "two");
 }
 
+static void hold_lists(struct fixture *f, bool hold)
+{
+	fake__lock(f->fake);
+	f->fake->hold_list = hold;
+	fake__unlock(f->fake);
+}
+
+/* The engine made the list before it renamed the container. */
+static void name_of_a_list_that_is_late(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake->list = "[" LISTED(WEB_ID, "before") "," LISTED(ID, "other") "]";
+	cgroup_new(f, 1, WEB_ID);
+	f->fake->hold_list = true;
+	fake__start(f->fake);
+	connect_docker(f);
+	f->count = 1;
+	wait_until(f, enough_lists);
+	fake__lock(f->fake);
+	f->fake->list = "[" LISTED(WEB_ID, "after") "," LISTED(ID, "other") "]";
+	fake__unlock(f->fake);
+	fake__push(f->fake, CREATE(WEB_ID, "before") EVENT("rename", WEB_ID, "after"));
+	wait_name(f, "after");
+	hold_lists(f, false);
+	wait_until(f, is_ready);
+	assert_true(name_is(f, 1, "after"));
+	cgroup_new(f, 2, ID);
+	assert_true(name_is(f, 2, "other"));
+	f->count = 2;
+	wait_until(f, enough_lists);
+}
+
 /* A start's attributes hide labels that the list had. */
 static void start_of_a_known_one_changes_nothing(void **state)
 {
@@ -329,9 +362,9 @@ static void inspects_what_is_wanted(void **state)
 #define NETWORK_EVENT(action, id)                                                      \
 	"{\"Type\":\"network\",\"Action\":\"" action "\",\"Actor\":{\"ID\":\"" NETWORK \
 	"\",\"Attributes\":{\"container\":\"" id "\",\"name\":\"shop\"}},\"time\":1}\n"
-#define INSPECTED(status, ip)                                                                \
-	"{\"Id\":\"" ID "\",\"Name\":\"/web\",\"Config\":{},\"State\":{\"Status\":\"" status \
-	"\"},\"NetworkSettings\":{\"Networks\":{\"shop\":{\"NetworkID\":\"" NETWORK          \
+#define INSPECTED(name, status, ip)                                                               \
+	"{\"Id\":\"" ID "\",\"Name\":\"/" name "\",\"Config\":{},\"State\":{\"Status\":\"" status \
+	"\"},\"NetworkSettings\":{\"Networks\":{\"shop\":{\"NetworkID\":\"" NETWORK               \
 	"\",\"IPAddress\":\"" ip "\"}}}}"
 
 static const char *inspect_starting(const char *id)
@@ -339,7 +372,7 @@ static const char *inspect_starting(const char *id)
 	static unsigned asked;
 
 	assert_string_equal(id, ID);
-	return asked++ ? INSPECTED("running", "10.0.0.2") : INSPECTED("created", "");
+	return asked++ ? INSPECTED("web", "running", "10.0.0.2") : INSPECTED("web", "created", "");
 }
 
 /* An event says nothing of networks, nor does an inspect that comes before them. */
@@ -384,14 +417,14 @@ static void details_that_never_come(void **state)
 	wait_name(f, "web");
 }
 
-static const char *address = "10.0.0.2";
+static const char *inspected_name = "web", *address = "10.0.0.2";
 
 static const char *inspect_running(const char *id)
 {
 	static char text[512];
 
 	assert_string_equal(id, ID);
-	snprintf(text, sizeof(text), INSPECTED("running", "%s"), address);
+	snprintf(text, sizeof(text), INSPECTED("%s", "running", "%s"), inspected_name, address);
 	return text;
 }
 
@@ -430,6 +463,48 @@ static void networks_are_followed(void **state)
 	fake__push(f->fake, EVENT("start", ID, "web"));
 	f->name = "10.0.0.4";
 	wait_until(f, has_address);
+}
+
+static bool enough_inspects(struct fixture *f)
+{
+	bool enough;
+
+	fake__lock(f->fake);
+	enough = f->fake->inspects >= f->count;
+	fake__unlock(f->fake);
+	return enough;
+}
+
+/* The answer that is under way has the name before. */
+static void rename_asks_again(void **state)
+{
+	struct fixture *f = *state;
+	_meta_ struct meta *m = NULL;
+
+	f->details = true;
+	f->fake->inspect = inspect_running;
+	start(f);
+	cgroup_new(f, 1, ID);
+	wait_name(f, "web");
+	fake__lock(f->fake);
+	address = "10.0.0.5";
+	f->fake->hold = 1000;
+	f->count = f->fake->inspects + 1;
+	fake__unlock(f->fake);
+	fake__push(f->fake, NETWORK_EVENT("connect", ID));
+	wait_until(f, enough_inspects);
+	fake__lock(f->fake);
+	inspected_name = "other";
+	fake__unlock(f->fake);
+	fake__push(f->fake, EVENT("rename", ID, "other"));
+	wait_name(f, "other");
+	fake__lock(f->fake);
+	f->fake->hold = 0;
+	fake__unlock(f->fake);
+	f->name = "10.0.0.5";
+	wait_until(f, has_address);
+	assert_int_equal(registry__lookup(f->registry, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->name, "other");
 }
 
 static void state_is_told(void **state)
@@ -801,11 +876,13 @@ int main(void)
 		TEST(recorded_events_cut_at_every_byte),
 		TEST(rename_is_followed),
 		TEST(rename_of_an_unknown_one_makes_it_known),
+		TEST(name_of_a_list_that_is_late),
 		TEST(start_of_a_known_one_changes_nothing),
 		TEST(inspects_what_is_wanted),
 		TEST(details_are_waited_for),
 		TEST(details_that_never_come),
 		TEST(networks_are_followed),
+		TEST(rename_asks_again),
 		TEST(state_is_told),
 		TEST(not_found_is_never),
 		TEST(at_most_eight_at_once),
