@@ -66,7 +66,7 @@ static enum stage_result run_template(void *stage, struct entry *e)
 		.values = e->values,
 		.n_values = e->n_values,
 		.value = e->values[t->source],
-		.entry = e->line,
+		.entry = e->len ? e->line : "", /* an empty one may be NULL */
 		.entry_len = e->len,
 	};
 	const char *text;

@@ -2,16 +2,18 @@
 /*
  * The stage timestamp: the line's time is what an extracted value says. Below the unit of its last
  * digit the record's own digits are kept; a line without a time that can be read is 1 ns behind
- * the one before it in the same stream, as that one is sent.
+ * the one before it with the same labels, as that one is sent.
  */
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
+#include "base/util.h"
 #include "process/go_time.h"
 #include "process/stages.h"
 
 #define FORMATS_MAX 64
+#define LAST_TIMES 16 /* label sets of a stream whose last time is kept */
 
 enum { ACTION_FUDGE, ACTION_SKIP };
 
@@ -37,8 +39,9 @@ static const struct field timestamp_fields[] = {
 	      .doc = "The time zone, as the IANA calls it, of times that have none of their own."),
 	FIELD(struct timestamp_options, action_on_failure, FIELD_ENUM, .dflt = "fudge",
 	      .names = actions,
-	      .doc = "Without a time that can be read: `fudge` takes the one of the stream's line "
-		     "before and 1 ns, `skip` the record's."),
+	      .doc = "Without a time that can be read: `fudge` takes the one of the line before "
+		     "with "
+		     "the same labels and 1 ns, `skip` the record's."),
 	{0},
 };
 
@@ -53,10 +56,15 @@ struct timestamp {
 	struct go_time *formats[];
 };
 
-/* Of a stream. */
 struct last_time {
-	bool known;
-	uint64_t ns; /* as it is sent */
+	uint64_t labels; /* the hash of what stages changed of them */
+	uint64_t ns;	 /* as it is sent */
+};
+
+/* Of a stream: the one used last is the first. */
+struct last_times {
+	size_t n;
+	struct last_time items[LAST_TIMES];
 };
 
 static void free_timestamp(void *stage)
@@ -197,18 +205,75 @@ static bool parse(const struct timestamp *t, struct entry *e, struct go_time_res
 	return false;
 }
 
+static uint64_t hash_text(uint64_t hash, const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3;
+	return hash;
+}
+
+/* Stages may have made the same labels in another order, hence a sum. */
+static uint64_t hash_labels(const struct entry *e)
+{
+	uint64_t sum = e->strangers_dropped, hash;
+
+	for (size_t i = 0; i < e->n_labels; i++) {
+		const struct entry_pair *p = &e->labels[i];
+		const char *base = e->inherited[p->slot];
+
+		if (p->text ? base && strlen(base) == p->len && !memcmp(base, p->text, p->len)
+			    : !base)
+			continue;
+		hash = ((uint64_t)p->slot << 1 | !p->text) * 0x9e3779b97f4a7c15;
+		hash = hash_text(hash ^ 0xcbf29ce484222325, p->text, p->len);
+		sum += hash ^ hash >> 32;
+	}
+	return sum;
+}
+
+/* As the first of the list; NULL: it is not known. */
+static struct last_time *find_last(struct last_times *l, uint64_t labels)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		struct last_time found = l->items[i];
+
+		if (found.labels != labels)
+			continue;
+		memmove(&l->items[1], &l->items[0], i * sizeof(found));
+		l->items[0] = found;
+		return &l->items[0];
+	}
+	return NULL;
+}
+
+/* The one that was not used for longest goes. */
+static struct last_time *add_last(struct last_times *l, uint64_t labels)
+{
+	l->n = MIN(l->n + 1, LAST_TIMES);
+	memmove(&l->items[1], &l->items[0], (l->n - 1) * sizeof(l->items[0]));
+	l->items[0].labels = labels;
+	return &l->items[0];
+}
+
 static enum stage_result run_timestamp(void *stage, struct entry *e)
 {
 	const struct timestamp *t = stage;
-	struct last_time *last = e->state;
+	struct last_times *times = e->state;
+	struct last_time *last = NULL;
 	struct go_time_result r;
+	bool parsed = parse(t, e, &r);
+	uint64_t labels = t->fudge ? hash_labels(e) : 0;
 
-	if (parse(t, e, &r)) {
+	if (t->fudge)
+		last = find_last(times, labels);
+	if (parsed) {
 		e->time_ns = r.ns;
 		e->resolution_ns = r.resolution_ns;
-		last->known = true;
-		last->ns = r.ns + (t->whole_times ? 0 : e->record_ns % r.resolution_ns);
-	} else if (t->fudge && last->known) {
+		if (t->fudge && !last)
+			last = add_last(times, labels);
+		if (last)
+			last->ns = r.ns + (t->whole_times ? 0 : e->record_ns % r.resolution_ns);
+	} else if (last) {
 		e->time_ns = ++last->ns;
 		e->resolution_ns = 1;
 	}
@@ -224,5 +289,5 @@ const struct stage_type stage_timestamp = {
 	.compile = compile_timestamp,
 	.run = run_timestamp,
 	.free = free_timestamp,
-	.state_size = sizeof(struct last_time),
+	.state_size = sizeof(struct last_times),
 };

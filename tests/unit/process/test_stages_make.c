@@ -77,6 +77,14 @@ static void template_values(void **state _unused_)
 	is("app=x", "- template: {source: none, template: '{{ .Value }}'}\n- labels: {none: }", "l",
 	   "{app=\"x\", none=\"<no value>\"} l\n");
 
+	/* An empty line has no bytes to point to. */
+	world__open(
+		&w, "app=x",
+		"- template: {source: app, template: '[{{ .Entry }}]'}\n- output: {source: app}");
+	world__bytes(&w, NULL, 0);
+	world__expect(&w, "{app=\"x\"} []\n");
+	world__close(&w);
+
 	/* What fails leaves the value, and is counted. */
 	world__open(&w, "app=x",
 		    "- template: {source: app, template: '{{ ToUpper .none }}'}\n"
@@ -194,6 +202,44 @@ static void timestamp_fudge(void **state _unused_)
 	program_stream__free(other);
 }
 
+/* As in Promtail: each set of labels has a last time, in whatever order they were made. */
+static void timestamp_fudge_by_labels(void **state _unused_)
+{
+	_world_ struct world w = {0};
+	char line[64];
+
+	world__open(&w, "a=1",
+		    "- logfmt: {mapping: {ts: , a: , b: }}\n- labels: {b: }\n- labels: {a: }\n"
+		    "- timestamp: {source: ts, format: RFC3339Nano}\n");
+	world__line(&w, "b=1 ts=2019-10-01T01:02:03.400000000Z");
+	world__line(&w, "b=2");
+	world__line(&w, "b=2 ts=2019-10-01T01:02:03.800000000Z");
+	world__line(&w, "b=1");
+	world__line(&w, "a=1 b=2");
+	world__line(&w, "a=2 b=2");
+	world__expect(&w, "{a=\"1\", b=\"1\"} b=1 ts=2019-10-01T01:02:03.400000000Z "
+			  "@1569891723400000000\n"
+			  "{a=\"1\", b=\"2\"} b=2\n"
+			  "{a=\"1\", b=\"2\"} b=2 ts=2019-10-01T01:02:03.800000000Z "
+			  "@1569891723800000000\n"
+			  "{a=\"1\", b=\"1\"} b=1 @1569891723400000001\n"
+			  "{a=\"1\", b=\"2\"} a=1 b=2 @1569891723800000001\n"
+			  "{a=\"2\", b=\"2\"} a=2 b=2\n");
+
+	/* 16 of them: the one that was not used for longest is forgotten. */
+	for (int i = 3; i <= 17; i++) {
+		snprintf(line, sizeof(line), "b=%d ts=2019-10-01T01:02:04.000000000Z", i);
+		world__line(&w, line);
+	}
+	w.out.len = 0;
+	world__line(&w, "b=1");
+	world__line(&w, "b=2");
+	world__line(&w, "b=3");
+	world__expect(&w, "{a=\"1\", b=\"1\"} b=1\n"
+			  "{a=\"1\", b=\"2\"} b=2 @1569891723800000002\n"
+			  "{a=\"1\", b=\"3\"} b=3 @1569891724000000001\n");
+}
+
 /* After the line before it as that one is sent: with the record's digits. */
 static void timestamp_fudge_with_digits(void **state _unused_)
 {
@@ -247,11 +293,17 @@ static void timestamp_refused(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(template_examples),  cmocka_unit_test(template_values),
-		cmocka_unit_test(template_refused),   cmocka_unit_test(timestamp_formats),
-		cmocka_unit_test(timestamp_location), cmocka_unit_test(timestamp_record_digits),
-		cmocka_unit_test(timestamp_fudge),    cmocka_unit_test(timestamp_fudge_with_digits),
-		cmocka_unit_test(timestamp_skip),     cmocka_unit_test(timestamp_refused),
+		cmocka_unit_test(template_examples),
+		cmocka_unit_test(template_values),
+		cmocka_unit_test(template_refused),
+		cmocka_unit_test(timestamp_formats),
+		cmocka_unit_test(timestamp_location),
+		cmocka_unit_test(timestamp_record_digits),
+		cmocka_unit_test(timestamp_fudge),
+		cmocka_unit_test(timestamp_fudge_by_labels),
+		cmocka_unit_test(timestamp_fudge_with_digits),
+		cmocka_unit_test(timestamp_skip),
+		cmocka_unit_test(timestamp_refused),
 	};
 
 	return cmocka_run_group_tests_name("stages that make", tests, NULL, NULL);
