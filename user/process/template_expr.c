@@ -130,19 +130,18 @@ static struct expr *item_expr(struct parser *p, struct expr *of)
 	const struct token *token = &p->token;
 	struct expr *e = new_expr(p, EXPR_FAIL, token->offset);
 
-	if (!e || token->len < 2 || token->len > 6 || token->text[0] != '_')
+	if (!e || !(e->args = arena__alloc(&p->t->arena, sizeof(of))))
+		return NULL;
+	e->args[0] = of;
+	e->n_args = 1;
+	if (token->len < 2 || token->len > 6 || token->text[0] != '_')
 		return e;
 	for (size_t i = 1; i < token->len; i++) {
 		if (!is_digit(token->text[i]))
 			return e;
 		e->slot = e->slot * 10 + (size_t)(token->text[i] - '0');
 	}
-	e->args = arena__alloc(&p->t->arena, sizeof(of));
-	if (!e->args)
-		return NULL;
 	e->kind = EXPR_ITEM;
-	e->args[0] = of;
-	e->n_args = 1;
 	return e;
 }
 

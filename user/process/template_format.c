@@ -4,6 +4,7 @@
  * booleans are known; what is wrong with a format is in the result, as Go has it (%!d(string=x)).
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,6 +265,32 @@ static int put_sign(struct buf *b, const struct verb *verb, bool negative)
 			     : 0;
 }
 
+/* A number as the character that it stands for, in quotes. */
+static int put_rune(struct buf *b, uint64_t number)
+{
+	char text[4];
+	size_t len = utf8__encode(number <= 0x10ffff ? (uint32_t)number : 0xfffd, text);
+	int err = put_str(b, "'");
+
+	if (err)
+		return err;
+	if (*text == '\'')
+		err = put_str(b, "\\'");
+	else if (*text == '"')
+		err = put_str(b, "\"");
+	else
+		put_quoted(b, text, text + len, &err);
+	return err ?: put_str(b, "'");
+}
+
+static int put_code_point(struct buf *b, uint64_t number)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "U+%04" PRIX64, number);
+	return put_str(b, text);
+}
+
 static int format_integer(struct buf *b, const struct verb *verb, const struct tvalue *v)
 {
 	const char *digits = verb->c == 'X' ? "0123456789ABCDEF" : "0123456789abcdef";
@@ -277,8 +304,14 @@ static int format_integer(struct buf *b, const struct verb *verb, const struct t
 
 	if (verb->c == 'c')
 		return tbuf__put(b, text, utf8__encode(u <= 0x10ffff ? (uint32_t)u : 0xfffd, text));
+	if (verb->c == 'q')
+		return put_rune(b, (uint64_t)v->integer);
+	if (verb->c == 'U')
+		return put_code_point(b, (uint64_t)v->integer);
 	if (!strchr("vdboOxX", verb->c))
 		return put_bad(b, verb->c, v);
+	if (!u && !precision)
+		return 0;
 	do {
 		*--p = digits[u % base];
 		u /= base;
@@ -286,6 +319,8 @@ static int format_integer(struct buf *b, const struct verb *verb, const struct t
 	err = put_sign(b, verb, v->integer < 0);
 	if (!err && verb->sharp && base == 16)
 		err = put_str(b, verb->c == 'x' ? "0x" : "0X");
+	if (!err && verb->sharp && base == 2)
+		err = put_str(b, "0b");
 	if (!err && (verb->c == 'O' || (verb->sharp && base == 8)))
 		err = put_str(b, verb->c == 'O' ? "0o" : "0");
 	if (precision < 0 && verb->zero && !verb->minus && verb->width >= 0)

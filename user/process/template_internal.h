@@ -50,7 +50,7 @@ enum expr_kind {
 	EXPR_OR,
 	EXPR_CALL,
 	EXPR_ITEM, /* `_N` of a list: sprig's split gives a map of such names */
-	EXPR_FAIL, /* what Go refuses whenever it runs: a field of a text */
+	EXPR_FAIL, /* another field of something: Go refuses it when that is a text */
 };
 
 struct trun;

@@ -106,18 +106,19 @@ static int eval_call(struct trun *r, const struct expr *e, struct tvalue *ret)
 	return e->func->call(r, e, args, e->n_args, ret);
 }
 
+/* A field of what is not there is not there either; a text has none. */
 static int eval_item(struct trun *r, const struct expr *e, struct tvalue *ret)
 {
-	struct tvalue list;
-	int err = eval(r, e->args[0], &list);
+	struct tvalue of = {.kind = T_STRING};
+	int err = e->n_args ? eval(r, e->args[0], &of) : 0;
 
-	if (!err && list.kind != T_LIST)
+	if (!err && of.kind != T_NONE && (of.kind != T_LIST || e->kind != EXPR_ITEM))
 		err = trun__fail(r, "a text has no fields");
 	if (err)
 		return err;
 	ret->kind = T_NONE;
-	if (e->slot < list.n)
-		*ret = list.items[e->slot];
+	if (of.kind == T_LIST && e->slot < of.n)
+		*ret = of.items[e->slot];
 	return 0;
 }
 
@@ -160,11 +161,10 @@ static int eval(struct trun *r, const struct expr *e, struct tvalue *ret)
 	case EXPR_CALL:
 		return eval_call(r, e, ret);
 	case EXPR_ITEM:
-		return eval_item(r, e, ret);
 	case EXPR_FAIL:
 		break;
 	}
-	return trun__fail(r, "a text has no fields");
+	return eval_item(r, e, ret);
 }
 
 static int run_control(struct trun *r, const struct stmt *s)

@@ -271,7 +271,8 @@ static void test_fields(void **state _unused_)
 			   "1"}),
 		   "1");
 	fails_with("{{ .a.b }}", FIELDS({"a", "x"}));
-	fails("{{ .a.b }}");
+	gives("{{ .a.b }} {{ .a.b._1 }} {{ $x := .a }}{{ $x.b }}",
+	      "<no value> <no value> <no value>");
 	refused("{{ . }}", 3, "all fields");
 	refused("{{ ToUpper . }}", 11, "all fields");
 	refused("{{ index . .a }}", 3, "constant");
@@ -400,6 +401,9 @@ static void test_printing(void **state _unused_)
 	gives("{{ printf \"%.2f|%8.3f|%e|%g|%v|%08.2f\" 3.14159 3.14159 1234.5 1e-9 2.5 -3.14159 "
 	      "}}",
 	      "3.14|   3.142|1.234500e+03|1e-09|2.5|-0003.14");
+	gives("{{ printf \"%q|%q|%q|%q|%5q|%U|%U|%#b\" 65 39 34 10 233 233 128512 5 }}",
+	      "'A'|'\\''|'\"'|'\\n'|  '\xc3\xa9'|U+00E9|U+1F600|0b101");
+	gives("{{ printf \"[%.0d|%3.0d|%.0x]\" 0 0 0 }}", "[|   |]");
 	gives("{{ printf \"%t %v %%\" true false }}", "true false %");
 	gives("{{ printf \"%d %s\" \"x\" 1 }}", "%!d(string=x) %!s(int=1)");
 	gives("{{ printf \"%s %d\" .a }}", "%!s(<nil>) %!d(MISSING)");
