@@ -402,7 +402,7 @@ static bool read_second(struct fields *f, const struct element *e)
 {
 	if (!read_range(f, e->kind == ZERO_SECOND, 59, &f->second))
 		return false;
-	if (e[1].prefix_len || (e[1].kind != FRACTION_0 && e[1].kind != FRACTION_9))
+	if (e[1].kind != FRACTION_0 && e[1].kind != FRACTION_9)
 		read_open_fraction(f);
 	return true;
 }
@@ -423,8 +423,8 @@ static bool read_pm(struct fields *f, char a, char p, char m)
 {
 	if (f->end - f->p < 2 || (f->p[0] != a && f->p[0] != p) || f->p[1] != m)
 		return false;
-	f->pm = f->p[0] == p;
-	f->am = !f->pm;
+	f->pm |= f->p[0] == p;
+	f->am |= f->p[0] == a;
 	f->p += 2;
 	return true;
 }
