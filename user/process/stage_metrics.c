@@ -3,6 +3,7 @@
  * metrics: counters, gauges and histograms of extracted values, with the entry's labels of the
  * moment. Their names begin with notail_custom_ unless a prefix is given.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -272,10 +273,45 @@ static int compile_metrics(const struct stage_env *env, const void *options,
 	return err;
 }
 
+/* Underscores stand between digits, or behind 0x. false: one does not; they are gone else. */
+static bool drop_underscores(char *text, bool hex)
+{
+	char *out = text, before = '\0';
+
+	for (const char *p = text; *p; before = *p++) {
+		if (*p != '_')
+			*out++ = *p;
+		else if (hex ? !isxdigit((unsigned char)p[1]) ||
+					 !(isxdigit((unsigned char)before) || (before | 32) == 'x')
+			     : !isdigit((unsigned char)p[1]) || !isdigit((unsigned char)before))
+			return false;
+	}
+	*out = '\0';
+	return true;
+}
+
+/* As strconv.ParseFloat: unlike strtod, hexadecimal with an exponent only, and nothing too great.
+ */
+static bool read_float(const char *text, double *ret)
+{
+	const char *digits = text + (*text == '-' || *text == '+');
+	bool hex = *digits == '0' && (digits[1] | 32) == 'x';
+	char copy[NUMBER_MAX], *end;
+
+	if (!strchr(".0123456789iInN", *digits) || strchr(text, '(') ||
+	    (hex && !strpbrk(digits, "pP")))
+		return false;
+	snprintf(copy, sizeof(copy), "%s", text);
+	if (!drop_underscores(copy, hex))
+		return false;
+	*ret = strtod(copy, &end);
+	return !*end && end > copy && (!isinf(*ret) || (*digits | 32) == 'i');
+}
+
 /* A number, or else a duration in seconds, as Go reads them. */
 static bool read_number(const char *text, size_t len, double *ret)
 {
-	char copy[NUMBER_MAX], *p = copy, *end;
+	char copy[NUMBER_MAX], *p = copy;
 	bool minus;
 	uint64_t ns;
 
@@ -283,14 +319,11 @@ static bool read_number(const char *text, size_t len, double *ret)
 		return false;
 	memcpy(copy, text, len);
 	copy[len] = '\0';
-	if (strchr("+-.0123456789iInN", *copy) && !strchr(copy, '(')) {
-		*ret = strtod(copy, &end);
-		if (!*end)
-			return true;
-	}
+	if (read_float(copy, ret))
+		return true;
 	minus = *p == '-';
 	p += minus || *p == '+';
-	if (schema__duration(p, &ns))
+	if (strpbrk(p, "dw") || schema__duration(p, &ns)) /* days are not Go's */
 		return false;
 	*ret = (double)ns / (double)NS_PER_SEC * (minus ? -1 : 1);
 	return true;

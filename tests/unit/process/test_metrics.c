@@ -122,6 +122,40 @@ static void histogram(void **state _unused_)
 		    "notail_custom_http_response_time_seconds_count{app=\"x\"} 4\n");
 }
 
+static void counted(const char *value, const char *expected)
+{
+	_world_ struct world w = {0};
+
+	open_with(&w, "app=x",
+		  "- extract: {v: line}\n"
+		  "- metrics: {v: {type: gauge, prefix: p_, config: {action: set}}}\n");
+	world__line(&w, value);
+	world__expect_metrics(&w, expected);
+}
+
+/* As Go's ParseFloat reads numbers, and ParseDuration what is none. */
+static void numbers_as_go_reads_them(void **state _unused_)
+{
+	static const struct {
+		const char *text, *number;
+	} ones[] = {{"+.5", "0.5"},	  {"5.", "5"},	   {"1E+5", "100000"},	{"1_000", "1000"},
+		    {"1_0.5e0_1", "105"}, {"0x1p4", "16"}, {"0x_1P-2", "0.25"}, {"-inf", "-Inf"},
+		    {"Infinity", "+Inf"}, {"1e-400", "0"}, {"1m1.5s", "61.5"},	{"-5m", "-300"},
+		    {"500us", "0.0005"},  {".5s", "0.5"}};
+	static const char *const none[] = {
+		"0x10", "1__0", "_1", "1_",	 "1_.5", "0b11",   "1e400", "-1e400", "5d", "1w",
+		"inf5", " 5",	"5 ", "infinit", "1e",	 "nan(1)", "0x",    ".",      "+",  "--5"};
+	char expected[128];
+
+	for (size_t i = 0; i < ARRAY_SIZE(ones); i++) {
+		snprintf(expected, sizeof(expected),
+			 "# HELP p_v \n# TYPE p_v gauge\np_v{app=\"x\"} %s\n", ones[i].number);
+		counted(ones[i].text, expected);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(none); i++)
+		counted(none[i], "");
+}
+
 /* A series for each set of labels as they are at the stage; equal ones of two streams are one. */
 static void by_labels(void **state _unused_)
 {
@@ -231,6 +265,7 @@ int main(void)
 		cmocka_unit_test(counter_of_a_value),
 		cmocka_unit_test(gauge),
 		cmocka_unit_test(histogram),
+		cmocka_unit_test(numbers_as_go_reads_them),
 		cmocka_unit_test(by_labels),
 		cmocka_unit_test(idle_series_go),
 		cmocka_unit_test(series_are_bounded),
