@@ -119,6 +119,17 @@ static bool matches(const struct match *m, const struct entry *e)
 	return logql__line_matches(m->selector, e->line, e->len);
 }
 
+/* As in Promtail the stages within are a pipeline: its values begin with the labels of now. */
+static void take_labels(struct entry *e)
+{
+	const char *text;
+	size_t len;
+
+	for (size_t slot = 0; slot < e->n_values; slot++)
+		if (entry__label(e, slot, &text, &len))
+			entry__set_value(e, slot, text, len);
+}
+
 static enum stage_result run_match(void *stage, struct entry *e)
 {
 	const struct match *m = stage;
@@ -126,8 +137,11 @@ static enum stage_result run_match(void *stage, struct entry *e)
 	bool yes = matches(m, e);
 
 	e->counters->regex_limited += logql__limited(m->selector) - limited;
-	if (!m->drop)
+	if (!m->drop) {
+		if (yes)
+			take_labels(e);
 		return yes ? STAGE_CONTINUE : STAGE_SKIP;
+	}
 	if (!yes || e->record.gap)
 		return STAGE_CONTINUE;
 	e->dropped = m->reason;

@@ -370,6 +370,24 @@ static void match_documented(void **state _unused_)
 	assert_int_equal(drops, 1);
 }
 
+/* As at the start of all stages, the labels of then are values to those within. */
+static void match_takes_labels(void **state _unused_)
+{
+	_world_ struct world w = {0};
+
+	world__open(&w, "a=b,z=y",
+		    "- regex: {expression: '(?P<a>\\w+) (?P<c>\\w+)'}\n"
+		    "- static_labels: {new: made, c: label}\n- labeldrop: [z]\n"
+		    "- template: {source: before, template: '{{ .a }} {{ .c }} {{ .new }}'}\n"
+		    "- match: {selector: '{new=\"made\"}', stages: [{template: {source: line, "
+		    "template: '{{ .before }}, {{ .a }} {{ .c }} {{ .new }} {{ .z }}'}}]}\n"
+		    "- match: {selector: '{new=\"x\"}', stages: [{labeldrop: [a]}]}\n"
+		    "- output: {source: line}");
+	world__line(&w, "one two");
+	world__expect(&w,
+		      "{a=\"b\", c=\"label\", new=\"made\"} one two <no value>, b label made y\n");
+}
+
 /* Each of the stages' regular expressions and templates is named with its place. */
 static void invalid(const char *yaml, const char *place, const char *what)
 {
@@ -417,6 +435,7 @@ int main(void)
 		cmocka_unit_test(redact_own),
 		cmocka_unit_test(redact_refused),
 		cmocka_unit_test(match_documented),
+		cmocka_unit_test(match_takes_labels),
 		cmocka_unit_test(invalid_patterns),
 	};
 
