@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * multiline: lines from one that matches `firstline` up to the next such line are one. A stream's
- * lines that differ in their labels by now are blocks of their own, as in Promtail. Lines before
- * the first that matches go through as they are.
+ * lines that differ in their labels or tenant by now are blocks of their own, as in Promtail. Lines
+ * before the first that matches go through as they are.
  *
  * A block ends with the next first line, max_wait_time after its last line, at max_lines, at the
  * size of a line, and at a gap. What comes then and is no first line goes on as a block with the
@@ -48,6 +48,8 @@ struct multiline {
 
 struct block {
 	struct label_set *set; /* a reference: the lines' labels */
+	char *tenant;	       /* the lines'; NULL: none */
+	size_t tenant_len;
 	struct held first;
 	uint64_t lines; /* 0: ended, its first line's labels are kept */
 	uint64_t last_ns;
@@ -110,6 +112,7 @@ static void block__free(struct block *b, struct program_stream *stream)
 {
 	program_stream__release(stream, b->reserved);
 	label_set__unref(b->set);
+	free(b->tenant);
 	held__free(&b->first);
 }
 
@@ -128,23 +131,36 @@ static bool same_labels(const struct label_set *a, const struct label_set *b)
 	return a == b || (a->hash == b->hash && !strcmp(a->text, b->text));
 }
 
-static struct block *find(const struct state *s, const struct label_set *set)
+static bool same_tenant(const struct block *b, const struct entry *e)
+{
+	if (!b->tenant || !e->tenant)
+		return !b->tenant && !e->tenant;
+	return b->tenant_len == e->tenant_len && !memcmp(b->tenant, e->tenant, b->tenant_len);
+}
+
+/* `set`: the entry's labels. */
+static struct block *find(const struct state *s, const struct label_set *set, const struct entry *e)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (same_labels(s->blocks[i].set, set))
+		if (same_labels(s->blocks[i].set, set) && same_tenant(&s->blocks[i], e))
 			return &s->blocks[i];
 	return NULL;
 }
 
 /* There is room for one too many: evict, which emits, comes when the entry is held. NULL: no
  * memory. */
-static struct block *add(struct state *s, struct label_set *set)
+static struct block *add(struct state *s, struct label_set *set, const struct entry *e)
 {
+	struct block b = {.tenant_len = e->tenant_len};
+
 	if (!s->blocks)
 		s->blocks = calloc(MAX_BLOCKS + 1, sizeof(*s->blocks));
 	if (!s->blocks)
 		return NULL;
-	s->blocks[s->n] = (struct block){.set = label_set__ref(set)};
+	if (e->tenant && !(b.tenant = strndup(e->tenant, e->tenant_len)))
+		return NULL;
+	b.set = label_set__ref(set);
+	s->blocks[s->n] = b;
 	return &s->blocks[s->n++];
 }
 
@@ -277,9 +293,9 @@ static enum stage_result run_multiline(void *stage, struct entry *e)
 		return pass_gap(m, s, e);
 	first = is_first(m, e);
 	set = entry__label_set(e);
-	b = set ? find(s, set) : NULL;
+	b = set ? find(s, set, e) : NULL;
 	if (!b && set && first)
-		b = add(s, set);
+		b = add(s, set, e);
 	if (!b)
 		return STAGE_CONTINUE;
 	if (must_end(m, b, e, first))

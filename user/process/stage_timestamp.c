@@ -57,7 +57,7 @@ struct timestamp {
 };
 
 struct last_time {
-	uint64_t labels; /* the hash of what stages changed of them */
+	uint64_t labels; /* the hash of what stages changed of them, and of the tenant */
 	uint64_t ns;	 /* as it is sent */
 };
 
@@ -212,10 +212,10 @@ static uint64_t hash_text(uint64_t hash, const char *text, size_t len)
 	return hash;
 }
 
-/* Stages may have made the same labels in another order, hence a sum. */
+/* Stages may have made the same labels in another order, hence a sum. A tenant is like a label. */
 static uint64_t hash_labels(const struct entry *e)
 {
-	uint64_t sum = e->strangers_dropped, hash;
+	uint64_t sum = hash_text(e->strangers_dropped, e->tenant, e->tenant_len), hash;
 
 	for (size_t i = 0; i < e->n_labels; i++) {
 		const struct entry_pair *p = &e->labels[i];

@@ -209,7 +209,8 @@ static void timestamp_fudge_by_labels(void **state _unused_)
 	char line[64];
 
 	world__open(&w, "a=1",
-		    "- logfmt: {mapping: {ts: , a: , b: }}\n- labels: {b: }\n- labels: {a: }\n"
+		    "- logfmt: {mapping: {ts: , a: , b: , tenant: }}\n- tenant: {source: tenant}\n"
+		    "- labels: {b: }\n- labels: {a: }\n"
 		    "- timestamp: {source: ts, format: RFC3339Nano}\n");
 	world__line(&w, "b=1 ts=2019-10-01T01:02:03.400000000Z");
 	world__line(&w, "b=2");
@@ -225,6 +226,10 @@ static void timestamp_fudge_by_labels(void **state _unused_)
 			  "{a=\"1\", b=\"1\"} b=1 @1569891723400000001\n"
 			  "{a=\"1\", b=\"2\"} a=1 b=2 @1569891723800000001\n"
 			  "{a=\"2\", b=\"2\"} a=2 b=2\n");
+
+	/* A tenant's are its own. */
+	world__line(&w, "b=1 tenant=x");
+	world__expect(&w, "{a=\"1\", b=\"1\"} b=1 tenant=x tenant=x\n");
 
 	/* 16 of them: the one that was not used for longest is forgotten. */
 	for (int i = 3; i <= 17; i++) {

@@ -388,6 +388,24 @@ static void match_takes_labels(void **state _unused_)
 		      "{a=\"b\", c=\"label\", new=\"made\"} one two <no value>, b label made y\n");
 }
 
+/* Another tenant's line never goes into a block. */
+static void multiline_by_tenant(void **state _unused_)
+{
+	_world_ struct world w = {0};
+
+	world__open(&w, "app=a",
+		    "- regex: {expression: '(?P<t>\\d)$'}\n- tenant: {source: t}\n"
+		    "- multiline: {firstline: ^A}");
+	world__line(&w, "A 1");
+	world__line(&w, "A 2");
+	world__line(&w, "b 1");
+	world__line(&w, "no tenant, no block");
+	world__line(&w, "b 2");
+	program__flush(w.program);
+	world__expect(&w, "{app=\"a\"} no tenant, no block\n{app=\"a\"} A 1\nb 1 tenant=1\n"
+			  "{app=\"a\"} A 2\nb 2 tenant=2\n");
+}
+
 /* Each of the stages' regular expressions and templates is named with its place. */
 static void invalid(const char *yaml, const char *place, const char *what)
 {
@@ -436,6 +454,7 @@ int main(void)
 		cmocka_unit_test(redact_refused),
 		cmocka_unit_test(match_documented),
 		cmocka_unit_test(match_takes_labels),
+		cmocka_unit_test(multiline_by_tenant),
 		cmocka_unit_test(invalid_patterns),
 	};
 
