@@ -47,10 +47,9 @@ static int compile_sources(const struct stage_env *env, const void *options,
 	struct pairs *p = make_pairs(env, map->n);
 	int err = 0, bad = 0;
 
-	if (!map->n) {
-		diag__error(env->diag, node, "names no label, expected `name: source` or `name:`");
-		return -EINVAL;
-	}
+	if (!map->n)
+		diag__warn(env->diag, node,
+			   "names no label: does nothing, expected `name: source` or `name:`");
 	if (!p)
 		return -ENOMEM;
 	for (size_t i = 0; i < map->n && !err; i++) {
@@ -146,10 +145,8 @@ static int compile_static_labels(const struct stage_env *env, const void *option
 	struct pairs *p = make_pairs(env, map->n);
 	int err = 0, bad = 0;
 
-	if (!map->n) {
-		diag__error(env->diag, node, "names no label, expected `name: value`");
-		return -EINVAL;
-	}
+	if (!map->n)
+		diag__warn(env->diag, node, "names no label: does nothing, expected `name: value`");
 	if (!p)
 		return -ENOMEM;
 	p->n = 0;

@@ -255,16 +255,19 @@ static int compile_metrics(const struct stage_env *env, const void *options,
 {
 	const struct node *map = *(const struct node *const *)options;
 	struct rules *rules;
+	size_t n = map && map->kind == NODE_MAPPING ? map->n_items : 0;
 	int err = 0, e;
 
-	if (!map || map->kind != NODE_MAPPING || !map->n_items) {
+	if (map && map->kind != NODE_MAPPING && map->kind != NODE_NULL) {
 		diag__error(env->diag, node, "no metrics, expected `name:` with its options");
 		return -EINVAL;
 	}
-	rules = arena__zalloc(env->arena, sizeof(*rules) + map->n_items * sizeof(struct rule));
+	if (!n)
+		diag__warn(env->diag, node, "no metrics, expected `name:` with its options");
+	rules = arena__zalloc(env->arena, sizeof(*rules) + n * sizeof(struct rule));
 	if (!rules)
 		return -ENOMEM;
-	rules->n = map->n_items;
+	rules->n = n;
 	for (size_t i = 0; i < rules->n && err != -ENOMEM; i++) {
 		e = compile_rule(env, map->items[i], &rules->rules[i]);
 		err = e ? e : err;

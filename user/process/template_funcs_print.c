@@ -35,14 +35,18 @@ CALL(call_printf)
 	return give_scratch(r, err, ret);
 }
 
-/* What is printed, each byte as `put` has it. */
-static int escape(struct trun *r, const struct tvalue *args, size_t n,
-		  int (*put)(struct buf *b, char c), struct tvalue *ret)
+/* What is printed, each byte as `put` has it. What is not there is a text here, unlike to print. */
+static int escape(struct trun *r, struct tvalue *args, size_t n, int (*put)(struct buf *b, char c),
+		  struct tvalue *ret)
 {
 	struct buf *b = scratch(r);
 	struct tvalue text;
-	int err = give_scratch(r, print_all(b, args, n, PRINT), &text);
+	int err;
 
+	for (size_t i = 0; i < n; i++)
+		if (args[i].kind == T_NONE)
+			give_part(&args[i], "<no value>", strlen("<no value>"));
+	err = give_scratch(r, print_all(b, args, n, PRINT), &text);
 	scratch(r);
 	for (size_t i = 0; !err && i < text.len; i++)
 		err = put(b, text.text[i]);

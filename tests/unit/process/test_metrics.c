@@ -232,8 +232,11 @@ static void series_are_bounded(void **state _unused_)
 
 static void what_is_refused(void **state _unused_)
 {
-	refused("- metrics:", "t.yaml:1:11: [0].metrics: no metrics, expected `name:` with its "
-			      "options\n");
+	world__says(NULL, "- metrics:", 0,
+		    "t.yaml:1:11: warning: [0].metrics: no metrics, expected `name:` with its "
+		    "options\n");
+	refused("- metrics: [a]", "t.yaml:1:12: [0].metrics: no metrics, expected `name:` with its "
+				  "options\n");
 	refused("- metrics: {a: {type: summary}}",
 		"t.yaml:1:23: [0].metrics.a.type: no type of metric, expected counter, gauge or "
 		"histogram\n");

@@ -27,8 +27,15 @@ static void labels(void **state _unused_)
 	   "{app=\"x\", stream=\"stderr\"} l\n");
 	is("app=x", "- extract: {s: \"\\xff\"}\n- labels: {stream: s}", "l",
 	   "{app=\"x\", stream=\"\303\277\"} l\n");
-	refused("- labels:", "t.yaml:1:10: [0].labels: names no label, expected `name: source` or "
-			     "`name:`\n");
+	world__says(
+		test_types, "- labels:\n- static_labels: {}\n- structured_metadata: {}", 0,
+		"t.yaml:1:10: warning: [0].labels: names no label: does nothing, expected `name: "
+		"source` or `name:`\n"
+		"t.yaml:2:18: warning: [1].static_labels: names no label: does nothing, expected "
+		"`name: value`\n"
+		"t.yaml:3:24: warning: [2].structured_metadata: names no label: does nothing, "
+		"expected `name: source` or `name:`\n");
+	is("app=x", "- labels:\n- static_labels:\n- structured_metadata:", "l", "{app=\"x\"} l\n");
 	refused("- labels: [a]",
 		"t.yaml:1:11: [0].labels: a list, expected a mapping of names to values\n");
 }
@@ -196,11 +203,11 @@ static void match_is_refused(void **state _unused_)
 	refused("- match: {selector: '{a=b}', action: drop}",
 		"t.yaml:1:21: [0].match.selector: invalid selector at offset 3: expected a "
 		"string, in double quotes or backquotes\n");
-	refused("- match: {selector: '{a=\"b\"}', stages: [{labels: }, {nope: }]}",
-		"t.yaml:1:50: [0].match.stages[0].labels: names no label, expected `name: source` "
-		"or "
-		"`name:`\n"
-		"t.yaml:1:54: [0].match.stages[1].nope: unknown stage `nope`\n");
+	refused("- match: {selector: '{a=\"b\"}', stages: [{labels: {'': }}, {nope: }]}",
+		"t.yaml:1:55: [0].match.stages[0].labels[\"\"]: `` is no label name, expected "
+		"letters, "
+		"digits and _\n"
+		"t.yaml:1:60: [0].match.stages[1].nope: unknown stage `nope`\n");
 }
 
 static void match_too_deep(void **state _unused_)

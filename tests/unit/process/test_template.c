@@ -411,6 +411,7 @@ static void test_printing(void **state _unused_)
 	gives("{{ printf \"100%\" }}", "100%!(NOVERB)");
 	gives("{{ html `<a href=\"x\">&'` }}", "&lt;a href=&#34;x&#34;&gt;&amp;&#39;");
 	gives("{{ urlquery \"a b&c/\xc3\xa9\" }}", "a+b%26c%2F%C3%A9");
+	gives("{{ html .a }}{{ urlquery 1 .a 2 }}", "&lt;no value&gt;1%3Cno+value%3E2");
 	gives("{{ print .a }}", "<nil>");
 }
 
