@@ -224,6 +224,12 @@ static bool reads(void *ctx, uint32_t tgid)
 	return p->capture && capture__reads(p->capture, tgid);
 }
 
+static bool holds(void *ctx, uint32_t tgid, const struct nt_stream_key *key)
+{
+	(void)ctx;
+	return capture__holds(tgid, key);
+}
+
 static void orphans(void *ctx, stream_fn fn, void *arg)
 {
 	struct pipeline *p = ctx;
@@ -274,6 +280,7 @@ static int make_streams(struct pipeline *p)
 		.ring = ring,
 		.lives = lives,
 		.reads = reads,
+		.holds = holds,
 		.orphans = orphans,
 		.ctx = p,
 	};

@@ -127,6 +127,8 @@ int capture__cgroup_path(struct capture *c, uint64_t cgroup_id, char *ret_path, 
 bool capture__cgroup_lives(struct capture *c, uint64_t cgroup_id);
 /* The process is known as a reader, and has not ended. */
 bool capture__reads(struct capture *c, uint32_t tgid);
+/* As proc__holds: for a reader whose last read the kernel side did not see. */
+bool capture__holds(uint32_t tgid, const struct nt_stream_key *key);
 /* How far the ring was read, and written. */
 void capture__positions(const struct capture *c, uint64_t *ret_read, uint64_t *ret_written);
 /* Records of registrations, ends and cgroups that the ring had no room for. */

@@ -20,6 +20,8 @@
 
 #include "base/util.h"
 
+#define FDS_MAX 65536 /* looked at */
+
 ssize_t file__read_text(int dir_fd, const char *path, char *buf, size_t size)
 {
 	_close_ int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
@@ -94,6 +96,31 @@ struct nt_stream_key stat__key(const struct stat *st)
 {
 	return (struct nt_stream_key){
 		.ino = st->st_ino, .dev = stat__kernel_dev(st->st_dev), .type = NT_KEY_INODE};
+}
+
+bool proc__holds(pid_t pid, const struct nt_stream_key *key)
+{
+	_closedir_ DIR *dir = NULL;
+	struct dirent *entry;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return errno != ENOENT;
+	for (size_t n = 0; (entry = readdir(dir)); n++) {
+		struct nt_stream_key of;
+		struct stat st;
+
+		if (n == FDS_MAX || key->type != NT_KEY_INODE)
+			return true;
+		if (fstatat(dirfd(dir), entry->d_name, &st, 0) < 0)
+			continue;
+		of = stat__key(&st);
+		if (of.ino == key->ino && of.dev == key->dev)
+			return true;
+	}
+	return false;
 }
 
 int mount__detached(const char *type, int *ret_fd)

@@ -31,6 +31,8 @@ int proc__mnt_ns(pid_t pid, uint64_t *ret);
 /* stat's device number as the kernel keeps it in s_dev. */
 uint32_t stat__kernel_dev(dev_t dev);
 struct nt_stream_key stat__key(const struct stat *st);
+/* A descriptor of the process is the stream's file. True where that cannot be seen. */
+bool proc__holds(pid_t pid, const struct nt_stream_key *key);
 
 /* A directory descriptor of the unified hierarchy's root; one of our own where none is mounted. */
 int cgroup2__open_root(int *ret_fd);

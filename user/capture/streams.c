@@ -383,6 +383,11 @@ bool capture__reads(struct capture *c, uint32_t tgid)
 	return bpf_map_lookup_elem(c->readers_fd, &tgid, &one) == 0;
 }
 
+bool capture__holds(uint32_t tgid, const struct nt_stream_key *key)
+{
+	return proc__holds((pid_t)tgid, key);
+}
+
 void capture__positions(const struct capture *c, uint64_t *ret_read, uint64_t *ret_written)
 {
 	*ret_read = ring__position(c->ring);

@@ -47,6 +47,16 @@ bool stream__goes_on(struct streams *s, const struct stream *st)
 	return kernel.reader && s->opts.reads(s->opts.ctx, kernel.reader);
 }
 
+/*
+ * A reader that serves several containers outlives them, and hooks that are skipped now and then
+ * may miss its last read. Only asked when the stream should be over.
+ */
+static bool is_read(struct streams *s, const struct stream *st, const struct nt_stream *kernel)
+{
+	return kernel->reader && s->opts.reads(s->opts.ctx, kernel->reader) &&
+	       s->opts.holds(s->opts.ctx, kernel->reader, &st->key);
+}
+
 /* A stream whose cgroup is gone, and that nobody reads: what was told of it is read first. */
 static void reconcile_stream(struct streams *s, struct stream *st, const struct streams_ring *ring)
 {
@@ -54,8 +64,7 @@ static void reconcile_stream(struct streams *s, struct stream *st, const struct 
 	struct nt_stream kernel;
 
 	if (!c->vanished || (s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) == 0 &&
-			     kernel.cgroup_id == c->cgroup_id && kernel.reader &&
-			     s->opts.reads(s->opts.ctx, kernel.reader)))
+			     kernel.cgroup_id == c->cgroup_id && is_read(s, st, &kernel)))
 		return;
 	if (!st->over_pos)
 		st->over_pos = ring->written;

@@ -61,12 +61,14 @@ struct streams_opts {
 	/*
 	 * What records that the ring had no room for would have told. `ring`: how far it was read
 	 * and written, and how many records of registrations and ends it had no room for. `lives`:
-	 * the kernel side knows the cgroup. `reads`: it knows the process as a reader. `orphans`:
+	 * the kernel side knows the cgroup. `reads`: it knows the process as a reader. `holds`: that
+	 * process has the stream's file open. `orphans`:
 	 * calls fn for each stream whose cgroup and reader are both gone. All or none are NULL.
 	 */
 	void (*ring)(void *ctx, struct streams_ring *ret);
 	bool (*lives)(void *ctx, uint64_t cgroup_id);
 	bool (*reads)(void *ctx, uint32_t tgid);
+	bool (*holds)(void *ctx, uint32_t tgid, const struct nt_stream_key *key);
 	void (*orphans)(void *ctx, stream_fn fn, void *arg);
 	void *ctx;
 };

@@ -118,12 +118,33 @@ static void test_names_of_settings(void **state)
 	assert_int_equal(tap, TAP_WRITE);
 }
 
+static void test_files_held(void **state)
+{
+	struct nt_stream_key key;
+	struct stat st;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fstat(fds[0], &st), 0);
+	key = stat__key(&st);
+	assert_true(proc__holds(getpid(), &key));
+	close(fds[0]);
+	assert_true(proc__holds(getpid(), &key));
+	close(fds[1]);
+	assert_false(proc__holds(getpid(), &key));
+	assert_false(proc__holds(-1, &key));
+	key.type = NT_KEY_INODE + 1;
+	assert_true(proc__holds(getpid(), &key));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_path_of_id), cmocka_unit_test(test_marked_word),
 		cmocka_unit_test(test_kernel_dev), cmocka_unit_test(test_stat),
 		cmocka_unit_test(test_read_text),  cmocka_unit_test(test_names_of_settings),
+		cmocka_unit_test(test_files_held),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,7 @@ struct fixture {
 	uint64_t forgotten;
 	int excluded, included; /* times */
 	struct streams_ring ring;
-	bool cgroup_lives, reader_lives;
+	bool cgroup_lives, reader_lives, reader_closed;
 	bool orphaned; /* the stream `stdout` is told as one */
 	char *stats_text;
 	size_t stats_len;
@@ -124,6 +124,13 @@ static bool reads(void *ctx, uint32_t tgid)
 	return ((struct fixture *)ctx)->reader_lives;
 }
 
+static bool holds(void *ctx, uint32_t tgid, const struct nt_stream_key *key)
+{
+	(void)tgid;
+	(void)key;
+	return !((struct fixture *)ctx)->reader_closed;
+}
+
 static void orphans(void *ctx, stream_fn fn, void *arg)
 {
 	struct fixture *f = ctx;
@@ -140,6 +147,7 @@ static int set_up_with(void **state, bool uncounted)
 		.ring = ring,
 		.lives = lives,
 		.reads = reads,
+		.holds = holds,
 		.orphans = orphans,
 		.uncounted = uncounted,
 		.misses = misses,
@@ -627,6 +635,13 @@ static void living_reader_is_waited_for(void **state)
 		tick_seconds(f, 10 * at);
 	expect(f, "");
 	assert_int_equal(f->forgotten, 0);
+
+	/* Its last read was not seen. */
+	f->reader_closed = true;
+	for (unsigned at = 4; at < 8; at++)
+		tick_seconds(f, 10 * at);
+	expect(f, "web stdout half|");
+	assert_int_equal(f->forgotten, CGROUP);
 }
 
 /* Nothing of it was told: no registration, no data, no end. */
