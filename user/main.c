@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cgroup_namespace.h"
 #include "base/log.h"
 #include "capture/capture.h"
 #include "capture/probe.h"
@@ -421,6 +422,15 @@ static int probe(const struct options *o)
 	return err ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
 }
 
+/* Where that cannot be, what follows says what it does not find. */
+static void enter_host(void)
+{
+	int err = cgroup_namespace__enter_host();
+
+	if (err)
+		log_debug("the host's cgroup namespace: %s", strerror(-err));
+}
+
 int main(int argc, char **argv)
 {
 	struct app a = {0};
@@ -442,12 +452,15 @@ int main(int argc, char **argv)
 		puts("notail " NOTAIL_VERSION);
 		break;
 	case ACTION_PROBE:
+		enter_host();
 		status = probe(&a.opts);
 		break;
 	case ACTION_CHECK_CONFIG:
 		status = check__config(&a.opts) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
 		break;
 	case ACTION_RUN:
+		if (!a.opts.command)
+			enter_host();
 		if (!status)
 			status = run(&a);
 		break;

@@ -9,7 +9,7 @@ import engine as engine_module
 import harness
 
 OPTIONS = (
-    "--pid", "host", "--cgroupns", "host", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
+    "--pid", "host", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
     "--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE", "--cap-add", "DAC_READ_SEARCH",
 )
 SECONDS = 10
@@ -29,11 +29,11 @@ def notail_tar():
 
 
 class Inside(harness.TestCase):
-    def start_inside(self, *args):
+    def start_inside(self, *args, cgroups="host"):
         self.engine.import_image("notail", notail_tar())
         name = self.name("notail")
         self.engine.start("notail", "/bin/notail", "--stdout=json", *args, name=name,
-                          options=[*OPTIONS, "-v", f"{self.engine.socket}:/var/run/docker.sock"])
+                          options=[*OPTIONS, "--cgroupns", cgroups, "-v", f"{self.engine.socket}:/var/run/docker.sock"])
 
         def ready():
             self.assertTrue(self.engine.inspect(name)["State"]["Running"], self.engine.record(name))
@@ -57,6 +57,16 @@ class Inside(harness.TestCase):
         self.assert_lines([e.line for e in entries], [b"%d" % i for i in range(len(entries))])
         self.engine.docker("stop", "-t", "30", name)
         self.assertEqual(self.engine.inspect(name)["State"]["ExitCode"], 0, self.engine.record(name)["stderr"])
+
+    def test_cgroup_namespace_of_its_own(self):
+        """What cgroup v2 gives a container that asks for nothing: what ran before is found all the same."""
+        talker = self.name("talker")
+        self.engine.start("busybox", "sh", "-c", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.2; done", name=talker)
+        name = self.start_inside("--container", f"e2e-{harness.RUN_ID}-*", cgroups="private")
+        harness.wait_for(lambda: len(self.printed(name)) >= 5, interval=0.5, what="lines of another container")
+        self.assertEqual({e.labels["container"] for e in self.printed(name)}, {talker})
+        said = b"\n".join(self.engine.record(name)["stderr"])
+        self.assertNotIn(b"namespace", said)
 
     def test_silent_host(self):
         """Nobody writes: it prints nothing, and does not grow."""
