@@ -40,6 +40,7 @@ struct http_tls clients__tls(const struct config_tls *t)
 		.ca_file = t->ca_file,
 		.cert_file = t->cert_file,
 		.key_file = t->key_file,
+		.server_name = t->server_name,
 		.insecure = t->insecure_skip_verify,
 	};
 }
@@ -142,10 +143,16 @@ static int client__new_sink(struct client *c, const char **ret_why)
 			      c->all->pipeline, ret_why);
 }
 
+static const char *first(const char *a, const char *b)
+{
+	return a ? a : b;
+}
+
 /* Of the file. */
 static int client__new_configured(struct client *c, const char **ret_why)
 {
 	const struct config_client *config = c->config;
+	const struct config_authorization *a = &config->authorization;
 	const char *tenant = config->tenant_id && *config->tenant_id ? config->tenant_id : NULL;
 	_free_ struct loki_header *headers = calloc(config->headers.n + 1, sizeof(*headers));
 	const struct loki_opts opts = {
@@ -156,8 +163,10 @@ static int client__new_configured(struct client *c, const char **ret_why)
 				.username = config->basic_auth.username,
 				.password = config->basic_auth.password,
 				.password_file = config->basic_auth.password_file,
-				.bearer_token = config->bearer_token,
-				.bearer_token_file = config->bearer_token_file,
+				.bearer_token = first(config->bearer_token, a->credentials),
+				.bearer_token_file =
+					first(config->bearer_token_file, a->credentials_file),
+				.token_type = a->type,
 			},
 		.headers = headers,
 		.n_headers = config->headers.n,

@@ -94,6 +94,8 @@ static void check_files(const struct config *c, struct diag *diag)
 			   client->basic_auth.password_file, SECRET_MAX_BYTES, diag);
 		check_file(node__get(client->node, "bearer_token_file"), client->bearer_token_file,
 			   SECRET_MAX_BYTES, diag);
+		check_file(node__get(client->authorization.node, "credentials_file"),
+			   client->authorization.credentials_file, SECRET_MAX_BYTES, diag);
 		check_tls_files(&client->tls_config, diag);
 	}
 	check_tls_files(&c->discovery.docker.tls_config, diag);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -19,6 +20,7 @@
 #include "config/promtail.h"
 #include "config/values.h"
 #include "io/http.h"
+#include "io/server_name.h"
 #include "process/relabel.h"
 
 #define FILE_MAX_BYTES (16u << 20)
@@ -95,13 +97,46 @@ static const struct schema BASIC_AUTH = {
 	.check = check_basic_auth,
 };
 
+static const struct field AUTHORIZATION_FIELDS[] = {
+	FIELD(struct config_authorization, type, FIELD_STRING,
+	      .doc = "The word before the credentials, Bearer where it is not said."),
+	FIELD(struct config_authorization, credentials, FIELD_STRING, .flags = FIELD_SECRET,
+	      .doc = "The credentials themselves; better in a file."),
+	FIELD(struct config_authorization, credentials_file, FIELD_STRING,
+	      .doc = "A file that has them, read again when it changes."),
+	{0},
+};
+
+static void check_authorization(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_authorization *a = object;
+
+	if (a->credentials && a->credentials_file)
+		diag__error(diag, node__get(node, "credentials_file"),
+			    "stands beside credentials, expected one of the two");
+	if (a->type && !strcasecmp(a->type, "basic"))
+		diag__error(diag, node__get(node, "type"), "\"%s\", expected basic_auth for that",
+			    a->type);
+	else if (a->type && *a->type && !values__is_name(a->type))
+		diag__error(diag, node__get(node, "type"),
+			    "expected a word without control characters");
+}
+
+static const struct schema AUTHORIZATION = {
+	.name = "authorization",
+	.size = sizeof(struct config_authorization),
+	.fields = AUTHORIZATION_FIELDS,
+	.node_offset = offsetof(struct config_authorization, node),
+	.check = check_authorization,
+};
+
 static const struct field TLS_FIELDS[] = {
 	FIELD(struct config_tls, ca_file, FIELD_STRING,
 	      .doc = "Certificates to trust, in PEM, instead of the host's."),
 	FIELD(struct config_tls, cert_file, FIELD_STRING,
 	      .doc = "notail's own certificate, in PEM."),
 	FIELD(struct config_tls, key_file, FIELD_STRING, .doc = "Its key, in PEM."),
-	FIELD(struct config_tls, server_name, FIELD_STRING, .flags = FIELD_LATER,
+	FIELD(struct config_tls, server_name, FIELD_STRING,
 	      .doc = "The name that the certificate must have, where it is not the URL's."),
 	FIELD(struct config_tls, insecure_skip_verify, FIELD_BOOL, .dflt = "false",
 	      .doc = "Take any certificate."),
@@ -110,11 +145,16 @@ static const struct field TLS_FIELDS[] = {
 
 static void check_tls(const void *object, const struct node *node, struct diag *diag)
 {
+	_cleanup_(server_name__free) struct server_name applied = {0};
 	const struct config_tls *t = object;
 
 	if (!t->cert_file != !t->key_file)
 		diag__error(diag, node, "%s is missing, expected cert_file and key_file together",
 			    t->cert_file ? "key_file" : "cert_file");
+	if (t->server_name && *t->server_name &&
+	    server_name__apply("https://host", t->server_name, &applied))
+		diag__error(diag, node__get(node, "server_name"),
+			    "\"%s\", expected the name of a host, or an address", t->server_name);
 }
 
 const struct schema config_tls_schema = {
@@ -170,6 +210,8 @@ static const struct field CLIENT_FIELDS[] = {
 	      .doc = "A token itself; better in a file."),
 	FIELD(struct config_client, bearer_token_file, FIELD_STRING,
 	      .doc = "A file that has a token, read again when it changes."),
+	FIELD(struct config_client, authorization, FIELD_OBJECT, .object = &AUTHORIZATION,
+	      .doc = "An Authorization header of any type."),
 	FIELD(struct config_client, tls_config, FIELD_OBJECT, .object = &config_tls_schema,
 	      .doc = "Certificates."),
 	FIELD(struct config_client, proxy_url, FIELD_STRING, .example = "null",
@@ -191,7 +233,6 @@ static const struct field CLIENT_FIELDS[] = {
 	      .doc = "Memory of what waits for this client; 0: limits.memory alone."),
 	FIELD(struct config_client, drop_rate_limited_batches, FIELD_BOOL, .dflt = "false",
 	      .doc = "Give up what Loki answers with 429."),
-	IGNORED(struct config_client, "authorization", .flags = FIELD_LATER),
 	IGNORED(struct config_client, "oauth2", .flags = FIELD_LATER),
 	IGNORED(struct config_client, "follow_redirects", .flags = FIELD_IGNORED,
 		.doc = "redirects are not followed"),
@@ -210,6 +251,20 @@ static void check_url(const struct node *at, const char *url, const char *exampl
 		diag__error(diag, at, "%s, expected a URL like %s", why, example);
 }
 
+static void check_logins(const struct config_client *c, struct diag *diag)
+{
+	const struct config_authorization *a = &c->authorization;
+	const bool token = c->bearer_token || c->bearer_token_file;
+	const bool authorized = a->type || a->credentials || a->credentials_file;
+
+	if (c->basic_auth.node && token)
+		diag__error(diag, c->basic_auth.node,
+			    "stands beside a bearer token, expected one of the two");
+	if (authorized && (token || c->basic_auth.username))
+		diag__error(diag, a->node, "stands beside %s, expected one of the two",
+			    token ? "a bearer token" : "basic_auth");
+}
+
 static void check_client(const void *object, const struct node *node, struct diag *diag)
 {
 	const struct config_client *c = object;
@@ -219,9 +274,7 @@ static void check_client(const void *object, const struct node *node, struct dia
 	if (c->bearer_token && c->bearer_token_file)
 		diag__error(diag, node__get(node, "bearer_token_file"),
 			    "stands beside bearer_token, expected one of the two");
-	if (c->basic_auth.node && (c->bearer_token || c->bearer_token_file))
-		diag__error(diag, c->basic_auth.node,
-			    "stands beside a bearer token, expected one of the two");
+	check_logins(c, diag);
 	if (c->tenant_id && !values__is_name(c->tenant_id))
 		diag__error(diag, node__get(node, "tenant_id"),
 			    "expected a name without control characters");

@@ -29,6 +29,12 @@ struct config_tls {
 	const struct node *node;
 };
 
+struct config_authorization {
+	const char *type;			    /* NULL: Bearer */
+	const char *credentials, *credentials_file; /* both NULL: the type alone, if that */
+	const struct node *node;
+};
+
 struct config_backoff {
 	uint64_t min_period, max_period; /* ns */
 	int64_t max_retries;
@@ -40,6 +46,7 @@ struct config_client {
 	const char *name, *tenant_id;
 	struct config_basic_auth basic_auth;
 	const char *bearer_token, *bearer_token_file;
+	struct config_authorization authorization;
 	struct config_tls tls_config;
 	const char *proxy_url;
 	struct string_map headers;

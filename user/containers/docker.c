@@ -622,6 +622,7 @@ static int docker__copy_tls(struct docker *d, const struct http_tls *tls)
 		{tls->ca_file, &d->tls.ca_file},
 		{tls->cert_file, &d->tls.cert_file},
 		{tls->key_file, &d->tls.key_file},
+		{tls->server_name, &d->tls.server_name},
 	};
 
 	d->with_tls = true;
@@ -719,6 +720,7 @@ void docker__free(struct docker *d)
 	free((char *)d->tls.ca_file);
 	free((char *)d->tls.cert_file);
 	free((char *)d->tls.key_file);
+	free((char *)d->tls.server_name);
 	free(d->version);
 	free(d->base_url);
 	free(d->host);

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "io/loop.h"
+#include "io/server_name.h"
 
 #define MAX_IDLE_CONNECTIONS 8L
 #define DEFAULT_CONNECT_NS (10 * NS_PER_SEC)
@@ -49,6 +50,7 @@ struct http_request {
 	struct http_request *next, **link;
 	CURL *easy;
 	struct curl_slist *headers;
+	struct curl_slist *connect_to;
 	const char *body;
 	size_t body_len, body_sent;
 	size_t max_body;
@@ -93,6 +95,7 @@ static void http_request__free(struct http_request *r)
 		curl_multi_remove_handle(r->http->multi, r->easy);
 	curl_easy_cleanup(r->easy);
 	curl_slist_free_all(r->headers);
+	curl_slist_free_all(r->connect_to);
 	buf__free(&r->answer);
 	free(r);
 }
@@ -385,6 +388,16 @@ static int http_request__on_seek(void *ctx, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
+static int add_to(struct curl_slist **list, const char *text)
+{
+	struct curl_slist *head = curl_slist_append(*list, text);
+
+	if (!head)
+		return -ENOMEM;
+	*list = head;
+	return 0;
+}
+
 static int http_request__set_headers(struct http_request *r, const char *const *headers)
 {
 	/* A server that does not know `Expect: 100-continue` costs a second for each request. */
@@ -393,11 +406,8 @@ static int http_request__set_headers(struct http_request *r, const char *const *
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 		for (const char *const *p = lists[i]; p && *p; p++) {
-			struct curl_slist *head = curl_slist_append(r->headers, *p);
-
-			if (!head)
+			if (add_to(&r->headers, *p))
 				return -ENOMEM;
-			r->headers = head;
 		}
 	}
 	return 0;
@@ -446,6 +456,27 @@ static CURLcode http_request__set_tls(struct http_request *r, const struct http_
 	return code;
 }
 
+static int http_request__set_url(struct http_request *r, const struct http_opts *opts)
+{
+	_cleanup_(server_name__free) struct server_name s = {0};
+	const char *name = opts->tls ? opts->tls->server_name : NULL;
+	CURLcode code;
+	int err;
+
+	if (name && *name && strncasecmp(opts->url, "https://", 8) == 0) {
+		err = server_name__apply(opts->url, name, &s);
+		if (!err)
+			err = add_to(&r->headers, s.host_header);
+		if (!err)
+			err = add_to(&r->connect_to, s.connect_to);
+		if (err)
+			return err;
+		curl_easy_setopt(r->easy, CURLOPT_CONNECT_TO, r->connect_to);
+	}
+	code = curl_easy_setopt(r->easy, CURLOPT_URL, s.url ? s.url : opts->url);
+	return code ? -ENOMEM : 0;
+}
+
 /* curl's 0 means "none" or "the default": a time that is set is at least 1 ms. */
 static long to_ms(uint64_t ns)
 {
@@ -458,13 +489,15 @@ static int http_request__set(struct http_request *r, const struct http_opts *opt
 {
 	uint64_t connect_ns =
 		opts->connect_timeout_ns ? opts->connect_timeout_ns : DEFAULT_CONNECT_NS;
-	CURLcode code;
+	CURLcode code = CURLE_OK;
+	int err = http_request__set_url(r, opts);
 
-	code = curl_easy_setopt(r->easy, CURLOPT_URL, opts->url);
-	if (!code && opts->unix_socket) {
+	if (err)
+		return err;
+	if (opts->unix_socket) {
 		code = curl_easy_setopt(r->easy, CURLOPT_UNIX_SOCKET_PATH, opts->unix_socket);
 		curl_easy_setopt(r->easy, CURLOPT_PROXY, "");
-	} else if (!code && opts->proxy) {
+	} else if (opts->proxy) {
 		code = curl_easy_setopt(r->easy, CURLOPT_PROXY, opts->proxy);
 		curl_easy_setopt(r->easy, CURLOPT_NOPROXY, "");
 	}

@@ -31,7 +31,9 @@ struct http_answer {
 struct http_tls {
 	const char *ca_file;
 	const char *cert_file, *key_file;
-	bool insecure; /* the server's certificate is not verified */
+	const char *server_name; /* to ask for and to verify, in place of the URL's host; no_proxy
+				    of the environment then means it too */
+	bool insecure;		 /* the server's certificate is not verified */
 };
 
 struct http_opts {

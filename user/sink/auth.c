@@ -15,6 +15,7 @@
 
 struct auth {
 	char *username; /* NULL: a token */
+	char *type;	/* of the token */
 	char *secret;	/* NULL: in the file */
 	char *file;	/* NULL: none */
 	char *header;	/* NULL: not made yet */
@@ -34,7 +35,7 @@ int auth__new(struct auth **ret, const struct auth_opts *opts)
 	struct auth *a;
 	int err;
 
-	if (!basic && !opts->bearer_token && !opts->bearer_token_file) {
+	if (!basic && !opts->bearer_token && !opts->bearer_token_file && !opts->token_type) {
 		*ret = NULL;
 		return 0;
 	}
@@ -42,6 +43,9 @@ int auth__new(struct auth **ret, const struct auth_opts *opts)
 	if (!a)
 		return -ENOMEM;
 	err = copy(&a->username, opts->username);
+	if (!err)
+		err = copy(&a->type,
+			   opts->token_type && *opts->token_type ? opts->token_type : "Bearer");
 	if (!err)
 		err = copy(&a->secret, basic ? opts->password : opts->bearer_token);
 	if (!err)
@@ -61,6 +65,7 @@ void auth__free(struct auth *a)
 	if (!a)
 		return;
 	free(a->username);
+	free(a->type);
 	free(a->secret);
 	free(a->file);
 	free(a->header);
@@ -104,7 +109,11 @@ static int make_header(const struct auth *a, const struct buf *secret, struct bu
 	int err;
 
 	if (!a->username) {
-		err = buf__append_str(out, "Authorization: Bearer ");
+		err = buf__append_str(out, "Authorization: ");
+		if (!err)
+			err = buf__append_str(out, a->type);
+		if (!err && secret->len)
+			err = buf__append(out, " ", 1);
 		if (!err)
 			err = buf__append(out, secret->data, secret->len);
 		return err ? err : buf__append(out, "", 1);

@@ -12,6 +12,7 @@
 struct auth_opts {
 	const char *username, *password, *password_file;
 	const char *bearer_token, *bearer_token_file;
+	const char *token_type; /* in place of Bearer ("" too), and the token may be missing */
 };
 
 struct auth;

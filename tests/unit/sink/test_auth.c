@@ -73,6 +73,11 @@ static void fixed(void **state)
 	     "Authorization: Basic bWU6czpjcmV0");
 	says(&(struct auth_opts){.username = "me"}, "Authorization: Basic bWU6");
 	says(&(struct auth_opts){.bearer_token = "abc"}, "Authorization: Bearer abc");
+	says(&(struct auth_opts){.token_type = "Token", .bearer_token = "abc"},
+	     "Authorization: Token abc");
+	says(&(struct auth_opts){.token_type = "Abc123"}, "Authorization: Abc123");
+	says(&(struct auth_opts){.token_type = "", .bearer_token = "abc"},
+	     "Authorization: Bearer abc");
 }
 
 static void renewed(void **state)
@@ -101,6 +106,20 @@ static void renewed(void **state)
 	auth__free(a);
 }
 
+static void renewed_of_a_type(void **state)
+{
+	const struct auth_opts opts = {.token_type = "Digest", .bearer_token_file = path};
+	struct auth *a;
+	const char *header = NULL;
+
+	(void)state;
+	write_secret("one\n");
+	assert_int_equal(auth__new(&a, &opts), 0);
+	assert_int_equal(auth__header(a, &header), 0);
+	assert_string_equal(header, "Authorization: Digest one");
+	auth__free(a);
+}
+
 static void no_file(void **state)
 {
 	const struct auth_opts opts = {.username = "me", .password_file = "/nonexistent/secret"};
@@ -118,7 +137,8 @@ static void no_file(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {test(none), test(fixed), test(renewed), test(no_file)};
+	const struct CMUnitTest tests[] = {test(none), test(fixed), test(renewed),
+					   test(renewed_of_a_type), test(no_file)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

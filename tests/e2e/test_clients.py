@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How clients reach and convince what they push to: names of certificates, Authorization headers."""
+
+import http.server
+import os
+import shutil
+import ssl
+import subprocess
+import threading
+
+import harness
+
+NAME = "loki.test"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """TLS, for NAME; `names` are those that clients asked for."""
+
+    daemon_threads = True
+
+    def __init__(self, certificate, key):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen, self.names = [], []
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        context.sni_callback = lambda _socket, name, _context: self.names.append(name)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.address = "127.0.0.1:%d" % self.server_address[1]
+
+    def handle_error(self, request, client_address):
+        pass  # clients that do not like the certificate
+
+
+class Clients(harness.TestCase):
+    needs_engine = False
+
+    def setUp(self):
+        super().setUp()
+        if not shutil.which("openssl"):
+            self.skipTest("not installed: openssl, which makes certificates")
+        self.certificate, key = harness.shared.path("certificate"), harness.shared.path("key")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+             "-subj", "/CN=test", "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", key, "-out", self.certificate],
+            stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60)
+        self.server = Server(self.certificate, key)
+        self.addCleanup(self.server.server_close)
+        thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        thread.start()
+        self.addCleanup(self.server.shutdown)
+
+    def file(self, text):
+        path = harness.shared.path("file")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def push(self, client):
+        """notail that ran with a client, given in YAML behind its url, and pushed a line or could not."""
+        path = self.file(f'clients: [{{url: "https://{self.server.address}", {client}}}]\n')
+        environment = {name: "" for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")}
+        notail = self.plain_notail("-c", path, "--", "echo", "hi", wait=False, env=environment)
+        notail.wait()
+        return notail
+
+    def tls(self, name):
+        return f'tls_config: {{ca_file: "{self.certificate}", server_name: {name}}}'
+
+    def test_server_name(self):
+        notail = self.push(self.tls(NAME))
+        self.assertEqual(notail.process.returncode, 0, notail.stderr())
+        self.assertEqual(self.server.names, [NAME])
+        (path, headers, _), = self.server.seen
+        self.assertEqual(path, "/loki/api/v1/push")
+        self.assertEqual(headers["host"], self.server.address)
+
+    def test_server_name_of_another(self):
+        notail = self.push(self.tls("other.test"))
+        self.assertEqual(self.server.seen, [])
+        self.assertEqual(set(self.server.names), {"other.test"})
+        self.assertIn("other.test", notail.stderr())
+
+    def test_certificate_of_another_name(self):
+        notail = self.push(f'tls_config: {{ca_file: "{self.certificate}"}}')
+        self.assertEqual(self.server.seen, [])
+        self.assertIn("127.0.0.1", notail.stderr())
+
+    def test_authorization(self):
+        secret = self.file("s3cret\n")
+        for client, expected in ((f'authorization: {{type: Token, credentials_file: "{secret}"}}', "Token s3cret"),
+                                 ("authorization: {credentials: abc}", "Bearer abc"),
+                                 ("authorization: {type: abc}", "abc")):
+            notail = self.push(f"{client}, {self.tls(NAME)}")
+            self.assertEqual(notail.process.returncode, 0, notail.stderr())
+            self.assertEqual(self.server.seen[-1][1]["authorization"], expected)
+            self.assertNotIn("s3cret", notail.stderr())
