@@ -3,6 +3,9 @@
 
 import json
 import os
+import platform
+import re
+import shutil
 import subprocess
 
 import harness
@@ -39,3 +42,27 @@ class Deploy(harness.TestCase):
         found = [(e["metadata"].get("level"), e["metadata"].get("request_id")) for e in entries]
         expected = [(None, None)] * len(blocks) + [(level, "7") for level in levels.values()]
         self.assertEqual(found, [*expected, (None, None), ("error", None)])
+
+    def owner(self, library):
+        """The package that a library of this system belongs to, as ldd names the file."""
+        paths = [library, library.removeprefix("/usr"), "/usr" + library]
+        done = subprocess.run(["dpkg", "-S", *paths], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        self.assertTrue(done.stdout, done.stderr)
+        return done.stdout.split(":")[0]
+
+    def test_packages_of_the_image(self):
+        """The libraries that notail is linked with, and what it reads: no more and no less."""
+        with open(os.path.join(DEPLOY, "docker", "Dockerfile"), encoding="utf-8") as file:
+            text = file.read().replace("\\\n", " ")
+        stage = text.rpartition("\nFROM ")[2]
+        release = re.match(r"debian:(\d+)", stage).group(1)
+        if platform.freedesktop_os_release().get("VERSION_ID") != release or not shutil.which("readelf"):
+            self.skipTest(f"packages are called as in the image on Debian {release} alone; readelf is needed")
+        listed = re.search(r"apt-get install (.*?) &&", stage).group(1).split()
+        listed = [word for word in listed if not word.startswith("-")]
+        linked = dict(re.findall(r"(\S+) => (/\S+)", self.check("ldd", harness.NOTAIL)))
+        needed = re.findall(r"\(NEEDED\).*\[(.*)\]", self.check("readelf", "-d", harness.NOTAIL, LC_ALL="C"))
+        if any(name.startswith(("libasan", "libubsan")) for name in needed):
+            self.skipTest("a notail with sanitizers has their libraries besides")
+        packages = {self.owner(linked[name]) for name in needed} - {"libc6"}
+        self.assertEqual(sorted(listed), sorted(packages | {"ca-certificates", "tzdata"}))
