@@ -17,6 +17,9 @@
 
 #define SHORT_ID_LEN 12
 #define MAX_DISPLAY 256
+/* podman-compose sets both, but not all of them in every version. */
+#define DOCKER_COMPOSE "com.docker.compose."
+#define PODMAN_COMPOSE "io.podman.compose."
 
 /* What to call it. Borrows from m or `buf`. */
 static const char *container_name(const struct meta *m, char *buf, size_t size)
@@ -34,13 +37,24 @@ static const char *container_name(const struct meta *m, char *buf, size_t size)
 	return base && *base ? base : "unknown";
 }
 
+/* The first of the engine's labels that has a value. */
+static const char *first_label(const struct meta *m, const char *a, const char *b)
+{
+	const char *value = meta__label(m, a);
+
+	if (value && *value)
+		return value;
+	value = b ? meta__label(m, b) : NULL;
+	return value && *value ? value : NULL;
+}
+
 static int add_display(struct label_set *s, const struct meta *m, const char *container)
 {
-	const char *service = meta__label(m, "com.docker.compose.service");
-	const char *number = meta__label(m, "com.docker.compose.container-number");
+	const char *service = first_label(m, DOCKER_COMPOSE "service", PODMAN_COMPOSE "service");
+	const char *number = first_label(m, DOCKER_COMPOSE "container-number", NULL);
 	char display[MAX_DISPLAY];
 
-	if (!service || !*service || !number || !*number)
+	if (!service || !number)
 		return label_set__display(s, container);
 	snprintf(display, sizeof(display), "%s-%s", service, number);
 	return label_set__display(s, display);
@@ -61,24 +75,13 @@ struct facts {
 	char short_id[SHORT_ID_LEN + 1];
 };
 
-/* The first of the engine's labels that has a value. */
-static const char *first_label(const struct meta *m, const char *a, const char *b)
-{
-	const char *value = meta__label(m, a);
-
-	if (value && *value)
-		return value;
-	value = b ? meta__label(m, b) : NULL;
-	return value && *value ? value : NULL;
-}
-
 static void facts__read(struct facts *f, const struct preset_opts *opts, const struct meta *m,
 			enum line_stream stream)
 {
 	*f = (struct facts){
 		.stream = discovered__stream(stream),
-		.project = first_label(m, "com.docker.compose.project", NULL),
-		.service = first_label(m, "com.docker.compose.service", NULL),
+		.project = first_label(m, DOCKER_COMPOSE "project", PODMAN_COMPOSE "project"),
+		.service = first_label(m, DOCKER_COMPOSE "service", PODMAN_COMPOSE "service"),
 		.stack = first_label(m, "com.docker.stack.namespace", NULL),
 		.swarm = first_label(m, "com.docker.swarm.service.name", NULL),
 		.namespace = first_label(m, "io.kubernetes.pod.namespace", NULL),

@@ -155,6 +155,27 @@ static void no_container_at_all(void **state _unused_)
 	       "", "sh");
 }
 
+static void compose_of_podman(void **state _unused_)
+{
+	struct meta *m = meta(ID, "shop_web_2", PATH);
+
+	label(m, "io.podman.compose.project", "shop");
+	label(m, "io.podman.compose.service", "web");
+	label(m, "com.docker.compose.service", "");
+	label(m, "com.docker.compose.container-number", "2");
+	expect(m, LINE_STDOUT,
+	       "{compose_project=\"shop\", compose_service=\"web\", container=\"shop_web_2\", "
+	       "host=\"node1\", job=\"docker\", service_name=\"web\", stream=\"stdout\"}",
+	       "container_id=" ID " engine=docker ", "web-2");
+	m = meta(ID, "shop_web_2", PATH);
+	label(m, "io.podman.compose.service", "web");
+	label(m, "com.docker.compose.service", "api");
+	expect(m, LINE_STDOUT,
+	       "{compose_service=\"api\", container=\"shop_web_2\", host=\"node1\", "
+	       "job=\"docker\", service_name=\"api\", stream=\"stdout\"}",
+	       "container_id=" ID " engine=docker ", "shop_web_2");
+}
+
 static void compose_without_a_number(void **state _unused_)
 {
 	struct meta *m = meta(ID, "one_off", PATH);
@@ -369,6 +390,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(compose_service),
+		cmocka_unit_test(compose_of_podman),
 		cmocka_unit_test(plain_container),
 		cmocka_unit_test(terminal),
 		cmocka_unit_test(nobody_named_it),
