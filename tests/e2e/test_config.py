@@ -161,6 +161,22 @@ class Config(harness.TestCase):
         receiver.receive = listen
         return receiver, seen
 
+    def test_networks_of_another_container(self):
+        """It has no networks by itself: those are the other's, whose lines are not even wanted."""
+        path = self.file("""
+            relabel_configs:
+            - {source_labels: [__meta_docker_network_name], target_label: network}
+            - {source_labels: [__meta_docker_container_network_mode], regex: '(.*):.*', target_label: mode, replacement: $1}
+            - {source_labels: [__meta_docker_container_name], regex: '.*-joined', action: keep}
+            """.replace("\n            ", "\n"))
+        notail = self.notail("-c", path)
+        other, name = self.name("other"), self.name("joined")
+        self.engine.start("busybox", "sleep", "1000", name=other)
+        self.engine.docker("run", "--name", name, "--network", f"container:{other}", "busybox", "echo", "hi")
+        notail.wait_lines(name, "stdout", [b"hi"])
+        labels = self.labels(notail, name)[0]
+        self.assertEqual((labels.get("network"), labels.get("mode")), ("none", "container"), labels)
+
     def test_clients(self):
         (one, one_saw), (two, two_saw) = self.receiver(), self.receiver()
         secret = self.file("s3cret\n")

@@ -178,6 +178,19 @@ static int add_network(struct meta *m, json_t *networks)
 	return err;
 }
 
+/* `container:ID`: no networks are said then, and no ports may be. */
+static int add_network_of(struct meta *m)
+{
+	static const char prefix[] = "container:";
+	const char *mode = m->network_mode;
+
+	if (!mode || m->network_name || strncmp(mode, prefix, strlen(prefix)) != 0 ||
+	    !id_valid(mode + strlen(prefix)))
+		return 0;
+	m->network_of = strdup(mode + strlen(prefix));
+	return m->network_of ? 0 : -ENOMEM;
+}
+
 static uint16_t port_number(const json_t *j)
 {
 	double n = json_is_string(j) ? strtod(json_string_value(j), NULL) : json_number_value(j);
@@ -284,6 +297,8 @@ static int add_details(struct meta *m, const json_t *object)
 
 	if (!err)
 		err = add_network(m, json_object_get(settings, "Networks"));
+	if (!err)
+		err = add_network_of(m);
 	if (!err)
 		err = add_listed_ports(m, json_object_get(object, "Ports"));
 	if (!err)

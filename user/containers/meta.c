@@ -45,6 +45,7 @@ void meta__unref(struct meta *m)
 	free(m->image);
 	free(m->image_id);
 	free(m->network_mode);
+	free(m->network_of);
 	free(m->network_name);
 	free(m->network_id);
 	free(m->network_ip);
@@ -135,9 +136,7 @@ int meta__copy(struct meta *to, const struct meta *from)
 		{&to->image, from->image},
 		{&to->image_id, from->image_id},
 		{&to->network_mode, from->network_mode},
-		{&to->network_name, from->network_name},
-		{&to->network_id, from->network_id},
-		{&to->network_ip, from->network_ip},
+		{&to->network_of, from->network_of},
 		{&to->port.outside_ip, from->port.outside_ip},
 	};
 	int err = 0;
@@ -149,7 +148,19 @@ int meta__copy(struct meta *to, const struct meta *from)
 	to->detailed = from->detailed;
 	to->port.inside = from->port.inside;
 	to->port.outside = from->port.outside;
-	to->network = from->network ? meta_network__ref(from->network) : NULL;
+	return err ? err : meta__copy_networks(to, from);
+}
+
+int meta__copy_networks(struct meta *to, const struct meta *from)
+{
+	int err = copy_string(&to->network_name, from->network_name);
+
+	if (!err)
+		err = copy_string(&to->network_id, from->network_id);
+	if (!err)
+		err = copy_string(&to->network_ip, from->network_ip);
+	if (!err && from->network)
+		to->network = meta_network__ref(from->network);
 	return err;
 }
 
@@ -185,10 +196,10 @@ bool meta__same(const struct meta *a, const struct meta *b)
 	return same(a->engine, b->engine) && same(a->id, b->id) && same(a->name, b->name) &&
 	       same(a->image, b->image) && same(a->image_id, b->image_id) &&
 	       a->detailed == b->detailed && same(a->network_mode, b->network_mode) &&
-	       same(a->network_name, b->network_name) && same(a->network_id, b->network_id) &&
-	       same(a->network_ip, b->network_ip) && network__same(a->network, b->network) &&
-	       a->port.inside == b->port.inside && a->port.outside == b->port.outside &&
-	       same(a->port.outside_ip, b->port.outside_ip) &&
+	       same(a->network_of, b->network_of) && same(a->network_name, b->network_name) &&
+	       same(a->network_id, b->network_id) && same(a->network_ip, b->network_ip) &&
+	       network__same(a->network, b->network) && a->port.inside == b->port.inside &&
+	       a->port.outside == b->port.outside && same(a->port.outside_ip, b->port.outside_ip) &&
 	       labels__same(a->labels, a->n_labels, b->labels, b->n_labels);
 }
 

@@ -45,6 +45,7 @@ struct meta {
 	bool detailed;
 	bool over;		      /* it has ended: it has no networks any more */
 	char *network_mode;	      /* NULL: not known */
+	char *network_of;	      /* id of the container whose networks it has; NULL: its own */
 	char *network_name;	      /* of the first network by name; NULL: none */
 	char *network_id;	      /* NULL: none */
 	char *network_ip;	      /* NULL: none */
@@ -66,6 +67,9 @@ int meta__add_label(struct meta *m, const char *name, const char *value);
 /* Copies all that an engine says: not the cgroup's path, the pod's uid, the container around it,
  * nor the version. `to` has none of it yet. 0 or -ENOMEM. */
 int meta__copy(struct meta *to, const struct meta *from);
+/* Copies what is said of networks, but for the mode and whose they are: `to` has nothing of it yet.
+ * 0 or -ENOMEM. */
+int meta__copy_networks(struct meta *to, const struct meta *from);
 /* An engine says the same with both. */
 bool meta__same(const struct meta *a, const struct meta *b);
 /* NULL: no such label. */

@@ -8,6 +8,10 @@
  * bounded by REGISTRY_MAX containers in all, and `gone` (the engine removed them). A container that
  * lived for a millisecond is created and destroyed for the I/O thread before the capture thread
  * reads of its cgroup: that is why gone ones are kept, up to GONE_MAX.
+ *
+ * A container may have the networks of another (network_of), which may have no cgroup here: its
+ * streams are nothing to capture. That one is wanted for the other's sake; its networks become a
+ * part of what look-ups return, and what is published stays what the engine said.
  */
 #include "containers/registry.h"
 
@@ -25,6 +29,7 @@
 #include "containers/cgroup.h"
 
 #define GONE_MAX 512
+#define JOINS_MAX 8 /* containers that have the networks of another in a row; bounds circles */
 
 enum place { PLACE_NONE, PLACE_IDLE, PLACE_GONE };
 
@@ -65,9 +70,10 @@ struct registry {
 	struct meta *nothing; /* for a cgroup that nobody told us of */
 	_Atomic uint64_t version;
 	int fd;
-	unsigned list; /* lists that began */
-	bool docker;   /* its client is there */
-	bool details;  /* networks and ports are needed */
+	unsigned list;	 /* lists that began */
+	bool docker;	 /* its client is there */
+	bool details;	 /* networks and ports are needed */
+	size_t n_joined; /* containers with the networks of another */
 };
 
 int registry__new(struct registry **ret)
@@ -144,6 +150,7 @@ static void container__free(struct registry *r, struct container *c)
 	container__unlist(r, c);
 	wanted__remove(r, c);
 	HASH_DEL(r->containers, c);
+	r->n_joined -= c->meta && c->meta->network_of;
 	meta__unref(c->meta);
 	free(c);
 }
@@ -220,6 +227,70 @@ static bool container__pending(const struct registry *r, const struct container 
 	       strcmp(c->engine, "kubernetes") == 0;
 }
 
+/* The container whose networks it has; NULL: its own, or nothing is known of that one. */
+static struct container *container__joined(struct registry *r, const struct container *c)
+{
+	return c->meta && c->meta->network_of ? container__find(r, c->meta->network_of) : NULL;
+}
+
+/* An answer is to come for it, or for one whose networks it has. */
+static bool container__awaited(struct registry *r, const struct container *c)
+{
+	for (int i = 0; c && i < JOINS_MAX; i++) {
+		if (container__pending(r, c))
+			return true;
+		c = r->details ? container__joined(r, c) : NULL;
+	}
+	return false;
+}
+
+/* `c` has the networks of `other`, maybe through others. */
+static bool container__reaches(struct registry *r, const struct container *c,
+			       const struct container *other)
+{
+	for (int i = 0; i < JOINS_MAX; i++) {
+		c = container__joined(r, c);
+		if (!c || c == other)
+			return c;
+	}
+	return false;
+}
+
+/* Somebody's lines need its networks. */
+static bool container__needed(struct registry *r, const struct container *c)
+{
+	struct container *other, *next;
+
+	if (c->cgroups)
+		return true;
+	if (!r->details || !r->n_joined)
+		return false;
+	HASH_ITER (hh, r->containers, other, next) {
+		if (other->cgroups && container__reaches(r, other, c))
+			return true;
+	}
+	return false;
+}
+
+/* Asks for what is missing of the containers whose networks it has. 0 or -ENOMEM. */
+static int container__want_joined(struct registry *r, const struct container *c)
+{
+	if (!r->details || !c->cgroups)
+		return 0;
+	for (int i = 0; i < JOINS_MAX && c->meta && c->meta->network_of && !c->meta->over; i++) {
+		struct container *other = container__get(r, c->meta->network_of);
+
+		if (!other)
+			return -ENOMEM;
+		if (!other->engine)
+			other->engine = c->engine ? c->engine : "docker";
+		if (container__pending(r, other))
+			wanted__add(r, other);
+		c = other;
+	}
+	return 0;
+}
+
 static int copy_string(char **ret, const char *s)
 {
 	if (!s)
@@ -261,16 +332,24 @@ static int merge(struct registry *r, const struct meta *path, const struct meta 
 /* After its container's metadata or its own path changed. Keeps the old on -ENOMEM. */
 static int cgroup__update(struct registry *r, struct cgroup *g)
 {
-	struct meta *m;
+	const struct container *owner = NULL, *c = g->container;
+	_meta_ struct meta *m = NULL;
 	int err;
 
-	if (!g->container || !g->container->meta)
+	if (!c || !c->meta)
 		return 0;
+	for (int i = 0; c && i < JOINS_MAX; i++) {
+		c = container__joined(r, c);
+		if (c && c->meta && !c->meta->network_of)
+			owner = c;
+	}
 	err = merge(r, g->path_meta, g->container->meta, &m);
+	if (!err && owner)
+		err = meta__copy_networks(m, owner->meta);
 	if (err)
 		return err;
 	meta__unref(g->meta);
-	g->meta = m;
+	g->meta = TAKE_PTR(m);
 	return 0;
 }
 
@@ -289,6 +368,7 @@ static void cgroup__detach(struct registry *r, struct cgroup *g)
 static int cgroup__attach(struct registry *r, struct cgroup *g, const char *id, const char *engine)
 {
 	struct container *c = container__get(r, id);
+	int err;
 
 	if (!c)
 		return -ENOMEM;
@@ -299,7 +379,8 @@ static int cgroup__attach(struct registry *r, struct cgroup *g, const char *id, 
 	if (container__pending(r, c) || (c->stale && r->docker))
 		wanted__add(r, c);
 	c->stale = false;
-	return cgroup__update(r, g);
+	err = container__want_joined(r, c);
+	return err ? err : cgroup__update(r, g);
 }
 
 static struct cgroup *cgroup__find(struct registry *r, uint64_t id)
@@ -452,7 +533,7 @@ enum registry_answer registry__lookup(struct registry *r, uint64_t cgroup_id,
 	m = r->nothing;
 	if (g) {
 		m = g->meta ? g->meta : g->path_meta;
-		if (!g->named && g->container && container__pending(r, g->container))
+		if (!g->named && g->container && container__awaited(r, g->container))
 			answer = REGISTRY_PENDING;
 		else if (g->named || g->meta)
 			answer = REGISTRY_KNOWN;
@@ -467,26 +548,57 @@ uint64_t registry__version(const struct registry *r)
 	return r->version;
 }
 
-/* 0 or -ENOMEM. Takes a reference. */
-static int container__publish(struct registry *r, struct container *c, struct meta *m)
+static int container__update(struct registry *r, struct container *c)
 {
 	struct cgroup *g;
 	int err = 0;
 
-	m->version = ++r->version;
-	meta__unref(c->meta);
-	c->meta = meta__ref(m);
-	c->never = false;
-	if (c->cgroups && container__pending(r, c))
-		wanted__add(r, c);
-	else
-		wanted__remove(r, c);
 	DL_FOREACH (c->cgroups, g) {
 		int e = cgroup__update(r, g);
 
 		err = err ? err : e;
 	}
 	return err;
+}
+
+/* Those that have its networks. */
+static int container__update_joined(struct registry *r, struct container *c)
+{
+	struct container *other, *next;
+	int err = 0;
+
+	if (!r->details || !r->n_joined)
+		return 0;
+	HASH_ITER (hh, r->containers, other, next) {
+		if (other != c && other->cgroups && container__reaches(r, other, c)) {
+			int e = container__update(r, other);
+
+			err = err ? err : e;
+		}
+	}
+	return err;
+}
+
+/* 0 or -ENOMEM. Takes a reference. */
+static int container__publish(struct registry *r, struct container *c, struct meta *m)
+{
+	int err, e;
+
+	m->version = ++r->version;
+	r->n_joined += m->network_of != NULL;
+	r->n_joined -= c->meta && c->meta->network_of;
+	meta__unref(c->meta);
+	c->meta = meta__ref(m);
+	c->never = false;
+	if (container__pending(r, c) && container__needed(r, c))
+		wanted__add(r, c);
+	else
+		wanted__remove(r, c);
+	err = container__want_joined(r, c);
+	e = container__update(r, c);
+	err = err ? err : e;
+	e = container__update_joined(r, c);
+	return err ? err : e;
 }
 
 int registry__publish(struct registry *r, struct meta *m)
@@ -546,6 +658,7 @@ void registry__gone(struct registry *r, const char *container_id)
 	c = container__find(r, container_id);
 	if (c) {
 		c->removed = true;
+		r->version += !c->meta; /* it may have been waited for */
 		container__place(r, c);
 	}
 	unlock(r);
@@ -586,7 +699,7 @@ void registry__refresh(struct registry *r, const char *container_id)
 
 	lock(r);
 	c = container__find(r, container_id);
-	if (c && c->meta && c->cgroups && r->docker)
+	if (c && c->meta && r->docker && container__needed(r, c))
 		wanted__add(r, c);
 	else if (c && c->meta)
 		c->stale = true;
@@ -637,6 +750,8 @@ void registry__never(struct registry *r, const char *container_id)
 		c->never = true;
 		wanted__remove(r, c);
 		r->version++;
+		if (!c->cgroups && !c->meta)
+			container__free(r, c);
 	}
 	unlock(r);
 }

@@ -101,9 +101,10 @@ static bool fits_value(const struct meta *m, const char *filter, const char *wan
 		return has_label(m, wanted);
 	if (!strcmp(filter, "ancestor"))
 		return is_image(m, wanted);
+	/* As Docker's own filter: it does not know a container by another's. */
 	if (!strcmp(filter, "network"))
-		return (m->network_name && !strcmp(m->network_name, wanted)) ||
-		       (m->network_id && !strcmp(m->network_id, wanted));
+		return !m->network_of && ((m->network_name && !strcmp(m->network_name, wanted)) ||
+					  (m->network_id && !strcmp(m->network_id, wanted)));
 	if (!strcmp(filter, "status"))
 		return !strcmp(wanted, "running");
 	return true;

@@ -507,6 +507,44 @@ static void rename_asks_again(void **state)
 	assert_string_equal(m->name, "other");
 }
 
+static const char *inspect_joined(const char *id)
+{
+	static char text[512];
+
+	if (strcmp(id, WEB_ID) == 0)
+		return "{\"Id\":\"" WEB_ID "\",\"Name\":\"/joined\",\"Config\":{},\"State\":{"
+		       "\"Status\":\"running\"},\"HostConfig\":{\"NetworkMode\":\"container:" ID
+		       "\"},\"NetworkSettings\":{\"Networks\":{}}}";
+	assert_string_equal(id, ID);
+	snprintf(text, sizeof(text), INSPECTED("web", "running", "%s"), address);
+	return text;
+}
+
+/* Nothing of the other one is captured: it is asked for all the same, and again when it starts. */
+static void networks_of_another_are_asked_for(void **state)
+{
+	struct fixture *f = *state;
+	_meta_ struct meta *m = NULL;
+
+	f->details = true;
+	f->fake->inspect = inspect_joined;
+	address = "10.0.1.2";
+	start(f);
+	cgroup_new(f, 1, WEB_ID);
+	f->name = "10.0.1.2";
+	wait_until(f, has_address);
+	assert_int_equal(registry__lookup(f->registry, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->name, "joined");
+	assert_string_equal(m->network_name, "shop");
+	fake__lock(f->fake);
+	address = "10.0.1.3";
+	fake__unlock(f->fake);
+	fake__push(f->fake, EVENT("start", ID, "web"));
+	f->name = "10.0.1.3";
+	wait_until(f, has_address);
+	assert_int_equal(f->fake->inspects, 3);
+}
+
 static void state_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -882,6 +920,7 @@ int main(void)
 		TEST(details_are_waited_for),
 		TEST(details_that_never_come),
 		TEST(networks_are_followed),
+		TEST(networks_of_another_are_asked_for),
 		TEST(rename_asks_again),
 		TEST(state_is_told),
 		TEST(not_found_is_never),

@@ -429,6 +429,38 @@ static void networks_and_ports(void **state _unused_)
 	}
 }
 
+/* No other's id, no name: what it becomes a part of is a path. */
+static void networks_of_another(void **state _unused_)
+{
+	static const struct {
+		const char *mode, *networks, *expected;
+	} rows[] = {
+		{"container:" ID, "{}", ID},
+		{"container:" ID, "null", ID},
+		{"container:" ID, "{\"a\":{\"NetworkID\":\"1\"}}", NULL},
+		{"container:web", "{}", NULL},
+		{"container:", "{}", NULL},
+		{ID, "{}", NULL},
+		{"container:" ID "0", "{}", NULL},
+		{"container:../" ID, "{}", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_meta_ struct meta *m = NULL;
+		char text[512];
+
+		snprintf(text, sizeof(text),
+			 "{\"Id\":\"" ID "\",\"Config\":{},\"HostConfig\":{\"NetworkMode\":"
+			 "\"%s\"},\"NetworkSettings\":{\"Networks\":%s}}",
+			 rows[i].mode, rows[i].networks);
+		assert_int_equal(inspect(text, &m), 0);
+		if (rows[i].expected)
+			assert_string_equal(m->network_of, rows[i].expected);
+		else
+			assert_null(m->network_of);
+	}
+}
+
 static void inspected_ports(void **state _unused_)
 {
 	_meta_ struct meta *m = NULL;
@@ -607,6 +639,7 @@ int main(void)
 		cmocka_unit_test(lists_that_are_none),
 		cmocka_unit_test(networks_and_ports),
 		cmocka_unit_test(inspected_ports),
+		cmocka_unit_test(networks_of_another),
 		cmocka_unit_test(networks_of_an_engine),
 		cmocka_unit_test(label_with_a_nul_costs_nobody_else),
 		cmocka_unit_test(bounded),

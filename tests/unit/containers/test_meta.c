@@ -55,10 +55,10 @@ static void labels(void **state _unused_)
 static struct meta *full(void)
 {
 	struct meta *m = meta__new();
-	char **strings[] = {&m->engine,		&m->id,		&m->name,
-			    &m->image,		&m->image_id,	&m->network_mode,
-			    &m->network_name,	&m->network_id, &m->network_ip,
-			    &m->port.outside_ip};
+	char **strings[] = {&m->engine,		 &m->id,	 &m->name,
+			    &m->image,		 &m->image_id,	 &m->network_mode,
+			    &m->network_name,	 &m->network_id, &m->network_ip,
+			    &m->port.outside_ip, &m->network_of};
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		*strings[i] = strdup("x");
@@ -87,7 +87,7 @@ static void every_difference_counts(void **state _unused_)
 {
 	_meta_ struct meta *a = full();
 
-	for (size_t i = 0; i < 16; i++) {
+	for (size_t i = 0; i < 17; i++) {
 		_meta_ struct meta *b = full();
 		char **strings[] = {&b->engine,
 				    &b->id,
@@ -95,6 +95,7 @@ static void every_difference_counts(void **state _unused_)
 				    &b->image,
 				    &b->image_id,
 				    &b->network_mode,
+				    &b->network_of,
 				    &b->network_name,
 				    &b->network_id,
 				    &b->network_ip,
@@ -106,9 +107,9 @@ static void every_difference_counts(void **state _unused_)
 		assert_true(meta__same(a, b));
 		if (i < ARRAY_SIZE(strings))
 			**strings[i] = 'y';
-		else if (i == 13)
-			b->port.inside++;
 		else if (i == 14)
+			b->port.inside++;
+		else if (i == 15)
 			b->network->ingress = true;
 		else
 			b->detailed = false;

@@ -585,6 +585,135 @@ static void details_that_will_not_come(void **state)
 	expect(*state, 3, REGISTRY_KNOWN, "x");
 }
 
+static void publish_joined(struct registry *r, const char *id, const char *of)
+{
+	struct meta *m = named(id, "joined");
+
+	m->detailed = true;
+	m->network_mode = strdup("container:");
+	m->network_of = strdup(of);
+	assert_int_equal(registry__publish(r, m), 0);
+}
+
+static void expect_no_ip(struct registry *r, enum registry_answer answer)
+{
+	_meta_ struct meta *m = NULL;
+
+	assert_int_equal(registry__lookup(r, 1, &m), answer);
+	assert_string_equal(m->name, "joined");
+	assert_null(m->network_ip);
+}
+
+/* The other one is in the list, before it or behind it, and starts again. */
+static void networks_of_another(void **state)
+{
+	_meta_ struct meta *m = NULL;
+	uint64_t version;
+
+	registry__need_details(*state);
+	registry__engine(*state, "docker", true);
+	publish_detailed(*state, OTHER, "10.0.0.1", false);
+	publish_joined(*state, ID, OTHER);
+	cgroup_new(*state, 1, "/docker/" ID);
+	expect_ip(*state, "10.0.0.1");
+	assert_false(wanted(*state, OTHER));
+	version = registry__version(*state);
+	registry__refresh(*state, OTHER);
+	assert_true(wanted(*state, OTHER));
+	expect_ip(*state, "10.0.0.1");
+	publish_detailed(*state, OTHER, "10.0.0.2", false);
+	expect_ip(*state, "10.0.0.2");
+	assert_true(registry__version(*state) > version);
+	assert_int_equal(registry__lookup(*state, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->name, "joined");
+	assert_string_equal(m->network_mode, "container:");
+	publish_joined(*state, ID, THIRD);
+	expect_no_ip(*state, REGISTRY_PENDING);
+	publish_detailed(*state, THIRD, "10.0.0.3", false);
+	expect_ip(*state, "10.0.0.3");
+	publish_detailed(*state, OTHER, "10.0.0.4", false);
+	expect_ip(*state, "10.0.0.3");
+}
+
+/* It captures nothing of the other one: that has no cgroup, and is wanted all the same. */
+static void networks_of_one_that_is_not_known(void **state)
+{
+	registry__need_details(*state);
+	registry__engine(*state, "docker", true);
+	cgroup_new(*state, 1, "/docker/" ID);
+	assert_true(wanted(*state, ID));
+	publish_joined(*state, ID, OTHER);
+	expect_no_ip(*state, REGISTRY_PENDING);
+	assert_true(wanted(*state, OTHER));
+	publish_detailed(*state, OTHER, NULL, false);
+	expect_no_ip(*state, REGISTRY_PENDING);
+	assert_true(wanted(*state, OTHER));
+	publish_detailed(*state, OTHER, "10.0.0.1", false);
+	expect_ip(*state, "10.0.0.1");
+	/* An engine that is away holds nobody up, and is asked again when it is back. */
+	publish_joined(*state, ID, THIRD);
+	assert_true(wanted(*state, THIRD));
+	registry__engine(*state, "docker", false);
+	expect_no_ip(*state, REGISTRY_KNOWN);
+	registry__engine(*state, "docker", true);
+	expect_no_ip(*state, REGISTRY_PENDING);
+	assert_true(wanted(*state, THIRD));
+	registry__never(*state, THIRD);
+	expect_no_ip(*state, REGISTRY_KNOWN);
+	assert_false(readable(*state));
+}
+
+static void networks_of_one_that_goes(void **state)
+{
+	registry__need_details(*state);
+	registry__engine(*state, "docker", true);
+	publish_joined(*state, ID, OTHER);
+	cgroup_new(*state, 1, "/docker/" ID);
+	expect_no_ip(*state, REGISTRY_PENDING);
+	registry__gone(*state, OTHER);
+	expect_no_ip(*state, REGISTRY_KNOWN);
+	assert_false(readable(*state));
+}
+
+static void networks_in_a_row_and_in_a_circle(void **state)
+{
+	char id[65], next[65];
+
+	registry__need_details(*state);
+	registry__engine(*state, "docker", true);
+	publish_joined(*state, ID, OTHER);
+	publish_joined(*state, OTHER, THIRD);
+	cgroup_new(*state, 1, "/docker/" ID);
+	expect_no_ip(*state, REGISTRY_PENDING);
+	assert_true(wanted(*state, THIRD));
+	publish_detailed(*state, THIRD, "10.0.0.1", false);
+	expect_ip(*state, "10.0.0.1");
+	publish_joined(*state, THIRD, ID);
+	expect_no_ip(*state, REGISTRY_KNOWN);
+	registry__refresh(*state, OTHER);
+	publish_joined(*state, ID, ID);
+	expect_no_ip(*state, REGISTRY_KNOWN);
+	/* As many that nobody makes. */
+	for (unsigned i = 0; i < 100; i++) {
+		id_of(i, id);
+		id_of(i + 1, next);
+		publish_joined(*state, id, next);
+	}
+	id_of(0, id);
+	publish_joined(*state, ID, id);
+	expect_no_ip(*state, REGISTRY_KNOWN);
+}
+
+/* Where nobody needs them, nobody is asked for them. */
+static void networks_of_another_that_nobody_needs(void **state)
+{
+	registry__engine(*state, "docker", true);
+	publish_joined(*state, ID, OTHER);
+	cgroup_new(*state, 1, "/docker/" ID);
+	expect_no_ip(*state, REGISTRY_KNOWN);
+	assert_false(wanted(*state, OTHER));
+}
+
 static void more_in_use_than_the_bound(void **state)
 {
 	char path[128], id[65];
@@ -674,6 +803,11 @@ int main(void)
 		TEST(lists_say_what_is_gone),
 		TEST(details_are_needed),
 		TEST(details_that_will_not_come),
+		TEST(networks_of_another),
+		TEST(networks_of_one_that_is_not_known),
+		TEST(networks_of_one_that_goes),
+		TEST(networks_in_a_row_and_in_a_circle),
+		TEST(networks_of_another_that_nobody_needs),
 		TEST(more_in_use_than_the_bound),
 		TEST(two_threads),
 #undef TEST

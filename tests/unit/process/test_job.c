@@ -83,6 +83,8 @@ static void docker_filters(void **state)
 	assert_true(docker(m, "{name: ancestor, values: ['registry:5000/shop/web:1.2']}"));
 	assert_false(docker(m, "{name: ancestor, values: ['registry']}"));
 	assert_true(docker(m, "{name: network, values: [shop_default]}"));
+	m->network_of = strdup(ID);
+	assert_false(docker(m, "{name: network, values: [shop_default]}"));
 	assert_true(docker(m, "{name: status, values: [running]}"));
 	assert_false(docker(m, "{name: status, values: [exited]}"));
 	assert_false(docker(m, "{name: name, values: [web]}, {name: id, values: [ffff]}"));
