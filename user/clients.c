@@ -22,7 +22,7 @@ struct client {
 	struct loki_sink *loki;
 	struct loop_watch *sealed;
 	struct label *external_labels;
-	struct http_tls tls;
+	struct http_tls tls, oauth2_tls;
 };
 
 struct clients {
@@ -49,6 +49,7 @@ static int client__configure(struct client *c, const struct config_client *confi
 {
 	c->config = config;
 	c->tls = clients__tls(&config->tls_config);
+	c->oauth2_tls = clients__tls(&config->oauth2.tls_config);
 	c->external_labels = calloc(config->external_labels.n + 1, sizeof(*c->external_labels));
 	if (!c->external_labels)
 		return -ENOMEM;
@@ -143,6 +144,28 @@ static int client__new_sink(struct client *c, const char **ret_why)
 			      c->all->pipeline, ret_why);
 }
 
+static struct oauth2_opts client__oauth2(const struct client *c, struct oauth2_param *params)
+{
+	const struct config_oauth2 *o = &c->config->oauth2;
+
+	for (size_t i = 0; i < o->endpoint_params.n; i++)
+		params[i] = (struct oauth2_param){o->endpoint_params.items[i].name,
+						  o->endpoint_params.items[i].value};
+	return (struct oauth2_opts){
+		.token_url = o->token_url,
+		.client_id = o->client_id,
+		.client_secret = o->client_secret,
+		.client_secret_file = o->client_secret_file,
+		.scopes = o->scopes.items,
+		.n_scopes = o->scopes.n,
+		.params = params,
+		.n_params = o->endpoint_params.n,
+		.tls = &c->oauth2_tls,
+		.proxy = o->proxy_url,
+		.timeout_ns = c->config->timeout,
+	};
+}
+
 static const char *first(const char *a, const char *b)
 {
 	return a ? a : b;
@@ -155,8 +178,12 @@ static int client__new_configured(struct client *c, const char **ret_why)
 	const struct config_authorization *a = &config->authorization;
 	const char *tenant = config->tenant_id && *config->tenant_id ? config->tenant_id : NULL;
 	_free_ struct loki_header *headers = calloc(config->headers.n + 1, sizeof(*headers));
+	_free_ struct oauth2_param *params =
+		calloc(config->oauth2.endpoint_params.n + 1, sizeof(*params));
+	struct oauth2_opts oauth2;
 	const struct loki_opts opts = {
 		.url = config->url,
+		.oauth2 = config->oauth2.token_url ? &oauth2 : NULL,
 		.tenant = c->all->opts->tenant ? c->all->opts->tenant : tenant,
 		.auth =
 			{
@@ -179,8 +206,9 @@ static int client__new_configured(struct client *c, const char **ret_why)
 	};
 
 	*ret_why = "no memory";
-	if (!headers)
+	if (!headers || !params)
 		return -ENOMEM;
+	oauth2 = client__oauth2(c, params);
 	for (size_t i = 0; i < config->headers.n; i++)
 		headers[i] = (struct loki_header){config->headers.items[i].name,
 						  config->headers.items[i].value};

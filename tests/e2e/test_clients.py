@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How clients reach and convince what they push to: names of certificates, Authorization headers."""
+"""How clients reach and convince what they push to: names of certificates, Authorization headers, OAuth 2."""
 
 import http.server
 import os
@@ -19,21 +19,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-        self.send_response(204)
+        answer = self.server.answers.pop(0) if self.server.answers else (204, b"")
+        self.send_response(answer[0])
+        if answer[0] != 204:
+            self.send_header("content-length", str(len(answer[1])))
         self.end_headers()
+        if answer[0] != 204:
+            self.wfile.write(answer[1])
 
     def log_message(self, *_):
         pass
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """TLS, for NAME; `names` are those that clients asked for."""
+    """TLS, for NAME; `names` are those that clients asked for, `answers` (status, body) what comes before 204."""
 
     daemon_threads = True
 
     def __init__(self, certificate, key):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.seen, self.names = [], []
+        self.seen, self.names, self.answers = [], [], []
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         context.sni_callback = lambda _socket, name, _context: self.names.append(name)
@@ -107,3 +112,19 @@ class Clients(harness.TestCase):
             self.assertEqual(notail.process.returncode, 0, notail.stderr())
             self.assertEqual(self.server.seen[-1][1]["authorization"], expected)
             self.assertNotIn("s3cret", notail.stderr())
+
+    def test_tokens(self):
+        """A token that Loki does not take is renewed before the line is given up."""
+        secret = self.file("s3cret\n")
+        token = b'{"access_token": "%s", "token_type": "Bearer", "expires_in": 3600}'
+        self.server.answers = [(200, token % b"one"), (401, b"expired"), (200, token % b"two")]
+        notail = self.push(
+            f'oauth2: {{client_id: me, client_secret_file: "{secret}", token_url: "https://{self.server.address}/token", '
+            f'scopes: [a, b], endpoint_params: {{audience: logs}}, {self.tls(NAME)}}}, {self.tls(NAME)}')
+        self.assertEqual(notail.process.returncode, 0, notail.stderr())
+        asked = (b"grant_type=client_credentials&scope=a+b&audience=logs", "Basic bWU6czNjcmV0")
+        seen = [(path, headers["authorization"]) for path, headers, _ in self.server.seen]
+        self.assertEqual(seen, [("/token", asked[1]), ("/loki/api/v1/push", "Bearer one"), ("/token", asked[1]),
+                                ("/loki/api/v1/push", "Bearer two")])
+        self.assertEqual([body for path, _, body in self.server.seen if path == "/token"], [asked[0]] * 2)
+        self.assertNotIn("s3cret", notail.stderr())

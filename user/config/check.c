@@ -96,6 +96,9 @@ static void check_files(const struct config *c, struct diag *diag)
 			   SECRET_MAX_BYTES, diag);
 		check_file(node__get(client->authorization.node, "credentials_file"),
 			   client->authorization.credentials_file, SECRET_MAX_BYTES, diag);
+		check_file(node__get(client->oauth2.node, "client_secret_file"),
+			   client->oauth2.client_secret_file, SECRET_MAX_BYTES, diag);
+		check_tls_files(&client->oauth2.tls_config, diag);
 		check_tls_files(&client->tls_config, diag);
 	}
 	check_tls_files(&c->discovery.docker.tls_config, diag);

@@ -165,6 +165,65 @@ const struct schema config_tls_schema = {
 	.check = check_tls,
 };
 
+static void check_url(const struct node *at, const char *url, const char *example,
+		      struct diag *diag)
+{
+	const char *why = "its user or password is malformed";
+	_free_ char *bare = NULL, *userinfo = NULL;
+
+	if (url && (http__check_url(url, &why) || http__split_userinfo(url, &bare, &userinfo)))
+		diag__error(diag, at, "%s, expected a URL like %s", why, example);
+}
+
+/* Anything of it is said. */
+static bool is_oauth2(const struct config_oauth2 *o)
+{
+	return o->client_id || o->client_secret || o->client_secret_file || o->token_url;
+}
+
+static const struct field OAUTH2_FIELDS[] = {
+	FIELD(struct config_oauth2, client_id, FIELD_STRING, .doc = "The client's name."),
+	FIELD(struct config_oauth2, client_secret, FIELD_STRING, .flags = FIELD_SECRET,
+	      .doc = "Its secret; better in a file."),
+	FIELD(struct config_oauth2, client_secret_file, FIELD_STRING,
+	      .doc = "A file that has its secret, read for each token."),
+	FIELD(struct config_oauth2, token_url, FIELD_STRING, .doc = "Who gives tokens."),
+	FIELD(struct config_oauth2, scopes, FIELD_STRINGS, .doc = "What they are to be good for."),
+	FIELD(struct config_oauth2, endpoint_params, FIELD_MAP, .flags = FIELD_SECRET,
+	      .doc = "What else is said when one is asked for."),
+	FIELD(struct config_oauth2, tls_config, FIELD_OBJECT, .object = &config_tls_schema,
+	      .doc = "Certificates, of token_url."),
+	FIELD(struct config_oauth2, proxy_url, FIELD_STRING,
+	      .doc = "A proxy for that, in place of the environment's."),
+	{0},
+};
+
+static void check_oauth2(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_oauth2 *o = object;
+
+	if (!is_oauth2(o))
+		return;
+	if (!o->client_id)
+		diag__error(diag, node, "client_id is missing, expected a string");
+	if (!o->token_url)
+		diag__error(diag, node, "token_url is missing, expected a URL");
+	if (o->client_secret && o->client_secret_file)
+		diag__error(diag, node__get(node, "client_secret_file"),
+			    "stands beside client_secret, expected one of the two");
+	check_url(node__get(node, "token_url"), o->token_url, "https://login.example.com/token",
+		  diag);
+	check_url(node__get(node, "proxy_url"), o->proxy_url, "http://proxy:3128", diag);
+}
+
+static const struct schema OAUTH2 = {
+	.name = "oauth2",
+	.size = sizeof(struct config_oauth2),
+	.fields = OAUTH2_FIELDS,
+	.node_offset = offsetof(struct config_oauth2, node),
+	.check = check_oauth2,
+};
+
 static const struct field BACKOFF_FIELDS[] = {
 	FIELD(struct config_backoff, min_period, FIELD_DURATION, .dflt = "500ms", .min = NS_PER_MS,
 	      .max = HOUR_NS, .doc = "The first pause; each further one is up to twice as long."),
@@ -212,6 +271,8 @@ static const struct field CLIENT_FIELDS[] = {
 	      .doc = "A file that has a token, read again when it changes."),
 	FIELD(struct config_client, authorization, FIELD_OBJECT, .object = &AUTHORIZATION,
 	      .doc = "An Authorization header of any type."),
+	FIELD(struct config_client, oauth2, FIELD_OBJECT, .object = &OAUTH2,
+	      .doc = "Tokens by OAuth 2's client credentials."),
 	FIELD(struct config_client, tls_config, FIELD_OBJECT, .object = &config_tls_schema,
 	      .doc = "Certificates."),
 	FIELD(struct config_client, proxy_url, FIELD_STRING, .example = "null",
@@ -233,7 +294,6 @@ static const struct field CLIENT_FIELDS[] = {
 	      .doc = "Memory of what waits for this client; 0: limits.memory alone."),
 	FIELD(struct config_client, drop_rate_limited_batches, FIELD_BOOL, .dflt = "false",
 	      .doc = "Give up what Loki answers with 429."),
-	IGNORED(struct config_client, "oauth2", .flags = FIELD_LATER),
 	IGNORED(struct config_client, "follow_redirects", .flags = FIELD_IGNORED,
 		.doc = "redirects are not followed"),
 	IGNORED(struct config_client, "enable_http2", .flags = FIELD_IGNORED,
@@ -241,28 +301,29 @@ static const struct field CLIENT_FIELDS[] = {
 	{0},
 };
 
-static void check_url(const struct node *at, const char *url, const char *example,
-		      struct diag *diag)
-{
-	const char *why = "its user or password is malformed";
-	_free_ char *bare = NULL, *userinfo = NULL;
-
-	if (url && (http__check_url(url, &why) || http__split_userinfo(url, &bare, &userinfo)))
-		diag__error(diag, at, "%s, expected a URL like %s", why, example);
-}
-
 static void check_logins(const struct config_client *c, struct diag *diag)
 {
 	const struct config_authorization *a = &c->authorization;
-	const bool token = c->bearer_token || c->bearer_token_file;
-	const bool authorized = a->type || a->credentials || a->credentials_file;
+	const struct {
+		bool given;
+		const struct node *node;
+		const char *name;
+	} ways[] = {
+		{c->bearer_token || c->bearer_token_file, NULL, "a bearer token"},
+		{c->basic_auth.username, c->basic_auth.node, "basic_auth"},
+		{a->type || a->credentials || a->credentials_file, a->node, "authorization"},
+		{is_oauth2(&c->oauth2), c->oauth2.node, "oauth2"},
+	};
+	const char *other = NULL;
 
-	if (c->basic_auth.node && token)
-		diag__error(diag, c->basic_auth.node,
-			    "stands beside a bearer token, expected one of the two");
-	if (authorized && (token || c->basic_auth.username))
-		diag__error(diag, a->node, "stands beside %s, expected one of the two",
-			    token ? "a bearer token" : "basic_auth");
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		if (!ways[i].given)
+			continue;
+		if (other)
+			diag__error(diag, ways[i].node, "stands beside %s, expected one of the two",
+				    other);
+		other = other ? other : ways[i].name;
+	}
 }
 
 static void check_client(const void *object, const struct node *node, struct diag *diag)

@@ -35,6 +35,16 @@ struct config_authorization {
 	const struct node *node;
 };
 
+struct config_oauth2 {
+	const char *client_id, *client_secret, *client_secret_file;
+	const char *token_url; /* NULL: none of it */
+	struct string_list scopes;
+	struct string_map endpoint_params;
+	struct config_tls tls_config;
+	const char *proxy_url;
+	const struct node *node;
+};
+
 struct config_backoff {
 	uint64_t min_period, max_period; /* ns */
 	int64_t max_retries;
@@ -47,6 +57,7 @@ struct config_client {
 	struct config_basic_auth basic_auth;
 	const char *bearer_token, *bearer_token_file;
 	struct config_authorization authorization;
+	struct config_oauth2 oauth2;
 	struct config_tls tls_config;
 	const char *proxy_url;
 	struct string_map headers;

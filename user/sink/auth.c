@@ -72,8 +72,7 @@ void auth__free(struct auth *a)
 	free(a);
 }
 
-/* Without the blanks and newlines around it. */
-static int read_secret(const char *path, struct buf *out)
+int auth__read_secret(const char *path, struct buf *out)
 {
 	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	ssize_t n;
@@ -136,7 +135,7 @@ int auth__header(struct auth *a, const char **ret)
 	int err = 0;
 
 	if (a->file)
-		err = read_secret(a->file, &secret);
+		err = auth__read_secret(a->file, &secret);
 	else if (!a->header)
 		err = buf__append_str(&secret, a->secret);
 	if (!err && (a->file || !a->header)) {

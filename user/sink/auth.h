@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+struct buf;
+
 /* A user with one of the passwords, or one of the tokens; all NULL: none. */
 struct auth_opts {
 	const char *username, *password, *password_file;
@@ -28,5 +30,8 @@ void auth__free(struct auth *a); /* NULL is fine */
 int auth__header(struct auth *a, const char **ret);
 /* What is read; NULL: no file. */
 const char *auth__file(const struct auth *a);
+/* Appends what the file has, without the blanks and newlines around it. -errno of the file;
+ * -EINVAL: it is empty, too long or no text; -ENOMEM. */
+int auth__read_secret(const char *path, struct buf *out);
 
 #endif

@@ -40,8 +40,10 @@ struct loki_sink {
 	char *url;
 	char **headers; /* those that never change, NULL behind them and room for two more */
 	size_t n_headers;
-	char *tenant_header; /* of batches that name none; NULL: none */
-	struct auth *auth;   /* NULL: none */
+	char *tenant_header;   /* of batches that name none; NULL: none */
+	struct auth *auth;     /* NULL: none */
+	struct oauth2 *oauth2; /* NULL: none */
+	bool token_renewed;    /* since the last push that got through */
 	const struct http_tls *tls;
 	const char *proxy;
 	bool drop_rate_limited;
@@ -155,6 +157,7 @@ static void loki_sink__answered(struct loki_sink *s)
 	if (s->failure_logged)
 		log_info("loki: %s: it answers again (failures: %u)", s->url, s->failures);
 	s->failure_logged = false;
+	s->token_renewed = false;
 	s->failures = 0;
 	backoff__reset(&s->backoff);
 }
@@ -178,6 +181,38 @@ static void loki_sink__drop(struct loki_sink *s, struct batch *b, enum sink_resu
 	s->done(s->ctx, b, why);
 }
 
+/* Another token, and no pause before it is tried. */
+static bool loki_sink__renews_token(struct loki_sink *s, const struct http_answer *a)
+{
+	bool again = !s->token_renewed;
+
+	if (a->error || a->status != 401 || !s->oauth2)
+		return false;
+	oauth2__refused(s->oauth2);
+	s->token_renewed = true;
+	return again;
+}
+
+static void loki_sink__on_token(void *ctx, const char *error)
+{
+	struct loki_sink *s = ctx;
+
+	if (error)
+		loki_sink__retry(s, error, -1);
+	else
+		loki_sink__send(s);
+}
+
+static void loki_sink__no_header(struct loki_sink *s, int err)
+{
+	const char *file = s->oauth2 ? oauth2__file(s->oauth2) : auth__file(s->auth);
+	char why[SHOWN_TEXT];
+
+	snprintf(why, sizeof(why), "%s: %s", file ? file : "the password",
+		 err == -EINVAL ? "no secret in it" : strerror(-err));
+	loki_sink__retry(s, why, -1);
+}
+
 static void loki_sink__on_done(void *ctx, const struct http_answer *a)
 {
 	struct loki_sink *s = ctx;
@@ -187,6 +222,10 @@ static void loki_sink__on_done(void *ctx, const struct http_answer *a)
 	struct batch *b;
 
 	s->request = NULL;
+	if (loki_sink__renews_token(s, a)) {
+		loki_sink__send(s);
+		return;
+	}
 	if (verdict == VERDICT_RETRY) {
 		show_text(a, text);
 		if (a->error)
@@ -233,15 +272,14 @@ static void loki_sink__send(struct loki_sink *s)
 
 	if (!b || s->request || s->waiting)
 		return;
-	if (s->auth)
+	if (s->oauth2)
+		err = oauth2__header(s->oauth2, &header);
+	else if (s->auth)
 		err = auth__header(s->auth, &header);
+	if (err == -EAGAIN && s->oauth2)
+		return;
 	if (err) {
-		char why[SHOWN_TEXT];
-
-		snprintf(why, sizeof(why), "%s: %s",
-			 auth__file(s->auth) ? auth__file(s->auth) : "the password",
-			 err == -EINVAL ? "no secret in it" : strerror(-err));
-		loki_sink__retry(s, why, -1);
+		loki_sink__no_header(s, err);
 		return;
 	}
 	if (b->tenant)
@@ -362,7 +400,10 @@ static int loki_sink__set_target(struct loki_sink *s, const struct loki_opts *op
 		return err;
 	}
 	*ret_why = "no memory";
-	err = loki_sink__set_auth(s, &opts->auth, userinfo);
+	if (opts->oauth2)
+		err = oauth2__new(&s->oauth2, s->http, opts->oauth2, loki_sink__on_token, s);
+	else
+		err = loki_sink__set_auth(s, &opts->auth, userinfo);
 	return err ? err : loki_sink__set_headers(s, opts, ret_why);
 }
 
@@ -412,6 +453,7 @@ void loki_sink__free(struct loki_sink *s)
 		loki_sink__drop(s, b, SINK_UNDELIVERED);
 	loop_timer__free(s->timer);
 	auth__free(s->auth);
+	oauth2__free(s->oauth2);
 	free(s->tenant_header);
 	for (size_t i = 0; i < s->n_headers; i++)
 		free(s->headers[i]);

@@ -3,15 +3,16 @@
  * Loki's push API: POST /loki/api/v1/push, protobuf + snappy. Requests go one after the other
  * (order within a stream); 2xx is success; 401, 403, 404, 408, 429, 5xx and failures of the
  * connection are tried again with jittered backoff, 0.5 s to 5 min, Retry-After obeyed (at most 5
- * min), for ever; 400, 413 and 422 are final for the batch: Loki keeps the good part of most of
- * them, what its text says is logged and counted. A batch that Loki took in part counts as
- * delivered, and in `partial`. Any other status is tried again too. A batch that names a tenant
- * goes to that one.
+ * min), for ever; a token that is refused with 401 is renewed, once at once; 400, 413 and 422 are
+ * final for the batch: Loki keeps the good part of most of them, what its text says is logged and
+ * counted. A batch that Loki took in part counts as delivered, and in `partial`. Any other status
+ * is tried again too. A batch that names a tenant goes to that one.
  */
 #ifndef NOTAIL_SINK_LOKI_H
 #define NOTAIL_SINK_LOKI_H
 
 #include "sink/auth.h"
+#include "sink/oauth2.h"
 #include "sink/sink.h"
 
 struct loop;
@@ -28,6 +29,7 @@ struct loki_opts {
 			       auth and is never logged */
 	const char *tenant; /* X-Scope-OrgID; NULL: none */
 	struct auth_opts auth;		   /* comes before the URL's user; copied */
+	const struct oauth2_opts *oauth2;  /* in its place; NULL: none */
 	const struct loki_header *headers; /* besides those that the sink makes; copied */
 	size_t n_headers;
 	const struct http_tls *tls; /* NULL: defaults; borrowed as long as the sink lives */

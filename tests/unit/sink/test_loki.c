@@ -551,6 +551,59 @@ static void test_token_that_comes_late(void **state)
 	rmdir(directory);
 }
 
+#define TOKEN_ANSWER(token) TEXT_ANSWER("200", "{\"access_token\":\"" token "\"}")
+
+/* Refused, it is renewed at once; the new one too: a pause, and another. */
+static void test_tokens(void **state)
+{
+	static const struct server_step steps[] = {
+		{.answer = TEXT_ANSWER("503", "not yet"), .after = SERVER_CLOSE},
+		{.answer = TOKEN_ANSWER("one"), .after = SERVER_CLOSE},
+		{.answer = NO_CONTENT},
+		{.answer = TEXT_ANSWER("401", "expired"), .after = SERVER_CLOSE},
+		{.answer = TOKEN_ANSWER("two"), .after = SERVER_CLOSE},
+		{.answer = NO_CONTENT},
+		{.answer = TEXT_ANSWER("401", "expired"), .after = SERVER_CLOSE},
+		{.answer = TOKEN_ANSWER("three"), .after = SERVER_CLOSE},
+		{.answer = TEXT_ANSWER("401", "no"), .after = SERVER_CLOSE},
+		{.answer = TOKEN_ANSWER("four"), .after = SERVER_CLOSE},
+		{.answer = NO_CONTENT},
+	};
+	static const char *const tokens[] = {NULL,  NULL, "one",   "one", NULL,	 "two",
+					     "two", NULL, "three", NULL,  "four"};
+	struct fixture *f = *state;
+	struct loki_opts opts;
+	char url[160], text[64], *log;
+
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	server__start(f->server);
+	snprintf(url, sizeof(url), "%s/token", f->server->url);
+	opts = options(f);
+	opts.auth = (struct auth_opts){.bearer_token = "not this"};
+	opts.oauth2 = &(struct oauth2_opts){
+		.token_url = url, .client_id = "me", .client_secret = "s3cret"};
+	make_sink(f, &opts);
+	catch_log(f);
+	for (uint64_t i = 1; i <= 3; i++) {
+		submit(f, i);
+		run(f);
+	}
+	log = caught_log(f);
+	for (size_t i = 0; i < ARRAY_SIZE(tokens); i++) {
+		snprintf(text, sizeof(text), "\r\nAuthorization: Bearer %s\r\n", tokens[i]);
+		if (tokens[i])
+			assert_non_null(strstr(sent_head(f, i), text));
+		else
+			assert_non_null(strstr(sent_head(f, i), "POST /token HTTP/1.1\r\n"));
+	}
+	assert_int_equal(f->server->n_requests, ARRAY_SIZE(steps));
+	assert_int_equal(loki_sink__stats(f->sink)->retries, 2);
+	assert_int_equal(f->results.n, 3);
+	assert_non_null(strstr(log, "no token: status 503"));
+	assert_null(strstr(log, "s3cret"));
+	assert_null(strstr(log, "one"));
+}
+
 static void test_bad_options(void **state)
 {
 	struct fixture *f = *state;
@@ -635,6 +688,7 @@ int main(void)
 		TEST(test_proxy),
 		TEST(test_rate_limited_is_dropped),
 		TEST(test_token_that_comes_late),
+		TEST(test_tokens),
 		TEST(test_bad_options),
 		TEST(test_free_with_a_queue),
 		cmocka_unit_test(test_push_url),
