@@ -41,6 +41,11 @@ struct http_tls clients__tls(const struct config_tls *t)
 		.cert_file = t->cert_file,
 		.key_file = t->key_file,
 		.server_name = t->server_name,
+		.ca = t->ca,
+		.cert = t->cert,
+		.key = t->key,
+		.min_version = t->min_version ? 9 + t->min_version : 0,
+		.max_version = t->max_version ? 9 + t->max_version : 0,
 		.insecure = t->insecure_skip_verify,
 	};
 }
@@ -162,6 +167,7 @@ static struct oauth2_opts client__oauth2(const struct client *c, struct oauth2_p
 		.n_params = o->endpoint_params.n,
 		.tls = &c->oauth2_tls,
 		.proxy = o->proxy_url,
+		.no_proxy = o->no_proxy,
 		.timeout_ns = c->config->timeout,
 	};
 }
@@ -188,6 +194,7 @@ static int client__new_configured(struct client *c, const char **ret_why)
 		.auth =
 			{
 				.username = config->basic_auth.username,
+				.username_file = config->basic_auth.username_file,
 				.password = config->basic_auth.password,
 				.password_file = config->basic_auth.password_file,
 				.bearer_token = first(config->bearer_token, a->credentials),
@@ -199,6 +206,7 @@ static int client__new_configured(struct client *c, const char **ret_why)
 		.n_headers = config->headers.n,
 		.tls = &c->tls,
 		.proxy = config->proxy_url,
+		.no_proxy = config->no_proxy,
 		.drop_rate_limited = config->drop_rate_limited_batches,
 		.min_backoff_ns = config->backoff_config.min_period,
 		.max_backoff_ns = config->backoff_config.max_period,

@@ -18,6 +18,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.versions.append(self.connection.version())
         self.server.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
         answer = self.server.answers.pop(0) if self.server.answers else (204, b"")
         self.send_response(answer[0])
@@ -38,7 +39,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, certificate, key):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.seen, self.names, self.answers = [], [], []
+        self.seen, self.names, self.answers, self.versions = [], [], [], []
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         context.sni_callback = lambda _socket, name, _context: self.names.append(name)
@@ -56,16 +57,23 @@ class Clients(harness.TestCase):
         super().setUp()
         if not shutil.which("openssl"):
             self.skipTest("not installed: openssl, which makes certificates")
-        self.certificate, key = harness.shared.path("certificate"), harness.shared.path("key")
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-             "-subj", "/CN=test", "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", key, "-out", self.certificate],
-            stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60)
+        self.certificate, key = self.make_certificate("test")
         self.server = Server(self.certificate, key)
         self.addCleanup(self.server.server_close)
         thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         thread.start()
         self.addCleanup(self.server.shutdown)
+
+    def openssl(self, *words):
+        done = subprocess.run(["openssl", *words], stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60)
+        return done.stdout.decode()
+
+    def make_certificate(self, subject):
+        """The files of a certificate for NAME, signed by itself, and of its key."""
+        certificate, key = harness.shared.path("certificate"), harness.shared.path("key")
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                     "-subj", f"/CN={subject}", "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", key, "-out", certificate)
+        return certificate, key
 
     def file(self, text):
         path = harness.shared.path("file")
@@ -73,16 +81,16 @@ class Clients(harness.TestCase):
             file.write(text)
         return path
 
-    def push(self, client):
+    def push(self, client, prefix=()):
         """notail that ran with a client, given in YAML behind its url, and pushed a line or could not."""
         path = self.file(f'clients: [{{url: "https://{self.server.address}", {client}}}]\n')
         environment = {name: "" for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")}
-        notail = self.plain_notail("-c", path, "--", "echo", "hi", wait=False, env=environment)
+        notail = self.plain_notail("-c", path, "--", "echo", "hi", wait=False, env=environment, prefix=prefix)
         notail.wait()
         return notail
 
-    def tls(self, name):
-        return f'tls_config: {{ca_file: "{self.certificate}", server_name: {name}}}'
+    def tls(self, name, authority=None):
+        return f'tls_config: {{ca_file: "{authority or self.certificate}", server_name: {name}}}'
 
     def test_server_name(self):
         notail = self.push(self.tls(NAME))
@@ -91,6 +99,35 @@ class Clients(harness.TestCase):
         (path, headers, _), = self.server.seen
         self.assertEqual(path, "/loki/api/v1/push")
         self.assertEqual(headers["host"], self.server.address)
+
+    def test_certificate_itself(self):
+        """ca in place of ca_file."""
+        with open(self.certificate, encoding="ascii") as file:
+            text = file.read().replace("\n", "\\n")
+        notail = self.push(f'tls_config: {{ca: "{text}", server_name: {NAME}}}')
+        self.assertEqual(notail.process.returncode, 0, notail.stderr())
+        self.assertEqual(len(self.server.seen), 1)
+
+    def test_authorities_of_the_system(self):
+        """They are trusted where there is no ca_file, and not beside one."""
+        directory = harness.shared.path("certs")
+        os.mkdir(directory)
+        name = self.openssl("x509", "-noout", "-hash", "-in", self.certificate).strip() + ".0"
+        for file in (name, "ca-certificates.crt"):
+            shutil.copy(self.certificate, os.path.join(directory, file))
+        prefix = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/ssl/certs && exec "$@"', directory]
+        notail = self.push(f"tls_config: {{server_name: {NAME}}}", prefix)
+        self.assertEqual(len(self.server.seen), 1, notail.stderr())
+        notail = self.push(self.tls(NAME, self.make_certificate("other")[0]), prefix)
+        self.assertEqual(len(self.server.seen), 1)
+        self.assertIn("certificate", notail.stderr())
+
+    def test_versions(self):
+        for versions, expected in (("max_version: TLS12", ["TLSv1.2"]), ("min_version: TLS13", ["TLSv1.3"]),
+                                   ("min_version: TLS12, max_version: TLS12", ["TLSv1.2"])):
+            self.server.versions.clear()
+            self.push(self.tls(NAME)[:-1] + f", {versions}}}")
+            self.assertEqual(self.server.versions, expected)
 
     def test_server_name_of_another(self):
         notail = self.push(self.tls("other.test"))

@@ -90,6 +90,8 @@ static void check_files(const struct config *c, struct diag *diag)
 	for (size_t i = 0; i < c->clients.n; i++) {
 		const struct config_client *client = &clients[i];
 
+		check_file(node__get(client->basic_auth.node, "username_file"),
+			   client->basic_auth.username_file, SECRET_MAX_BYTES, diag);
 		check_file(node__get(client->basic_auth.node, "password_file"),
 			   client->basic_auth.password_file, SECRET_MAX_BYTES, diag);
 		check_file(node__get(client->node, "bearer_token_file"), client->bearer_token_file,

@@ -65,12 +65,25 @@ static const char *const PRESETS[] = {[PRESET_AUTO] = "auto",
 				      [PRESET_NONE] = "none",
 				      NULL};
 
+#define IGNORED(s, key, ...)                                                                   \
+	{                                                                                      \
+		.name = (key), .type = FIELD_NODE, .offset = offsetof(s, ignored), __VA_ARGS__ \
+	}
+
+/* What Promtail has besides proxy_url and no_proxy. */
+#define PROXIES(s)                                                               \
+	IGNORED(s, "proxy_from_environment", .flags = FIELD_IGNORED,             \
+		.doc = "the environment's are used where proxy_url is not set"), \
+		IGNORED(s, "proxy_connect_header", .flags = FIELD_LATER)
+
 /*
  * Clients
  */
 
 static const struct field BASIC_AUTH_FIELDS[] = {
 	FIELD(struct config_basic_auth, username, FIELD_STRING, .doc = "The user's name."),
+	FIELD(struct config_basic_auth, username_file, FIELD_STRING,
+	      .doc = "A file that has the user's name."),
 	FIELD(struct config_basic_auth, password, FIELD_STRING, .flags = FIELD_SECRET,
 	      .doc = "The password itself; better in a file."),
 	FIELD(struct config_basic_auth, password_file, FIELD_STRING,
@@ -82,7 +95,10 @@ static void check_basic_auth(const void *object, const struct node *node, struct
 {
 	const struct config_basic_auth *a = object;
 
-	if (!a->username && (a->password || a->password_file))
+	if (a->username && a->username_file)
+		diag__error(diag, node__get(node, "username_file"),
+			    "stands beside username, expected one of the two");
+	if (!a->username && !a->username_file && (a->password || a->password_file))
 		diag__error(diag, node, "username is missing, expected a string");
 	if (a->password && a->password_file)
 		diag__error(diag, node__get(node, "password_file"),
@@ -130,16 +146,26 @@ static const struct schema AUTHORIZATION = {
 	.check = check_authorization,
 };
 
+static const char *const TLS_VERSIONS[] = {"auto", "TLS10", "TLS11", "TLS12", "TLS13", NULL};
+
 static const struct field TLS_FIELDS[] = {
 	FIELD(struct config_tls, ca_file, FIELD_STRING,
 	      .doc = "Certificates to trust, in PEM, instead of the host's."),
 	FIELD(struct config_tls, cert_file, FIELD_STRING,
 	      .doc = "notail's own certificate, in PEM."),
 	FIELD(struct config_tls, key_file, FIELD_STRING, .doc = "Its key, in PEM."),
+	FIELD(struct config_tls, ca, FIELD_STRING, .doc = "What ca_file would have."),
+	FIELD(struct config_tls, cert, FIELD_STRING, .doc = "What cert_file would have."),
+	FIELD(struct config_tls, key, FIELD_STRING, .flags = FIELD_SECRET,
+	      .doc = "What key_file would have."),
 	FIELD(struct config_tls, server_name, FIELD_STRING,
 	      .doc = "The name that the certificate must have, where it is not the URL's."),
 	FIELD(struct config_tls, insecure_skip_verify, FIELD_BOOL, .dflt = "false",
 	      .doc = "Take any certificate."),
+	FIELD(struct config_tls, min_version, FIELD_ENUM, .names = TLS_VERSIONS, .dflt = "auto",
+	      .doc = "No older TLS than this."),
+	FIELD(struct config_tls, max_version, FIELD_ENUM, .names = TLS_VERSIONS, .dflt = "auto",
+	      .doc = "No newer one."),
 	{0},
 };
 
@@ -147,10 +173,25 @@ static void check_tls(const void *object, const struct node *node, struct diag *
 {
 	_cleanup_(server_name__free) struct server_name applied = {0};
 	const struct config_tls *t = object;
+	const struct {
+		const char *name, *text, *file;
+	} pairs[] = {
+		{"ca", t->ca, t->ca_file},
+		{"cert", t->cert, t->cert_file},
+		{"key", t->key, t->key_file},
+	};
 
-	if (!t->cert_file != !t->key_file)
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
+		if (pairs[i].text && pairs[i].file)
+			diag__error(diag, node__get(node, pairs[i].name),
+				    "stands beside %s_file, expected one of the two",
+				    pairs[i].name);
+	if (!(t->cert_file || t->cert) != !(t->key_file || t->key))
 		diag__error(diag, node, "%s is missing, expected cert_file and key_file together",
-			    t->cert_file ? "key_file" : "cert_file");
+			    t->cert_file || t->cert ? "key_file" : "cert_file");
+	if (t->max_version && t->min_version > t->max_version)
+		diag__error(diag, node__get(node, "min_version"),
+			    "is over max_version, expected at most that");
 	if (t->server_name && *t->server_name &&
 	    server_name__apply("https://host", t->server_name, &applied))
 		diag__error(diag, node__get(node, "server_name"),
@@ -195,6 +236,9 @@ static const struct field OAUTH2_FIELDS[] = {
 	      .doc = "Certificates, of token_url."),
 	FIELD(struct config_oauth2, proxy_url, FIELD_STRING,
 	      .doc = "A proxy for that, in place of the environment's."),
+	FIELD(struct config_oauth2, no_proxy, FIELD_STRING,
+	      .doc = "Hosts that it is not for, by commas."),
+	PROXIES(struct config_oauth2),
 	{0},
 };
 
@@ -249,11 +293,6 @@ static const struct schema BACKOFF = {
 	.check = check_backoff,
 };
 
-#define IGNORED(s, key, ...)                                                                   \
-	{                                                                                      \
-		.name = (key), .type = FIELD_NODE, .offset = offsetof(s, ignored), __VA_ARGS__ \
-	}
-
 static const struct field CLIENT_FIELDS[] = {
 	FIELD(struct config_client, url, FIELD_STRING, .flags = FIELD_REQUIRED,
 	      .example = "http://localhost:3100",
@@ -277,6 +316,8 @@ static const struct field CLIENT_FIELDS[] = {
 	      .doc = "Certificates."),
 	FIELD(struct config_client, proxy_url, FIELD_STRING, .example = "null",
 	      .doc = "A proxy in place of the environment's, such as http://proxy:3128."),
+	FIELD(struct config_client, no_proxy, FIELD_STRING,
+	      .doc = "Hosts that it is not for, by commas."),
 	FIELD(struct config_client, headers, FIELD_MAP, .flags = FIELD_SECRET,
 	      .doc = "Headers of each request."),
 	FIELD(struct config_client, batchwait, FIELD_DURATION, .dflt = "1s", .min = NS_PER_MS,
@@ -294,6 +335,8 @@ static const struct field CLIENT_FIELDS[] = {
 	      .doc = "Memory of what waits for this client; 0: limits.memory alone."),
 	FIELD(struct config_client, drop_rate_limited_batches, FIELD_BOOL, .dflt = "false",
 	      .doc = "Give up what Loki answers with 429."),
+	PROXIES(struct config_client),
+	IGNORED(struct config_client, "http_headers", .flags = FIELD_LATER),
 	IGNORED(struct config_client, "follow_redirects", .flags = FIELD_IGNORED,
 		.doc = "redirects are not followed"),
 	IGNORED(struct config_client, "enable_http2", .flags = FIELD_IGNORED,
@@ -310,7 +353,8 @@ static void check_logins(const struct config_client *c, struct diag *diag)
 		const char *name;
 	} ways[] = {
 		{c->bearer_token || c->bearer_token_file, NULL, "a bearer token"},
-		{c->basic_auth.username, c->basic_auth.node, "basic_auth"},
+		{c->basic_auth.username || c->basic_auth.username_file, c->basic_auth.node,
+		 "basic_auth"},
 		{a->type || a->credentials || a->credentials_file, a->node, "authorization"},
 		{is_oauth2(&c->oauth2), c->oauth2.node, "oauth2"},
 	};

@@ -19,13 +19,15 @@
 #define CONFIG_DEFAULT_PATH "/etc/notail/notail.yaml"
 
 struct config_basic_auth {
-	const char *username, *password, *password_file; /* all NULL: none */
+	const char *username, *username_file, *password, *password_file; /* all NULL: none */
 	const struct node *node;
 };
 
 struct config_tls {
 	const char *ca_file, *cert_file, *key_file, *server_name;
+	const char *ca, *cert, *key; /* in PEM */
 	bool insecure_skip_verify;
+	int min_version, max_version; /* 0: auto; 1: TLS 1.0, ... */
 	const struct node *node;
 };
 
@@ -41,7 +43,8 @@ struct config_oauth2 {
 	struct string_list scopes;
 	struct string_map endpoint_params;
 	struct config_tls tls_config;
-	const char *proxy_url;
+	const char *proxy_url, *no_proxy;
+	const struct node *ignored;
 	const struct node *node;
 };
 
@@ -59,7 +62,7 @@ struct config_client {
 	struct config_authorization authorization;
 	struct config_oauth2 oauth2;
 	struct config_tls tls_config;
-	const char *proxy_url;
+	const char *proxy_url, *no_proxy;
 	struct string_map headers;
 	uint64_t batchwait; /* ns */
 	uint64_t batchsize; /* bytes */

@@ -27,11 +27,12 @@
 		.doc = "it captures containers, " what)
 
 /* What Promtail has for each HTTP client. */
-#define HTTP_CLIENT(s)                                                                          \
-	LATER(s, "basic_auth"), LATER(s, "authorization"), LATER(s, "oauth2"),                  \
-		LATER(s, "bearer_token"), LATER(s, "bearer_token_file"), LATER(s, "proxy_url"), \
-		LATER(s, "tls_config"), NEEDLESS(s, "follow_redirects"),                        \
-		NEEDLESS(s, "enable_http2")
+#define HTTP_CLIENT(s)                                                                            \
+	LATER(s, "basic_auth"), LATER(s, "authorization"), LATER(s, "oauth2"),                    \
+		LATER(s, "bearer_token"), LATER(s, "bearer_token_file"), LATER(s, "proxy_url"),   \
+		LATER(s, "tls_config"), LATER(s, "no_proxy"), LATER(s, "proxy_from_environment"), \
+		LATER(s, "proxy_connect_header"), LATER(s, "http_headers"),                       \
+		NEEDLESS(s, "follow_redirects"), NEEDLESS(s, "enable_http2")
 
 static const char *const FILTERS[] = {"id", "name", "label", "network", "ancestor", "status"};
 

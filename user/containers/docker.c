@@ -623,10 +623,15 @@ static int docker__copy_tls(struct docker *d, const struct http_tls *tls)
 		{tls->cert_file, &d->tls.cert_file},
 		{tls->key_file, &d->tls.key_file},
 		{tls->server_name, &d->tls.server_name},
+		{tls->ca, &d->tls.ca},
+		{tls->cert, &d->tls.cert},
+		{tls->key, &d->tls.key},
 	};
 
 	d->with_tls = true;
 	d->tls.insecure = tls->insecure;
+	d->tls.min_version = tls->min_version;
+	d->tls.max_version = tls->max_version;
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
 		if (!strings[i].from)
 			continue;
@@ -721,6 +726,9 @@ void docker__free(struct docker *d)
 	free((char *)d->tls.cert_file);
 	free((char *)d->tls.key_file);
 	free((char *)d->tls.server_name);
+	free((char *)d->tls.ca);
+	free((char *)d->tls.cert);
+	free((char *)d->tls.key);
 	free(d->version);
 	free(d->base_url);
 	free(d->host);

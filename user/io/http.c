@@ -433,6 +433,19 @@ static void http_request__set_method(struct http_request *r, const struct http_o
 	}
 }
 
+static long tls_versions(const struct http_tls *tls)
+{
+	static const long MIN_VERSIONS[] = {CURL_SSLVERSION_TLSv1_0, CURL_SSLVERSION_TLSv1_1,
+					    CURL_SSLVERSION_TLSv1_2, CURL_SSLVERSION_TLSv1_3};
+	static const long MAX_VERSIONS[] = {
+		CURL_SSLVERSION_MAX_TLSv1_0, CURL_SSLVERSION_MAX_TLSv1_1,
+		CURL_SSLVERSION_MAX_TLSv1_2, CURL_SSLVERSION_MAX_TLSv1_3};
+
+	return (tls->min_version ? MIN_VERSIONS[tls->min_version - 10] : CURL_SSLVERSION_DEFAULT) |
+	       (tls->max_version ? MAX_VERSIONS[tls->max_version - 10]
+				 : CURL_SSLVERSION_MAX_DEFAULT);
+}
+
 static CURLcode http_request__set_tls(struct http_request *r, const struct http_tls *tls)
 {
 	const struct {
@@ -443,12 +456,33 @@ static CURLcode http_request__set_tls(struct http_request *r, const struct http_
 		{CURLOPT_SSLCERT, tls->cert_file},
 		{CURLOPT_SSLKEY, tls->key_file},
 	};
+	const struct {
+		CURLoption option;
+		const char *text;
+	} texts[] = {
+		{CURLOPT_CAINFO_BLOB, tls->ca},
+		{CURLOPT_SSLCERT_BLOB, tls->cert},
+		{CURLOPT_SSLKEY_BLOB, tls->key},
+	};
 	CURLcode code = CURLE_OK;
 
 	for (size_t i = 0; i < ARRAY_SIZE(files) && !code; i++) {
 		if (files[i].file)
 			code = curl_easy_setopt(r->easy, files[i].option, files[i].file);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(texts) && !code; i++) {
+		struct curl_blob blob = {.data = (char *)texts[i].text, .flags = CURL_BLOB_COPY};
+
+		if (!texts[i].text)
+			continue;
+		blob.len = strlen(texts[i].text);
+		code = curl_easy_setopt(r->easy, texts[i].option, &blob);
+	}
+	/* Or the system's directory would be trusted besides. */
+	if (!code && (tls->ca_file || tls->ca))
+		code = curl_easy_setopt(r->easy, CURLOPT_CAPATH, NULL);
+	if (!code)
+		code = curl_easy_setopt(r->easy, CURLOPT_SSLVERSION, tls_versions(tls));
 	if (!code && tls->insecure) {
 		curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -499,7 +533,7 @@ static int http_request__set(struct http_request *r, const struct http_opts *opt
 		curl_easy_setopt(r->easy, CURLOPT_PROXY, "");
 	} else if (opts->proxy) {
 		code = curl_easy_setopt(r->easy, CURLOPT_PROXY, opts->proxy);
-		curl_easy_setopt(r->easy, CURLOPT_NOPROXY, "");
+		curl_easy_setopt(r->easy, CURLOPT_NOPROXY, opts->no_proxy ? opts->no_proxy : "");
 	}
 	if (!code)
 		code = curl_easy_setopt(r->easy, CURLOPT_PROTOCOLS_STR, "http,https");

@@ -31,9 +31,11 @@ struct http_answer {
 struct http_tls {
 	const char *ca_file;
 	const char *cert_file, *key_file;
+	const char *ca, *cert, *key; /* the same themselves, in PEM; copied */
 	const char *server_name; /* to ask for and to verify, in place of the URL's host; no_proxy
 				    of the environment then means it too */
 	bool insecure;		 /* the server's certificate is not verified */
+	int min_version, max_version; /* 10 * major + minor, 10 to 13; 0: the library's */
 };
 
 struct http_opts {
@@ -42,6 +44,7 @@ struct http_opts {
 	const char *unix_socket;    /* NULL: none */
 	const struct http_tls *tls; /* of https; NULL: defaults; copied */
 	const char *proxy;	    /* a URL; NULL: the environment's, as its no_proxy; copied */
+	const char *no_proxy; /* hosts that `proxy` is not for, as the environment's; NULL: none */
 	const char *const *headers; /* "Name: value", NULL-terminated; NULL: none; copied */
 	const void *body;	    /* borrowed until done */
 	size_t body_len;

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,11 +13,13 @@
 #define SECRET_MAX_BYTES 65536
 
 struct auth {
-	char *username; /* NULL: a token */
-	char *type;	/* of the token */
-	char *secret;	/* NULL: in the file */
-	char *file;	/* NULL: none */
-	char *header;	/* NULL: not made yet */
+	bool basic;	 /* else a token */
+	char *username;	 /* NULL: in the file */
+	char *user_file; /* NULL: none */
+	char *type;	 /* of the token */
+	char *secret;	 /* NULL: in the file */
+	char *file;	 /* NULL: none */
+	char *header;	 /* NULL: not made yet */
 };
 
 static int copy(char **to, const char *from)
@@ -29,20 +30,29 @@ static int copy(char **to, const char *from)
 	return *to ? 0 : -ENOMEM;
 }
 
+bool auth__given(const struct auth_opts *opts)
+{
+	return opts->username || opts->username_file || opts->bearer_token ||
+	       opts->bearer_token_file || opts->token_type;
+}
+
 int auth__new(struct auth **ret, const struct auth_opts *opts)
 {
-	bool basic = opts->username;
+	bool basic = opts->username || opts->username_file;
 	struct auth *a;
 	int err;
 
-	if (!basic && !opts->bearer_token && !opts->bearer_token_file && !opts->token_type) {
+	if (!auth__given(opts)) {
 		*ret = NULL;
 		return 0;
 	}
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
+	a->basic = basic;
 	err = copy(&a->username, opts->username);
+	if (!err)
+		err = copy(&a->user_file, opts->username_file);
 	if (!err)
 		err = copy(&a->type,
 			   opts->token_type && *opts->token_type ? opts->token_type : "Bearer");
@@ -65,6 +75,7 @@ void auth__free(struct auth *a)
 	if (!a)
 		return;
 	free(a->username);
+	free(a->user_file);
 	free(a->type);
 	free(a->secret);
 	free(a->file);
@@ -102,12 +113,13 @@ int auth__read_secret(const char *path, struct buf *out)
 	return !out->len || out->len > SECRET_MAX_BYTES ? -EINVAL : 0;
 }
 
-static int make_header(const struct auth *a, const struct buf *secret, struct buf *out)
+static int make_header(const struct auth *a, const struct buf *user, const struct buf *secret,
+		       struct buf *out)
 {
 	_buf_ struct buf pair = {0};
 	int err;
 
-	if (!a->username) {
+	if (!a->basic) {
 		err = buf__append_str(out, "Authorization: ");
 		if (!err)
 			err = buf__append_str(out, a->type);
@@ -117,7 +129,7 @@ static int make_header(const struct auth *a, const struct buf *secret, struct bu
 			err = buf__append(out, secret->data, secret->len);
 		return err ? err : buf__append(out, "", 1);
 	}
-	err = buf__append_str(&pair, a->username);
+	err = buf__append(&pair, user->data, user->len);
 	if (!err)
 		err = buf__append(&pair, ":", 1);
 	if (!err)
@@ -131,15 +143,20 @@ static int make_header(const struct auth *a, const struct buf *secret, struct bu
 
 int auth__header(struct auth *a, const char **ret)
 {
-	_buf_ struct buf secret = {0}, header = {0};
+	_buf_ struct buf user = {0}, secret = {0}, header = {0};
+	const bool again = a->file || a->user_file || !a->header;
 	int err = 0;
 
 	if (a->file)
 		err = auth__read_secret(a->file, &secret);
-	else if (!a->header)
+	else if (again)
 		err = buf__append_str(&secret, a->secret);
-	if (!err && (a->file || !a->header)) {
-		err = make_header(a, &secret, &header);
+	if (!err && a->user_file)
+		err = auth__read_secret(a->user_file, &user);
+	else if (!err && again && a->username)
+		err = buf__append_str(&user, a->username);
+	if (!err && again) {
+		err = make_header(a, &user, &secret, &header);
 		if (!err) {
 			free(a->header);
 			a->header = header.data;
@@ -154,5 +171,5 @@ int auth__header(struct auth *a, const char **ret)
 
 const char *auth__file(const struct auth *a)
 {
-	return a->file;
+	return a->file ? a->file : a->user_file;
 }

@@ -6,19 +6,22 @@
 #ifndef NOTAIL_SINK_AUTH_H
 #define NOTAIL_SINK_AUTH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct buf;
 
 /* A user with one of the passwords, or one of the tokens; all NULL: none. */
 struct auth_opts {
-	const char *username, *password, *password_file;
+	const char *username, *username_file, *password, *password_file;
 	const char *bearer_token, *bearer_token_file;
 	const char *token_type; /* in place of Bearer ("" too), and the token may be missing */
 };
 
 struct auth;
 
+/* Any of it is said. */
+bool auth__given(const struct auth_opts *opts);
 /* Copies. *ret is NULL where there is nothing to say. 0 or -ENOMEM. */
 int auth__new(struct auth **ret, const struct auth_opts *opts);
 void auth__free(struct auth *a); /* NULL is fine */

@@ -45,7 +45,7 @@ struct loki_sink {
 	struct oauth2 *oauth2; /* NULL: none */
 	bool token_renewed;    /* since the last push that got through */
 	const struct http_tls *tls;
-	const char *proxy;
+	const char *proxy, *no_proxy;
 	bool drop_rate_limited;
 	uint64_t timeout_ns;
 	uint64_t max_backoff_ns;
@@ -259,6 +259,7 @@ static void loki_sink__send(struct loki_sink *s)
 		.url = s->url,
 		.tls = s->tls,
 		.proxy = s->proxy,
+		.no_proxy = s->no_proxy,
 		.headers = (const char *const *)s->headers,
 		.timeout_ns = s->timeout_ns,
 		.max_body = MAX_ANSWER,
@@ -332,7 +333,7 @@ static int loki_sink__set_auth(struct loki_sink *s, const struct auth_opts *opts
 	struct auth_opts auth = *opts;
 	char *colon = userinfo ? strchr(userinfo, ':') : NULL;
 
-	if (userinfo && !auth.username && !auth.bearer_token && !auth.bearer_token_file) {
+	if (userinfo && !auth__given(&auth)) {
 		if (colon)
 			*colon = '\0';
 		auth.username = userinfo;
@@ -421,6 +422,7 @@ int loki_sink__new(struct loki_sink **ret, struct loop *loop, struct http *http,
 	s->http = http;
 	s->tls = opts->tls;
 	s->proxy = opts->proxy;
+	s->no_proxy = opts->no_proxy;
 	s->drop_rate_limited = opts->drop_rate_limited;
 	s->done = done;
 	s->ctx = ctx;

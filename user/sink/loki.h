@@ -34,6 +34,7 @@ struct loki_opts {
 	size_t n_headers;
 	const struct http_tls *tls; /* NULL: defaults; borrowed as long as the sink lives */
 	const char *proxy;	    /* NULL: the environment's; borrowed likewise */
+	const char *no_proxy;	    /* hosts that it is not for; NULL: none; borrowed likewise */
 	bool drop_rate_limited;	    /* 429 is final */
 	uint64_t min_backoff_ns;    /* 0: 500 ms */
 	uint64_t max_backoff_ns;    /* 0: 5 min */

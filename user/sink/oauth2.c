@@ -38,7 +38,7 @@ struct oauth2 {
 	char *file;   /* NULL: none */
 	struct buf form;
 	const struct http_tls *tls;
-	const char *proxy;
+	const char *proxy, *no_proxy;
 	uint64_t timeout_ns;
 	enum style style, tried;
 	struct http_request *request;
@@ -136,6 +136,7 @@ int oauth2__new(struct oauth2 **ret, struct http *http, const struct oauth2_opts
 	o->ctx = ctx;
 	o->tls = opts->tls;
 	o->proxy = opts->proxy;
+	o->no_proxy = opts->no_proxy;
 	o->timeout_ns = opts->timeout_ns ? opts->timeout_ns : DEFAULT_TIMEOUT_NS;
 	err = copy(&o->token_url, opts->token_url);
 	if (!err)
@@ -303,6 +304,7 @@ static int oauth2__ask(struct oauth2 *o)
 		.url = o->token_url,
 		.tls = o->tls,
 		.proxy = o->proxy,
+		.no_proxy = o->no_proxy,
 		.headers = headers,
 		.timeout_ns = o->timeout_ns,
 		.max_body = MAX_ANSWER,

@@ -29,6 +29,7 @@ struct oauth2_opts {
 	size_t n_params;
 	const struct http_tls *tls; /* NULL: defaults */
 	const char *proxy;	    /* NULL: the environment's */
+	const char *no_proxy;	    /* hosts that it is not for; NULL: none; borrowed too */
 	uint64_t timeout_ns;	    /* 0: 10 s */
 };
 

@@ -120,6 +120,27 @@ static void renewed_of_a_type(void **state)
 	auth__free(a);
 }
 
+static void user_of_a_file(void **state)
+{
+	const struct auth_opts opts = {.username_file = path, .password = "s:cret"};
+	struct auth *a;
+	const char *header = NULL;
+
+	(void)state;
+	assert_int_equal(auth__new(&a, &opts), 0);
+	assert_string_equal(auth__file(a), path);
+	assert_int_equal(auth__header(a, &header), -EINVAL);
+	write_secret("me\n");
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(auth__header(a, &header), 0);
+		assert_string_equal(header, "Authorization: Basic bWU6czpjcmV0");
+	}
+	write_secret("you\n");
+	assert_int_equal(auth__header(a, &header), 0);
+	assert_string_equal(header, "Authorization: Basic eW91OnM6Y3JldA==");
+	auth__free(a);
+}
+
 static void no_file(void **state)
 {
 	const struct auth_opts opts = {.username = "me", .password_file = "/nonexistent/secret"};
@@ -137,8 +158,9 @@ static void no_file(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {test(none), test(fixed), test(renewed),
-					   test(renewed_of_a_type), test(no_file)};
+	const struct CMUnitTest tests[] = {test(none),		 test(fixed),
+					   test(renewed),	 test(renewed_of_a_type),
+					   test(user_of_a_file), test(no_file)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -500,6 +500,23 @@ static void test_proxy(void **state)
 			       "POST http://loki.invalid:3100/loki/api/v1/push HTTP/1.1\r\n"));
 }
 
+static void test_no_proxy(void **state)
+{
+	static const struct server_step steps[] = {{.answer = NO_CONTENT}};
+	struct fixture *f = *state;
+	struct loki_opts opts;
+
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	server__start(f->server);
+	opts = options(f);
+	opts.proxy = "http://proxy.invalid:3128";
+	opts.no_proxy = "logs.test,127.0.0.0/8";
+	make_sink(f, &opts);
+	submit(f, 1);
+	run(f);
+	assert_non_null(strstr(sent_head(f, 0), "POST /loki/api/v1/push HTTP/1.1\r\n"));
+}
+
 static void test_rate_limited_is_dropped(void **state)
 {
 	static const struct server_step steps[] = {
@@ -686,6 +703,7 @@ int main(void)
 		TEST(test_tenant_and_basic_auth),
 		TEST(test_headers_and_token),
 		TEST(test_proxy),
+		TEST(test_no_proxy),
 		TEST(test_rate_limited_is_dropped),
 		TEST(test_token_that_comes_late),
 		TEST(test_tokens),
