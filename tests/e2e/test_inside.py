@@ -33,7 +33,8 @@ class Inside(harness.TestCase):
         self.engine.import_image("notail", notail_tar())
         name = self.name("notail")
         self.engine.start("notail", "/bin/notail", "--stdout=json", *args, name=name,
-                          options=[*OPTIONS, "--cgroupns", cgroups, "-v", f"{self.engine.socket}:/var/run/docker.sock"])
+                          options=[*OPTIONS, "--cgroupns", cgroups,
+                                   "-v", f"{self.engine.socket}:/var/run/docker.sock"])
 
         def ready():
             self.assertTrue(self.engine.inspect(name)["State"]["Running"], self.engine.record(name))

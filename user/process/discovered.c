@@ -3,7 +3,8 @@
  * Prometheus makes a target of each network and port of a container, and Promtail reads the logs of
  * the first: here the first network by name and the lowest port stand for all. A container without
  * a network, which Prometheus leaves out, has the labels that it has. One that joined another's
- * (container:ID) has that one's networks and its own ports, which are none: the registry sees to it.
+ * (container:ID) has that one's networks and its own ports, which are none: the registry sees to
+ * it.
  */
 #include "process/discovered.h"
 
