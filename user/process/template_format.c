@@ -382,7 +382,9 @@ static int format_argument(struct buf *b, const struct verb *verb, const struct 
 /* Spaces around what was written from `begin` on, up to the width. */
 static int pad_to_width(struct buf *b, const struct verb *verb, size_t begin)
 {
-	size_t bytes, runes = count_runes(b->data + begin, b->len - begin, SIZE_MAX, &bytes), pad;
+	/* Of nothing yet there is no memory. */
+	const char *text = b->len > begin ? b->data + begin : "";
+	size_t bytes, runes = count_runes(text, b->len - begin, SIZE_MAX, &bytes), pad;
 	int err;
 
 	if (verb->width < 0 || runes >= (size_t)verb->width)

@@ -398,6 +398,7 @@ static void test_printing(void **state _unused_)
 	gives("{{ printf \"%s|%q|%5s|%-5s|%.2s|%x|%v\" \"ab\" \"a\\\"b\" \"ab\" \"ab\" \"abc\" "
 	      "\"ab\" \"v\" }}",
 	      "ab|\"a\\\"b\"|   ab|ab   |ab|6162|v");
+	gives("{{ printf \"%3s\" \"\" }}", "   ");
 	gives("{{ printf \"%.2f|%8.3f|%e|%g|%v|%08.2f\" 3.14159 3.14159 1234.5 1e-9 2.5 -3.14159 "
 	      "}}",
 	      "3.14|   3.142|1.234500e+03|1e-09|2.5|-0003.14");
