@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "io/loop_base.h"
 
 struct loop {
 	struct event_base *base;
@@ -111,6 +112,11 @@ void loop__free(struct loop *l)
 		event_base_free(l->base);
 	close_p(&l->stop_fd);
 	free(l);
+}
+
+struct event_base *loop__base(struct loop *l)
+{
+	return l->base;
 }
 
 int loop__run(struct loop *l)

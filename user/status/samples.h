@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Metrics as they are now, and Prometheus' text form of them. The owner of the struct owns all. */
+#ifndef NOTAIL_STATUS_SAMPLES_H
+#define NOTAIL_STATUS_SAMPLES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "status/counters.h"
+
+enum sample_type { SAMPLE_COUNTER, SAMPLE_GAUGE };
+
+struct sample {
+	char *metric;	  /* with its labels: `name{a="b"}` */
+	const char *help; /* static */
+	enum sample_type type;
+	uint64_t value;
+};
+
+struct samples {
+	struct sample *items;
+	size_t n, size;
+	bool failed; /* there was no memory for one */
+};
+
+/* `metric` is copied. */
+void samples__add(struct samples *s, enum sample_type type, const char *metric, const char *help,
+		  uint64_t value);
+/* name{label="value"}: the value is escaped, what is not UTF-8 in it becomes `?`. */
+void samples__add_labelled(struct samples *s, enum sample_type type, const char *name,
+			   const char *label, const char *label_value, const char *help,
+			   uint64_t value);
+void samples__add_counters(struct samples *s, const struct counters *c);
+/* Moves all of `from` behind what there is. */
+void samples__take(struct samples *s, struct samples *from);
+/* NULL: there is none of this name (with its labels). */
+const struct sample *samples__find(const struct samples *s, const char *metric);
+/* Appends them, each metric's values together under its HELP and TYPE. 0 or -ENOMEM. */
+int samples__text(const struct samples *s, struct buf *out);
+void samples__free(struct samples *s);
+
+#define _samples_ _cleanup_(samples__free)
+
+#endif
