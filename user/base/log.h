@@ -7,6 +7,8 @@
 #define NOTAIL_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "base/util.h"
 
@@ -18,6 +20,18 @@ void log__level(enum log_level level);
 int log__level_parse(const char *name, enum log_level *ret_level);
 bool log__enabled(enum log_level level);
 void log__print(enum log_level level, const char *fmt, ...) _printf_(2, 3);
+
+#define LOG_RECENT 16
+#define LOG_RECENT_LEN 240
+
+struct log_message {
+	uint64_t real_ns;
+	enum log_level level;
+	char text[LOG_RECENT_LEN]; /* cut there; no control characters, any bytes otherwise */
+};
+
+/* The last warnings and errors, the newest first; returns how many. Any thread. */
+size_t log__recent(struct log_message ret[LOG_RECENT]);
 
 #define log_error(...) log__print(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...) log__print(LOG_WARN, __VA_ARGS__)

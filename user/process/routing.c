@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "process/discovered.h"
@@ -24,6 +25,7 @@
 
 #define TENANT_LABEL "__tenant_id__"
 #define MAX_REASONS 64
+#define MAX_METRIC 512
 #define ARENA_MAX (64u << 20)
 
 struct compiled {
@@ -280,20 +282,28 @@ static int try_job(struct routing *r, size_t i, const struct meta *m, enum line_
 	return relabel__apply(r->compiled[i].relabel, list, NULL);
 }
 
-/* 1: *ret_job has it. */
-static int choose(struct routing *r, const struct meta *m, enum line_stream stream,
-		  struct label_list *list, size_t *ret_job)
+const char *routing__opt_out(const struct meta *m)
 {
 	static const char *const opt_outs[] = {"notail.io/exclude", "fluentbit.io/exclude",
 					       "vector.dev/exclude"};
-	int kept = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(opt_outs); i++) {
 		const char *value = meta__label(m, opt_outs[i]);
 
 		if (value && !strcmp(value, "true"))
-			return 0;
+			return opt_outs[i];
 	}
+	return NULL;
+}
+
+/* 1: *ret_job has it. */
+static int choose(struct routing *r, const struct meta *m, enum line_stream stream,
+		  struct label_list *list, size_t *ret_job)
+{
+	int kept = 0;
+
+	if (routing__opt_out(m))
+		return 0;
 	for (size_t i = 0; i < r->n_jobs && !kept; i++) {
 		kept = try_job(r, i, m, stream, list);
 		if (kept == 1)
@@ -472,37 +482,87 @@ void routing__inherit(struct routing *r, const struct routing *before)
 	add_totals(&r->before, before);
 }
 
-static void print_one(FILE *out, const char *metric, uint64_t value)
+/* A label's value: the configuration may have said anything. */
+static void name_drop(char *out, size_t size, const char *reason)
 {
+	size_t len = (size_t)snprintf(out, size, "notail_stage_dropped_lines_total{reason=\"");
+
+	for (const char *p = reason; *p && len + 5 < size; p++) {
+		if (*p == '"' || *p == '\\')
+			out[len++] = '\\';
+		out[len++] = (unsigned char)*p < ' ' ? '?' : *p;
+	}
+	snprintf(out + len, size - len, "\"}");
+	utf8__clean(out, strlen(out));
+}
+
+void routing__count(const struct routing *r,
+		    void (*fn)(void *ctx, const char *metric, const char *help, uint64_t value),
+		    void *ctx)
+{
+	struct totals t = {0};
+	char metric[MAX_METRIC];
+
+	add_totals(&t, r);
+	for (size_t i = 0; i < t.n_drops; i++) {
+		name_drop(metric, sizeof(metric), t.drops[i].reason);
+		fn(ctx, metric, "lines that stages dropped", t.drops[i].lines);
+		free(t.drops[i].reason);
+	}
+	fn(ctx, "notail_stage_regex_limited_total", "regular expressions of stages given up",
+	   t.stages.regex_limited);
+	fn(ctx, "notail_stage_no_memory_total", "stages that had no memory", t.stages.no_memory);
+	fn(ctx, "notail_stage_failed_total", "stages that could not do their work on a line",
+	   t.stages.failed);
+	fn(ctx, "notail_relabel_regex_limited_total", "regular expressions of rules given up",
+	   t.relabel_limited);
+	fn(ctx, "notail_guard_trips_total", "labels with too many values that the guard moved",
+	   t.limits.guard_trips);
+	fn(ctx, "notail_guarded_labels_total",
+	   "labels of sets that became structured metadata by it", t.limits.guarded_labels);
+	fn(ctx, "notail_identity_labels_over_total",
+	   "identity labels that got more values than they should", t.limits.identity_over);
+	fn(ctx, "notail_labels_repaired_total",
+	   "labels that Loki would not have taken as they were", t.limits.repaired);
+	fn(ctx, "notail_labels_cut_total", "labels cut at their greatest length", t.limits.cut);
+	fn(ctx, "notail_labels_moved_total{reason=\"too_many_labels\"}",
+	   "labels that became structured metadata", t.limits.too_many_labels);
+	fn(ctx, "notail_labels_moved_total{reason=\"too_many_streams\"}",
+	   "labels that became structured metadata", t.limits.too_many_streams);
+	fn(ctx, "notail_empty_label_sets_total", "streams that had no label left",
+	   t.limits.empty_sets);
+}
+
+static void print_one(void *ctx, const char *metric, const char *help, uint64_t value)
+{
+	(void)help;
 	if (value)
-		fprintf(out, "%s %" PRIu64 "\n", metric, value);
+		fprintf(ctx, "%s %" PRIu64 "\n", metric, value);
 }
 
 void routing__print(const struct routing *r, FILE *out)
 {
-	struct totals t = {0};
+	routing__count(r, print_one, out);
+}
 
-	add_totals(&t, r);
-	for (size_t i = 0; i < t.n_drops; i++) {
-		fprintf(out, "notail_stage_dropped_lines_total{reason=\"");
-		for (const char *p = t.drops[i].reason; *p; p++)
-			fprintf(out, *p == '"' || *p == '\\' ? "\\%c" : "%c",
-				(unsigned char)*p < ' ' ? '?' : *p);
-		fprintf(out, "\"} %" PRIu64 "\n", t.drops[i].lines);
-		free(t.drops[i].reason);
-	}
-	print_one(out, "notail_stage_regex_limited_total", t.stages.regex_limited);
-	print_one(out, "notail_stage_no_memory_total", t.stages.no_memory);
-	print_one(out, "notail_stage_failed_total", t.stages.failed);
-	print_one(out, "notail_relabel_regex_limited_total", t.relabel_limited);
-	print_one(out, "notail_guard_trips_total", t.limits.guard_trips);
-	print_one(out, "notail_guarded_labels_total", t.limits.guarded_labels);
-	print_one(out, "notail_identity_labels_over_total", t.limits.identity_over);
-	print_one(out, "notail_labels_repaired_total", t.limits.repaired);
-	print_one(out, "notail_labels_cut_total", t.limits.cut);
-	print_one(out, "notail_labels_moved_total{reason=\"too_many_labels\"}",
-		  t.limits.too_many_labels);
-	print_one(out, "notail_labels_moved_total{reason=\"too_many_streams\"}",
-		  t.limits.too_many_streams);
-	print_one(out, "notail_empty_label_sets_total", t.limits.empty_sets);
+struct guarded {
+	void (*fn)(void *ctx, const char *name, uint64_t since_ns);
+	void *ctx;
+};
+
+static void tell_guarded(void *ctx, const struct limits_label *label)
+{
+	const struct guarded *g = ctx;
+
+	if (label->guarded)
+		g->fn(g->ctx, label->name, label->since_ns);
+}
+
+void routing__guarded(const struct routing *r,
+		      void (*fn)(void *ctx, const char *name, uint64_t since_ns), void *ctx)
+{
+	struct guarded g = {.fn = fn, .ctx = ctx};
+
+	if (r->limits)
+		limits__each(r->limits, tell_guarded, &g);
 }

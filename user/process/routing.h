@@ -64,6 +64,8 @@ int routing__route(struct routing *r, const struct meta *m, enum line_stream str
 		   uint64_t time_ns, struct route *ret);
 /* Nothing of the container is wanted, by rules or by its own label. */
 bool routing__excludes(struct routing *r, const struct meta *m);
+/* The container's own label that excludes it, whatever rules say; NULL: none. Static. */
+const char *routing__opt_out(const struct meta *m);
 /* As program__tick, of all programs. */
 uint64_t routing__tick(struct routing *r, uint64_t now_ns);
 /* What programs hold goes on. */
@@ -72,6 +74,14 @@ void routing__flush(struct routing *r);
 uint64_t routing__version(const struct routing *r);
 /* What another has counted, that this one takes the place of, counts on. */
 void routing__inherit(struct routing *r, const struct routing *before);
+/* Each counter; metric has its labels, help is static. */
+void routing__count(const struct routing *r,
+		    void (*fn)(void *ctx, const char *metric, const char *help, uint64_t value),
+		    void *ctx);
+/* Each label that the guard moved to structured metadata, with the record's time (CLOCK_BOOTTIME)
+ * that made it so. */
+void routing__guarded(const struct routing *r,
+		      void (*fn)(void *ctx, const char *name, uint64_t since_ns), void *ctx);
 /* Counters that are not zero, `metric value` a line each. */
 void routing__print(const struct routing *r, FILE *out);
 

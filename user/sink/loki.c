@@ -30,6 +30,7 @@
 #define DEFAULT_TIMEOUT_NS (10 * NS_PER_SEC)
 #define MAX_ANSWER ((size_t)64 << 10)
 #define SHOWN_TEXT 300
+#define PROBLEM_LEN (SHOWN_TEXT + 64)
 #define REFUSED_LOG_NS (60 * NS_PER_SEC)
 #define FAILED_LOG_NS (10 * NS_PER_SEC)
 
@@ -59,6 +60,7 @@ struct loki_sink {
 	uint64_t failure_logged_ns; /* 0: never */
 	uint64_t refusal_logged_ns; /* 0: never */
 	unsigned refusals_unlogged;
+	char problem[PROBLEM_LEN]; /* of the last try; empty: none */
 	struct sink_stats stats;
 };
 
@@ -158,6 +160,7 @@ static void loki_sink__answered(struct loki_sink *s)
 		log_info("loki: %s: it answers again (failures: %u)", s->url, s->failures);
 	s->failure_logged = false;
 	s->token_renewed = false;
+	s->problem[0] = '\0';
 	s->failures = 0;
 	backoff__reset(&s->backoff);
 }
@@ -169,6 +172,7 @@ static void loki_sink__retry(struct loki_sink *s, const char *what, int64_t retr
 	if (retry_after_ns >= 0)
 		delay_ns = MIN((uint64_t)retry_after_ns, s->max_backoff_ns);
 	s->failures++;
+	snprintf(s->problem, sizeof(s->problem), "%s", what);
 	stat_add(s->stats.retries, 1);
 	loki_sink__log_failure(s, what, delay_ns);
 	s->waiting = true;
@@ -218,7 +222,7 @@ static void loki_sink__on_done(void *ctx, const struct http_answer *a)
 	struct loki_sink *s = ctx;
 	bool limited = !a->error && a->status == 429 && s->drop_rate_limited;
 	enum verdict verdict = limited ? VERDICT_REFUSED : judge(a);
-	char what[SHOWN_TEXT + 64], text[SHOWN_TEXT + 1];
+	char what[PROBLEM_LEN], text[SHOWN_TEXT + 1];
 	struct batch *b;
 
 	s->request = NULL;
@@ -482,6 +486,16 @@ bool loki_sink__idle(const struct loki_sink *s)
 size_t loki_sink__queued_bytes(const struct loki_sink *s)
 {
 	return atomic_load_explicit(&s->queue.bytes, memory_order_relaxed);
+}
+
+const char *loki_sink__url(const struct loki_sink *s)
+{
+	return s->url;
+}
+
+const char *loki_sink__problem(const struct loki_sink *s)
+{
+	return *s->problem ? s->problem : NULL;
 }
 
 const struct sink_stats *loki_sink__stats(const struct loki_sink *s)

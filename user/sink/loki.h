@@ -54,6 +54,10 @@ bool loki_sink__idle(const struct loki_sink *s);
 /* Memory of what is queued and under way. Any thread. */
 size_t loki_sink__queued_bytes(const struct loki_sink *s);
 const struct sink_stats *loki_sink__stats(const struct loki_sink *s);
+/* Where it pushes to, without a user or password. */
+const char *loki_sink__url(const struct loki_sink *s);
+/* Why the last try failed, until one does not; NULL: it did not. Until the loop goes on. */
+const char *loki_sink__problem(const struct loki_sink *s);
 /* The URL + /loki/api/v1/push unless it has a path already. To free. */
 int loki__push_url(const char *url, char **ret_url, const char **ret_why);
 

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A request that needs a snapshot waits for it, ANSWER_NS at most; all that wait are answered from
+ * the same one, and so are those that come within FRESH_NS: however often somebody asks, the
+ * capture thread is asked a few times a second.
+ *
+ * The last two snapshots of targets are kept for rates, for KEEP_NS after the last request.
+ *
+ * Who may ask: what a browser is led to by a name in somebody's DNS has that name as Host, and is
+ * refused; a page of another site can send a POST, which Origin and Sec-Fetch-Site tell.
+ */
+#include "status/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <strings.h>
+#include <utlist.h>
+
+#include "base/clock.h"
+#include "io/httpd.h"
+#include "io/loop.h"
+#include "status/page.h"
+#include "status/targets.h"
+
+#define ANSWER_NS (5 * NS_PER_SEC)
+#define FRESH_NS (200 * NS_PER_MS)
+#define RATE_NS NS_PER_SEC
+#define KEEP_NS (60 * NS_PER_SEC)
+#define LISTENERS 2
+#define HOST_LEN 256
+#define TEXT "text/plain; charset=utf-8"
+#define METRICS "text/plain; version=0.0.4; charset=utf-8"
+#define YAML "text/plain; charset=utf-8"
+
+struct listener {
+	struct server *server;
+	struct httpd *httpd;
+	bool metrics;
+	char address[HTTPD_ADDRESS_LEN]; /* as it was configured */
+};
+
+struct waiter {
+	struct server *server;
+	struct httpd_request *rq;
+	const struct route *route;
+	uint64_t deadline_ns;
+	struct waiter *prev, *next;
+};
+
+struct server {
+	struct server_opts opts;
+	struct listener listeners[LISTENERS];
+	size_t n_listeners;
+	struct waiter *waiters; /* oldest first */
+	unsigned asked;		/* what has been asked for and not come; with ASKED */
+	struct loop_timer *deadline;
+	struct loop_timer *keep;
+	struct snapshot *last;	  /* of anything; NULL: none, or it is `targets` */
+	struct snapshot *targets; /* the last with them; NULL: none */
+	struct snapshot *before;
+};
+
+#define ASKED 0x80000000u
+
+struct route {
+	const char *path;
+	bool metrics; /* there where only metrics are */
+	bool post;
+	bool waits;    /* for a snapshot */
+	unsigned what; /* of it */
+	/* `now` is NULL where it does not wait. Fills in the reply, whose body is empty. */
+	int (*answer)(struct server *s, const struct snapshot *now, struct httpd_reply *reply);
+};
+
+/* Who may ask */
+
+static bool copy_host(char host[HOST_LEN], const char *text)
+{
+	size_t len = *text == '[' ? strcspn(text, "]") + 1 : strcspn(text, ":");
+
+	if (len > strlen(text) || len >= HOST_LEN)
+		return false;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	text += len;
+	if (*text == ':')
+		text += 1 + strspn(text + 1, "0123456789");
+	return !*text;
+}
+
+static bool is_literal(const char *host)
+{
+	size_t len = strlen(host);
+	char inner[HOST_LEN];
+	struct in6_addr to;
+
+	if (*host != '[')
+		return inet_pton(AF_INET, host, &to) == 1;
+	memcpy(inner, host + 1, len - 1);
+	inner[len - 2] = '\0';
+	return inet_pton(AF_INET6, inner, &to) == 1;
+}
+
+bool server__is_our_host(const char *host, const char *address)
+{
+	static const char *const ours[] = {"localhost", "127.0.0.1", "[::1]"};
+	char name[HOST_LEN], own[HOST_LEN];
+
+	if (!host || !copy_host(name, host) || !copy_host(own, address))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		if (!strcasecmp(name, ours[i]))
+			return true;
+	/* One that listens on all addresses has all of them. */
+	if (!strcmp(own, "0.0.0.0") || !strcmp(own, "[::]"))
+		return is_literal(name);
+	return !strcasecmp(name, own);
+}
+
+bool server__is_foreign(const char *host, const char *origin, const char *fetch_site)
+{
+	static const char scheme[] = "http://";
+
+	if (fetch_site && strcmp(fetch_site, "same-origin") && strcmp(fetch_site, "none"))
+		return true;
+	if (!origin)
+		return false;
+	return !host || strncmp(origin, scheme, strlen(scheme)) ||
+	       strcasecmp(origin + strlen(scheme), host);
+}
+
+/* Answers */
+
+static int gather(struct server *s, const struct snapshot *now, struct samples *samples)
+{
+	s->opts.count(s->opts.ctx, samples);
+	for (size_t i = 0; i < now->samples.n; i++) {
+		const struct sample *from = &now->samples.items[i];
+
+		samples__add(samples, from->type, from->metric, from->help, from->value);
+	}
+	return samples->failed || now->samples.failed ? -ENOMEM : 0;
+}
+
+static int answer_metrics(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+{
+	_samples_ struct samples samples = {0};
+	int err = gather(s, now, &samples);
+
+	reply->type = METRICS;
+	if (!err)
+		err = samples__text(&samples, reply->body);
+	return err ? err : s->opts.custom_metrics(s->opts.ctx, reply->body);
+}
+
+static int make_view(struct server *s, const struct snapshot *now, struct view *v,
+		     struct samples *samples)
+{
+	*v = (struct view){.now = now, .before = s->before, .samples = samples};
+	s->opts.look(s->opts.ctx, v);
+	v->n_messages = log__recent(v->messages);
+	return gather(s, now, samples);
+}
+
+static int answer_targets(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+{
+	_samples_ struct samples samples = {0};
+	struct view v;
+	int err = make_view(s, now, &v, &samples);
+
+	reply->type = "application/json";
+	return err ? err : targets__json(&v, reply->body);
+}
+
+static int answer_page(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+{
+	_samples_ struct samples samples = {0};
+	struct view v;
+	int err = make_view(s, now, &v, &samples);
+
+	reply->type = "text/html; charset=utf-8";
+	reply->policy = PAGE_POLICY;
+	return err ? err : page__html(&v, reply->body);
+}
+
+static int answer_config(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+{
+	(void)now;
+	reply->type = YAML;
+	return s->opts.config(s->opts.ctx, reply->body);
+}
+
+static int answer_ready(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+{
+	bool ready = s->opts.ready(s->opts.ctx);
+
+	(void)now;
+	reply->status = ready ? 200 : 503;
+	return buf__append_str(reply->body, ready ? "ready\n" : "not ready\n");
+}
+
+/* Both threads go round. */
+static int answer_health(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+{
+	(void)s;
+	(void)now;
+	return buf__append_str(reply->body, "ok\n");
+}
+
+static int answer_reload(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+{
+	(void)now;
+	if (!s->opts.reload) {
+		reply->status = 403;
+		return buf__append_str(reply->body,
+				       "not enabled: see server.enable_runtime_reload\n");
+	}
+	if (s->opts.reload_config(s->opts.ctx, reply->body))
+		reply->status = 500;
+	return 0;
+}
+
+static const struct route ROUTES[] = {
+	{"/", false, false, true, SNAPSHOT_COUNTERS | SNAPSHOT_TARGETS, answer_page},
+	{"/targets", false, false, true, SNAPSHOT_COUNTERS | SNAPSHOT_TARGETS, answer_targets},
+	{"/config", false, false, false, 0, answer_config},
+	{"/-/reload", false, true, false, 0, answer_reload},
+	{"/metrics", true, false, true, SNAPSHOT_COUNTERS, answer_metrics},
+	{"/ready", true, false, false, 0, answer_ready},
+	{"/healthz", true, false, true, 0, answer_health},
+};
+
+static void refuse(struct httpd_request *rq, int status, const char *allow, const char *why)
+{
+	_buf_ struct buf body = {0};
+	struct httpd_reply reply = {.status = status, .type = TEXT, .allow = allow, .body = &body};
+
+	if (buf__printf(&body, "%s\n", why))
+		buf__free(&body);
+	httpd_request__reply(rq, &reply);
+}
+
+static void answer(struct server *s, const struct route *route, const struct snapshot *now,
+		   struct httpd_request *rq)
+{
+	_buf_ struct buf body = {0};
+	struct httpd_reply reply = {.status = 200, .type = TEXT, .body = &body};
+
+	if (route->answer(s, now, &reply))
+		refuse(rq, 503, NULL, "no memory");
+	else
+		httpd_request__reply(rq, &reply);
+}
+
+/* Waiting */
+
+static void ask(struct server *s, unsigned what)
+{
+	if (s->asked & ASKED && (s->asked & what) == what)
+		return;
+	s->asked |= what | ASKED;
+	s->opts.ask(s->opts.ctx, what);
+}
+
+static void forget(struct server *s, struct waiter *w)
+{
+	DL_DELETE(s->waiters, w);
+	free(w);
+}
+
+static void on_gone(void *ctx)
+{
+	struct waiter *w = ctx;
+
+	forget(w->server, w);
+}
+
+static void set_deadline(struct server *s)
+{
+	uint64_t now_ns = clock__boot_ns();
+
+	if (s->waiters)
+		loop_timer__set(s->deadline,
+				s->waiters->deadline_ns - MIN(now_ns, s->waiters->deadline_ns));
+}
+
+static void on_deadline(void *ctx)
+{
+	struct server *s = ctx;
+	uint64_t now_ns = clock__boot_ns();
+	struct waiter *w, *next;
+
+	DL_FOREACH_SAFE (s->waiters, w, next) {
+		struct httpd_request *rq = w->rq;
+
+		if (w->deadline_ns > now_ns)
+			break;
+		forget(s, w);
+		refuse(rq, 503, NULL, "the capture thread does not answer");
+	}
+	s->asked = 0; /* it may be asked again */
+	set_deadline(s);
+}
+
+static void wait_for(struct server *s, const struct route *route, struct httpd_request *rq)
+{
+	struct waiter *w = malloc(sizeof(*w));
+
+	if (!w) {
+		refuse(rq, 503, NULL, "no memory");
+		return;
+	}
+	*w = (struct waiter){
+		.server = s, .rq = rq, .route = route, .deadline_ns = clock__boot_ns() + ANSWER_NS};
+	httpd_request__on_gone(rq, on_gone, w);
+	DL_APPEND(s->waiters, w);
+	if (w == s->waiters)
+		set_deadline(s);
+	ask(s, route->what);
+}
+
+static const struct snapshot *fresh(const struct server *s, unsigned what)
+{
+	const struct snapshot *from[] = {s->last, s->targets};
+	uint64_t now_ns = clock__boot_ns();
+
+	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
+		if (from[i] && (from[i]->what & what) == what &&
+		    now_ns - from[i]->boot_ns < FRESH_NS)
+			return from[i];
+	return NULL;
+}
+
+static void on_keep(void *ctx)
+{
+	struct server *s = ctx;
+
+	snapshot__free(TAKE_PTR(s->last));
+	snapshot__free(TAKE_PTR(s->targets));
+	snapshot__free(TAKE_PTR(s->before));
+}
+
+static void keep(struct server *s, struct snapshot *new)
+{
+	snapshot__free(TAKE_PTR(s->last));
+	loop_timer__set(s->keep, KEEP_NS);
+	if (!(new->what &SNAPSHOT_TARGETS)) {
+		s->last = new;
+		return;
+	}
+	if (s->targets && new->boot_ns - s->targets->boot_ns >= RATE_NS) {
+		snapshot__free(s->before);
+		s->before = s->targets;
+	} else {
+		snapshot__free(s->targets);
+	}
+	s->targets = new;
+}
+
+void server__deliver(struct server *s, struct snapshot *new)
+{
+	unsigned missing = 0;
+	struct waiter *w, *next;
+	bool any = false;
+
+	s->asked = 0;
+	keep(s, new);
+	DL_FOREACH_SAFE (s->waiters, w, next) {
+		const struct route *route = w->route;
+		struct httpd_request *rq = w->rq;
+
+		if ((new->what & route->what) != route->what) {
+			missing |= route->what;
+			any = true;
+			continue;
+		}
+		forget(s, w);
+		answer(s, route, new, rq);
+	}
+	if (any)
+		ask(s, missing);
+	set_deadline(s);
+}
+
+/* Requests */
+
+static bool is_refused(const struct listener *l, const struct route *route,
+		       struct httpd_request *rq)
+{
+	enum httpd_method method = httpd_request__method(rq);
+	const char *host, *origin, *fetch_site;
+	size_t hosts = httpd_request__header(rq, "Host", &host);
+
+	httpd_request__header(rq, "Origin", &origin);
+	httpd_request__header(rq, "Sec-Fetch-Site", &fetch_site);
+	if (!l->metrics && (hosts != 1 || !server__is_our_host(host, l->address)))
+		refuse(rq, 403, NULL, "another host's name: ask for localhost or 127.0.0.1");
+	else if (!route || (l->metrics && !route->metrics))
+		refuse(rq, 404, NULL, "not found");
+	else if (route->post && method != HTTPD_POST)
+		refuse(rq, 405, "POST", "only POST");
+	else if (!route->post && method != HTTPD_GET && method != HTTPD_HEAD)
+		refuse(rq, 405, "GET, HEAD", "only GET and HEAD");
+	else if (route->post && server__is_foreign(host, origin, fetch_site))
+		refuse(rq, 403, NULL, "sent by another site's page");
+	else
+		return false;
+	return true;
+}
+
+static void on_request(void *ctx, struct httpd_request *rq)
+{
+	const char *path = httpd_request__path(rq);
+	const struct route *route = NULL;
+	const struct snapshot *now = NULL;
+	struct listener *l = ctx;
+
+	for (size_t i = 0; path && i < ARRAY_SIZE(ROUTES); i++)
+		if (!strcmp(path, ROUTES[i].path))
+			route = &ROUTES[i];
+	if (is_refused(l, route, rq))
+		return;
+	if (route->waits)
+		now = fresh(l->server, route->what);
+	if (route->waits && !now)
+		wait_for(l->server, route, rq);
+	else
+		answer(l->server, route, now, rq);
+}
+
+int server__new(struct server **ret, const struct server_opts *opts)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->opts = *opts;
+	err = loop__timer(opts->loop, on_deadline, s, &s->deadline);
+	if (!err)
+		err = loop__timer(opts->loop, on_keep, s, &s->keep);
+	if (err)
+		server__free(s);
+	else
+		*ret = s;
+	return err;
+}
+
+void server__free(struct server *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n_listeners; i++)
+		httpd__free(s->listeners[i].httpd);
+	on_keep(s);
+	loop_timer__free(s->deadline);
+	loop_timer__free(s->keep);
+	free(s);
+}
+
+int server__listen(struct server *s, const char *address, bool metrics)
+{
+	struct listener *l = &s->listeners[s->n_listeners];
+	const struct httpd_opts opts = {.address = address, .request = on_request, .ctx = l};
+	int err;
+
+	if (s->n_listeners == LISTENERS || strlen(address) >= sizeof(l->address))
+		return -EINVAL;
+	l->server = s;
+	l->metrics = metrics;
+	memcpy(l->address, address, strlen(address) + 1);
+	err = httpd__new(&l->httpd, s->opts.loop, &opts);
+	if (err)
+		return err;
+	s->n_listeners++;
+	log_info("%s at http://%s", metrics ? "metrics" : "status page", httpd__address(l->httpd));
+	return 0;
+}
