@@ -250,3 +250,29 @@ int clients__connect(struct clients *c, struct loop *loop, struct http *http, st
 	}
 	return err;
 }
+
+size_t clients__look(const struct clients *c, struct view_client *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n && n < VIEW_MAX_CLIENTS; i++) {
+		const struct client *client = &c->client[i];
+		const struct sink_stats *stats;
+
+		if (!client->loki)
+			continue;
+		stats = loki_sink__stats(client->loki);
+		ret[n++] = (struct view_client){
+			.name = client->config ? client->config->name : NULL,
+			.url = loki_sink__url(client->loki),
+			.problem = loki_sink__problem(client->loki),
+			.lines = stats->lines,
+			.batches = stats->batches,
+			.bytes = stats->bytes,
+			.retries = stats->retries,
+			.dropped_lines = stats->dropped_lines,
+			.queued_bytes = loki_sink__queued_bytes(client->loki),
+		};
+	}
+	return n;
+}

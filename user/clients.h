@@ -12,6 +12,7 @@
 #include "config/options.h"
 #include "io/http.h"
 #include "pipeline.h"
+#include "status/view.h"
 
 struct clients;
 
@@ -27,6 +28,8 @@ void clients__outputs(const struct clients *c, struct pipeline_opts *ret_opts);
  */
 int clients__connect(struct clients *c, struct loop *loop, struct http *http, struct pipeline *p,
 		     char *ret_why, size_t size);
+/* Each one as it is now, VIEW_MAX_CLIENTS at most; borrowed until the loop goes on. How many. */
+size_t clients__look(const struct clients *c, struct view_client *ret);
 /* What a tls_config says; strings are borrowed. */
 struct http_tls clients__tls(const struct config_tls *t);
 

@@ -27,6 +27,7 @@
 #include "containers/registry.h"
 #include "io/http.h"
 #include "io/loop.h"
+#include "overview.h"
 #include "pipeline.h"
 #include "process/routing.h"
 #include "process/select.h"
@@ -54,6 +55,7 @@ struct app {
 	struct capture *capture;
 	struct pipeline *pipeline;
 	struct clients *clients;
+	struct overview *overview;
 	struct fd_sink *fd;
 	struct single *single; /* NULL: containers */
 	struct loop_watch *sealed_text, *stopped;
@@ -259,6 +261,21 @@ static int make_capture(struct app *a, char *why, size_t size)
 	return 0;
 }
 
+static int start_overview(struct app *a)
+{
+	const struct overview_sources sources = {
+		.ruleset = a->ruleset,
+		.clients = a->clients,
+		.docker = a->docker,
+		.capture = a->capture,
+		.counters = &a->counters,
+		.pipeline = a->pipeline,
+		.ending = &a->ending,
+	};
+
+	return overview__start(a->overview, &sources);
+}
+
 /* *why stays empty when strerror says enough. */
 static int set_up(struct app *a, char *why, size_t size)
 {
@@ -269,6 +286,8 @@ static int set_up(struct app *a, char *why, size_t size)
 		err = single__new(&a->single, &a->opts, why, size);
 	if (!err)
 		err = loop__new(&a->loop);
+	if (!err)
+		err = overview__new(&a->overview, a->loop, &a->opts, why, size);
 	if (!err)
 		err = http__new(&a->http, a->loop);
 	if (!err)
@@ -293,6 +312,8 @@ static int set_up(struct app *a, char *why, size_t size)
 	if (!err)
 		err = loop__watch(a->loop, pipeline__stopped_fd(a->pipeline), LOOP_READ, on_stopped,
 				  a, &a->stopped);
+	if (!err)
+		err = start_overview(a);
 	if (!err)
 		err = pipeline__start(a->pipeline, a->capture);
 	return err;
@@ -322,6 +343,7 @@ static void print_counters(struct app *a)
 static void tear_down(struct app *a)
 {
 	pipeline__join(a->pipeline);
+	overview__free(a->overview);
 	docker__free(a->docker);
 	clients__disconnect(a->clients);
 	fd_sink__free(a->fd);

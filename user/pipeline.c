@@ -22,6 +22,7 @@
 
 #include "base/log.h"
 #include "base/queue.h"
+#include "status/snapshot.h"
 #include "streams/streams.h"
 
 #define ROUND_NS (10 * NS_PER_MS)
@@ -31,6 +32,7 @@
 #define QUEUE_ITEMS 1024
 #define TENANTS_MAX 256
 #define TENANT_MAX_BYTES 150 /* Loki's own bound */
+#define ASKED 0x80000000u
 #define CLOCK_CHECK_NS (10 * NS_PER_SEC)
 
 struct flight {
@@ -70,10 +72,13 @@ struct pipeline {
 	pthread_t thread;
 	bool started;
 	_Atomic(struct routing *) next_routing; /* NULL: none */
-	int use_fd;				/* eventfd: there is one */
-	int stop_fd;				/* eventfd: somebody asked for the end */
-	int stopped_fd;				/* eventfd: the thread is through */
-	_Atomic uint64_t stop_at_ns;		/* CLOCK_BOOTTIME; 0: not asked for */
+	_Atomic unsigned asked;		     /* what a snapshot is to have, with ASKED; 0: none */
+	_Atomic(struct snapshot *) snapshot; /* NULL: none, or it was taken */
+	int use_fd;		     /* eventfd: there is something of these for the thread */
+	int snapshot_fd;	     /* eventfd: there is a snapshot */
+	int stop_fd;		     /* eventfd: somebody asked for the end */
+	int stopped_fd;		     /* eventfd: the thread is through */
+	_Atomic uint64_t stop_at_ns; /* CLOCK_BOOTTIME; 0: not asked for */
 	unsigned idle_rounds;
 	uint64_t clock_checked_ns;
 	bool scan; /* containers are to be registered again */
@@ -305,7 +310,8 @@ int pipeline__new(struct pipeline **ret, const struct pipeline_opts *opts)
 	p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->stopped_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->use_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (p->stop_fd < 0 || p->stopped_fd < 0 || p->use_fd < 0) {
+	p->snapshot_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->stop_fd < 0 || p->stopped_fd < 0 || p->use_fd < 0 || p->snapshot_fd < 0) {
 		err = -errno;
 		goto err_out;
 	}
@@ -341,6 +347,7 @@ void pipeline__free(struct pipeline *p)
 	streams__free(p->streams);
 	routing__free(p->opts.routing);
 	routing__free(atomic_load(&p->next_routing));
+	snapshot__free(atomic_load(&p->snapshot));
 	for (int i = 0; i < PIPELINE_OUTPUTS; i++) {
 		batcher__free(p->outputs[i].batcher);
 		LL_FOREACH_SAFE(p->outputs[i].tenants, t, t_next)
@@ -356,6 +363,7 @@ void pipeline__free(struct pipeline *p)
 	close_p(&p->stop_fd);
 	close_p(&p->stopped_fd);
 	close_p(&p->use_fd);
+	close_p(&p->snapshot_fd);
 	free(p);
 }
 
@@ -447,16 +455,72 @@ static bool has_room(const struct pipeline *p)
 	return p->in_flight < p->opts.max_in_flight && p->n_flights < QUEUE_ITEMS / 2;
 }
 
+static void wake(int fd)
+{
+	uint64_t one = 1;
+
+	if (write(fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_error("cannot wake a thread: %s", strerror(errno));
+}
+
+/* Or it would stay readable, and end every wait at once. */
+static void settle(int fd)
+{
+	uint64_t n;
+
+	if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+		log_error("cannot read an eventfd: %s", strerror(errno));
+}
+
 static void take_routing(struct pipeline *p)
 {
 	struct routing *next = atomic_exchange(&p->next_routing, NULL);
-	uint64_t n;
 
-	if (!next)
+	if (next)
+		streams__use(p->streams, next);
+}
+
+static void add_kernel_counters(struct pipeline *p, struct snapshot *to)
+{
+	struct capture_counters c;
+
+	capture__counters(p->capture, &c);
+	atomic_store(&p->opts.counters->corrupt, c.corrupt);
+	to->ring_bytes = c.ring_bytes;
+	to->ring_used_bytes = c.ring_used_bytes;
+	samples__add(&to->samples, SAMPLE_COUNTER, "notail_lost_events_total",
+		     "registrations and ends that the ring had no room to tell of", c.events_lost);
+	samples__add(&to->samples, SAMPLE_COUNTER, "notail_streams_refused_total",
+		     "streams that were not registered: too many", c.streams_full);
+	samples__add(&to->samples, SAMPLE_COUNTER, "notail_containers_refused_total",
+		     "containers that were not registered: too many", c.cgroups_full);
+	samples__add(&to->samples, SAMPLE_COUNTER, "notail_lost_notes_total",
+		     "notes of writers that the ring had no room for", c.notes_lost);
+	samples__add(&to->samples, SAMPLE_COUNTER, "notail_recursion_misses_total",
+		     "hooks that the kernel skipped", c.recursion_misses);
+	samples__add(&to->samples, SAMPLE_GAUGE, "notail_ring_bytes", "size of the ring",
+		     c.ring_bytes);
+	samples__add(&to->samples, SAMPLE_GAUGE, "notail_ring_used_bytes",
+		     "what of the ring is not delivered yet", c.ring_used_bytes);
+	samples__add(&to->samples, SAMPLE_GAUGE, "notail_in_flight_bytes",
+		     "batches that are sealed and not delivered", p->in_flight);
+}
+
+/* Not on a line's way: a look at a number when nobody asks. */
+static void look_around(struct pipeline *p)
+{
+	unsigned what = atomic_load_explicit(&p->asked, memory_order_relaxed);
+	struct snapshot *new;
+
+	if (!what)
 		return;
-	if (read(p->use_fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
-		log_error("cannot read an eventfd: %s", strerror(errno));
-	streams__use(p->streams, next);
+	what = atomic_exchange(&p->asked, 0) & ~ASKED;
+	if (streams__snapshot(p->streams, what, &new))
+		return; /* nothing comes: who asked gives up */
+	if (what & SNAPSHOT_COUNTERS)
+		add_kernel_counters(p, new);
+	snapshot__free(atomic_exchange(&p->snapshot, new));
+	wake(p->snapshot_fd);
 }
 
 static void scan(struct pipeline *p)
@@ -479,6 +543,7 @@ static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes
 
 	take_acknowledgements(p);
 	take_routing(p);
+	look_around(p);
 	check_clock(p, now_ns);
 	room = has_room(p);
 	*ret_bytes = capture__read(p->capture, room ? ROUND_BYTES : 0, &position);
@@ -511,19 +576,18 @@ static void wait_for_work(struct pipeline *p, uint64_t next_ns, bool idle)
 	next_ns -= MIN(next_ns, now_ns);
 	timeout.tv_sec = (time_t)(next_ns / NS_PER_SEC);
 	timeout.tv_nsec = (long)(next_ns % NS_PER_SEC);
-	ppoll(fds, ARRAY_SIZE(fds), &timeout, NULL);
+	if (ppoll(fds, ARRAY_SIZE(fds), &timeout, NULL) > 0 && fds[1].revents)
+		settle(p->use_fd);
 }
 
 /* Until the ring is empty, everything is delivered, or the deadline. */
 static void drain(struct pipeline *p, uint64_t deadline_ns)
 {
-	uint64_t next_ns, asked;
+	uint64_t next_ns;
 	size_t bytes, lines = 0;
 	struct flight *f;
 
-	/* Or it would stay readable, and end every wait below at once. */
-	if (read(p->stop_fd, &asked, sizeof(asked)) < 0 && errno != EAGAIN)
-		log_error("cannot read an eventfd: %s", strerror(errno));
+	settle(p->stop_fd);
 	do {
 		next_ns = round_of_work(p, true, &bytes);
 		if (!bytes && !p->n_flights)
@@ -596,12 +660,26 @@ void pipeline__done(void *pipeline, struct batch *b, enum sink_result result)
 
 void pipeline__use(struct pipeline *p, struct routing *routing)
 {
-	uint64_t one = 1;
-
 	/* One that the thread has not seen yet was never in force. */
 	routing__free(atomic_exchange(&p->next_routing, routing));
-	if (write(p->use_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_error("cannot wake the capture thread: %s", strerror(errno));
+	wake(p->use_fd);
+}
+
+void pipeline__ask(struct pipeline *p, unsigned what)
+{
+	atomic_fetch_or(&p->asked, what | ASKED);
+	wake(p->use_fd);
+}
+
+int pipeline__snapshot_fd(const struct pipeline *p)
+{
+	return p->snapshot_fd;
+}
+
+struct snapshot *pipeline__snapshot(struct pipeline *p)
+{
+	settle(p->snapshot_fd);
+	return atomic_exchange(&p->snapshot, NULL);
 }
 
 const struct routing *pipeline__routing(const struct pipeline *p)

@@ -41,6 +41,7 @@ struct pipeline_opts {
 };
 
 struct pipeline;
+struct snapshot;
 
 /* Everything borrowed in opts must outlive it. */
 int pipeline__new(struct pipeline **ret, const struct pipeline_opts *opts);
@@ -62,6 +63,13 @@ void pipeline__done(void *pipeline, struct batch *b, enum sink_result result);
 
 /* Takes it over: in force from the thread's next round on. Any thread but the pipeline's. */
 void pipeline__use(struct pipeline *p, struct routing *routing);
+/* Asks the thread to look at itself in its next round: enum snapshot_what. I/O side. */
+void pipeline__ask(struct pipeline *p, unsigned what);
+/* Readable when a snapshot is there. */
+int pipeline__snapshot_fd(const struct pipeline *p);
+/* The newest one, the caller's; NULL: none. */
+struct snapshot *pipeline__snapshot(struct pipeline *p);
+
 /* After pipeline__join: what is in force. */
 const struct routing *pipeline__routing(const struct pipeline *p);
 

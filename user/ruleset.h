@@ -14,6 +14,7 @@
 #include "config/options.h"
 #include "pipeline.h"
 #include "process/routing.h"
+#include "status/view.h"
 
 struct ruleset;
 
@@ -30,7 +31,13 @@ bool ruleset__needs_details(const struct ruleset *r);
 /* What is in the file now comes into force, or what was stays: logged, counted. 0 or -errno. */
 int ruleset__reload(struct ruleset *r, struct pipeline *p, const char *hook_set,
 		    struct counters *counters);
-/* Custom metrics, in Prometheus' text. */
+/* What is in force, and what the last reload found wrong; borrowed until the next one. */
+void ruleset__look(const struct ruleset *r, struct view_config *ret);
+/* Appends what is in force as YAML, secrets masked: defaults where there is no file. 0 or -errno.
+ */
+int ruleset__print_config(const struct ruleset *r, struct buf *out);
+/* Custom metrics, in Prometheus' text. 0 or -ENOMEM. */
+int ruleset__custom_metrics(const struct ruleset *r, struct buf *out);
 void ruleset__print_metrics(const struct ruleset *r, FILE *out);
 
 #endif

@@ -20,6 +20,7 @@
 #include "config/promtail.h"
 #include "config/values.h"
 #include "io/http.h"
+#include "io/httpd.h"
 #include "io/server_name.h"
 #include "process/relabel.h"
 
@@ -298,8 +299,8 @@ static const struct field CLIENT_FIELDS[] = {
 	      .example = "http://localhost:3100",
 	      .doc = "Loki's address, with or without /loki/api/v1/push; a user and password may "
 		     "stand in it."),
-	FIELD(struct config_client, name, FIELD_STRING, .flags = FIELD_LATER,
-	      .doc = "What messages and metrics call it."),
+	FIELD(struct config_client, name, FIELD_STRING,
+	      .doc = "What the status page and metrics call it."),
 	FIELD(struct config_client, tenant_id, FIELD_STRING,
 	      .doc = "Loki's tenant (X-Scope-OrgID)."),
 	FIELD(struct config_client, basic_auth, FIELD_OBJECT, .object = &BASIC_AUTH,
@@ -404,23 +405,24 @@ static const struct schema CLIENT = {
  */
 
 static const struct field SERVER_FIELDS[] = {
-	FIELD(struct config_server, listen, FIELD_STRING, .dflt = "127.0.0.1:9464",
-	      .flags = FIELD_LATER, .doc = "Address of the status page, its API and the metrics."),
-	FIELD(struct config_server, metrics_listen, FIELD_STRING, .flags = FIELD_LATER,
-	      .doc = "An address with metrics and health alone."),
+	FIELD(struct config_server, listen, FIELD_STRING, .dflt = SERVER_DEFAULT_LISTEN,
+	      .doc = "Address of the status page, its API and the metrics; off: none."),
+	FIELD(struct config_server, metrics_listen, FIELD_STRING, .example = "null",
+	      .doc = "An address with /metrics, /ready and /healthz alone, such as 0.0.0.0:9465."),
 	FIELD(struct config_server, enable_runtime_reload, FIELD_BOOL, .dflt = "false",
-	      .flags = FIELD_LATER, .doc = "POST /-/reload reads the configuration again."),
+	      .doc = "POST /-/reload reads the configuration again."),
 	FIELD(struct config_server, log_level, FIELD_ENUM, .names = PROMTAIL_LEVELS,
 	      .flags = FIELD_HIDDEN, .doc = "The same as log.level."),
 	IGNORED(struct config_server, "log_format", .flags = FIELD_IGNORED,
 		.doc = "messages have one form"),
-	FIELD(struct config_server, http_listen_address, FIELD_STRING,
-	      .flags = FIELD_LATER | FIELD_HIDDEN, .doc = "See listen."),
-	FIELD(struct config_server, http_listen_port, FIELD_INT,
-	      .flags = FIELD_LATER | FIELD_HIDDEN, .min = 0, .max = 65535, .doc = "See listen."),
+	FIELD(struct config_server, http_listen_address, FIELD_STRING, .flags = FIELD_HIDDEN,
+	      .doc = "See listen."),
+	FIELD(struct config_server, http_listen_port, FIELD_INT, .flags = FIELD_HIDDEN, .min = 0,
+	      .max = 65535, .doc = "See listen."),
 	IGNORED(struct config_server, "http_path_prefix", .flags = FIELD_LATER),
 	IGNORED(struct config_server, "external_url", .flags = FIELD_IGNORED),
-	IGNORED(struct config_server, "disable", .flags = FIELD_LATER),
+	FIELD(struct config_server, disable, FIELD_BOOL, .flags = FIELD_HIDDEN, .dflt = "false",
+	      .doc = "See listen."),
 	IGNORED(struct config_server, "profiling_enabled", .flags = FIELD_IGNORED),
 	IGNORED(struct config_server, "health_check_target", .flags = FIELD_IGNORED),
 	IGNORED(struct config_server, "register_instrumentation", .flags = FIELD_IGNORED),
@@ -442,10 +444,30 @@ static const struct field SERVER_FIELDS[] = {
 	{0},
 };
 
+static void check_address(const struct node *at, const char *address, struct diag *diag)
+{
+	struct sockaddr_storage to;
+	socklen_t len;
+
+	if (address && values__listens(address) && httpd__parse_address(address, &to, &len))
+		diag__error(diag, at,
+			    "malformed, expected ADDRESS:PORT such as 127.0.0.1:9464, or "
+			    "off");
+}
+
+static void check_server(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_server *s = object;
+
+	check_address(node__get(node, "listen"), s->listen, diag);
+	check_address(node__get(node, "metrics_listen"), s->metrics_listen, diag);
+}
+
 static const struct schema SERVER = {
 	.name = "server",
 	.size = sizeof(struct config_server),
 	.fields = SERVER_FIELDS,
+	.check = check_server,
 };
 
 static const struct field CAPTURE_FIELDS[] = {
@@ -775,11 +797,40 @@ static int take_docker_hosts(struct loaded *l, struct diag *diag)
 	return err;
 }
 
+/* Where it listens in Promtail's words; loopback, where they name no address. */
+static int take_listen(struct loaded *l, const struct node *server, struct diag *diag)
+{
+	struct config_server *s = &l->config.server;
+	const struct node *address = given(server, "http_listen_address");
+	const struct node *port = given(server, "http_listen_port");
+	char *text;
+	size_t size;
+
+	s->listen_given = given(server, "listen") || s->disable;
+	if (s->disable)
+		s->listen = SERVER_OFF;
+	if (s->listen_given || (!address && !port))
+		return 0;
+	s->listen_given = true;
+	size = (address ? strlen(s->http_listen_address) : 0) + sizeof("127.0.0.1:65535");
+	text = arena__alloc(&l->arena, size);
+	if (!text)
+		return -ENOMEM;
+	snprintf(text, size, "%s:%lld",
+		 address && *s->http_listen_address ? s->http_listen_address : "127.0.0.1",
+		 (long long)(port ? s->http_listen_port : SERVER_DEFAULT_PORT));
+	s->listen = text;
+	check_address(address ? address : port, text, diag);
+	return 0;
+}
+
 static int finish(struct loaded *l, const struct node *root, struct diag *diag)
 {
 	struct config *c = &l->config;
 	int err = add_client(l);
 
+	if (!err)
+		err = take_listen(l, given(root, "server"), diag);
 	if (!err)
 		err = take_docker_hosts(l, diag);
 	if (err)

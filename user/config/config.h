@@ -75,8 +75,15 @@ struct config_client {
 	const struct node *node;
 };
 
+#define SERVER_DEFAULT_PORT 9464
+#define SERVER_DEFAULT_LISTEN "127.0.0.1:9464"
+#define SERVER_OFF "off"
+
 struct config_server {
-	const char *listen, *metrics_listen;
+	const char *listen;	    /* empty or SERVER_OFF: nowhere */
+	const char *metrics_listen; /* likewise; NULL: nowhere */
+	bool listen_given;	    /* by the file */
+	bool disable;		    /* Promtail's: nowhere */
 	bool enable_runtime_reload;
 	int log_level; /* Promtail's place for it: LOG_... + 1; 0: not said */
 	const char *http_listen_address;

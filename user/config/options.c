@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "config/values.h"
 #include "io/http.h"
+#include "io/httpd.h"
 
 #define KIB 1024ull
 #define MIB (1024 * KIB)
@@ -49,6 +50,7 @@ enum {
 	KEY_BATCHWAIT,
 	KEY_BATCHSIZE,
 	KEY_HOST,
+	KEY_LISTEN,
 	KEY_LOG_LEVEL,
 	KEY_STATS,
 	KEY_JSON,
@@ -95,6 +97,10 @@ static const struct argp_option OPTIONS[] = {
 	 "printed: " CONFIG_DEFAULT_PATH " where it is)",
 	 3},
 	{"host", KEY_HOST, "NAME", 0, "Value of the label host (default: the host's name)", 3},
+	{"listen", KEY_LISTEN, "ADDRESS:PORT", 0,
+	 "Status page and metrics (default: " SERVER_DEFAULT_LISTEN "; none where lines are "
+	 "printed); off: none",
+	 3},
 	{"batchwait", KEY_BATCHWAIT, "TIME", 0,
 	 "Push a line at the latest so long after it came (default: 1s)", 3},
 	{"batchsize", KEY_BATCHSIZE, "SIZE", 0, "Push when so much has come (default: 1MiB)", 3},
@@ -364,6 +370,22 @@ static error_t set_docker(struct parse *p, const char *host)
 	return 0;
 }
 
+static error_t set_listen(struct parse *p, const char *address)
+{
+	struct sockaddr_storage to;
+	socklen_t len;
+
+	if (values__listens(address) && httpd__parse_address(address, &to, &len))
+		return refuse(p,
+			      "--listen=%s: expected ADDRESS:PORT such as " SERVER_DEFAULT_LISTEN
+			      ", or off",
+			      address);
+	p->o.listen = address;
+	p->o.must_listen = true;
+	p->o.given.listen = true;
+	return 0;
+}
+
 static error_t set_pid(struct parse *p, const char *text)
 {
 	const char *suffix;
@@ -560,6 +582,8 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 		return add_selector(p, key, arg);
 	case KEY_PID:
 		return set_pid(p, arg);
+	case KEY_LISTEN:
+		return set_listen(p, arg);
 	case KEY_DOCKER:
 		return set_docker(p, arg);
 	case KEY_TAP:
@@ -638,6 +662,12 @@ static error_t refuse_nowhere(struct parse *p)
 			 "(notail --help says more)");
 }
 
+/* Not what somebody looks at on a terminal: that listens only when it is told to. */
+static bool is_service(const struct options *o)
+{
+	return !o->to_stdout && !o->command && !o->pid;
+}
+
 /* What no single option can be blamed for. */
 static error_t check(struct parse *p)
 {
@@ -669,6 +699,8 @@ static error_t check(struct parse *p)
 	if (o->inspect && (!o->to_stdout || !o->config))
 		return refuse(p, "--inspect shows what a file's stages do: it needs --stdout and "
 				 "-c FILE");
+	if (!o->given.listen && is_service(o))
+		o->listen = SERVER_DEFAULT_LISTEN;
 	return o->to_stdout || o->loki_url || o->config ? 0 : refuse_nowhere(p);
 }
 
@@ -751,12 +783,24 @@ static int apply_capture(struct options *o, const struct config_capture *c)
 	return err;
 }
 
+static void apply_server(struct options *o, const struct config_server *c)
+{
+	o->runtime_reload = c->enable_runtime_reload;
+	o->metrics_listen = c->metrics_listen;
+	if (o->given.listen)
+		return;
+	/* The service of the same file may have it already. */
+	o->must_listen = is_service(o) && c->listen_given;
+	o->listen = is_service(o) || c->listen_given ? c->listen : NULL;
+}
+
 int options__apply(struct options *o, const struct config *c)
 {
 	int err = apply_capture(o, &c->capture);
 
 	if (err)
 		return err;
+	apply_server(o, &c->server);
 	if (!o->loki_url && !o->to_stdout && c->clients.n)
 		o->clients = &c->clients;
 	if (!o->docker_host && !o->no_docker) {

@@ -67,11 +67,15 @@ struct options {
 	uint64_t park_max_ns;		   /* wait for a container's name; 0: default */
 	size_t max_in_flight;		   /* 0: default */
 	const char *host;		   /* --host; NULL: the host's name */
+	const char *listen;		   /* of the status server; NULL or empty: none */
+	const char *metrics_listen;	   /* likewise */
+	bool must_listen; /* somebody asked for it: it is an error when it cannot be */
+	bool runtime_reload;
 	enum log_level log_level;
 	bool stats;
 	/* On the command line: a configuration file does not change it. */
 	struct {
-		bool tap, hooks, attribution, log_level;
+		bool tap, hooks, attribution, log_level, listen;
 	} given;
 };
 

@@ -34,3 +34,8 @@ bool values__is_name(const char *text)
 			return false;
 	return true;
 }
+
+bool values__listens(const char *address)
+{
+	return address && *address && strcmp(address, "off");
+}

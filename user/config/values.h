@@ -10,4 +10,7 @@ const char *values__check_docker_host(const char *host);
 /* What may stand in a header or a label: no control characters, and something at all. */
 bool values__is_name(const char *text);
 
+/* An address to listen on, and not `off`, NULL or empty. */
+bool values__listens(const char *address);
+
 #endif

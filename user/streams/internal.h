@@ -43,6 +43,7 @@ struct stream {
 	 * holds for; 0: none. */
 	struct labelled *labelled; /* NULL: not wanted */
 	uint64_t set_version;
+	uint64_t lines; /* that were assembled */
 	enum line_stream file;
 	uint8_t tap;
 	bool copied_at_write;			 /* now, or once */
@@ -86,6 +87,7 @@ struct container {
 	bool excluded;
 	uint64_t decided; /* the metadata's version that `excluded` was decided with; 0: not yet */
 	unsigned n_streams;
+	size_t shown; /* index in the snapshot that is being made */
 	uint64_t parked_since_ns;
 	struct parked *park_head, *park_tail;
 	size_t parked_bytes;

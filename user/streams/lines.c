@@ -121,6 +121,7 @@ void stream__on_line(void *ctx, const struct line *line)
 	struct labelled *l;
 	struct line of_session;
 
+	st->lines++;
 	if (st->session) {
 		of_session = *line;
 		of_session.session = true;

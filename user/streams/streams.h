@@ -23,6 +23,7 @@
 #include "process/select.h"
 #include "status/counters.h"
 
+struct snapshot;
 struct streams;
 
 struct streams_ring {
@@ -92,6 +93,8 @@ uint64_t streams__tick(struct streams *s, uint64_t now_ns, bool drained);
 /* Shutdown: half lines, parked lines and gaps that no record told of go out with what is known.
  * May be repeated. */
 void streams__finish(struct streams *s);
+/* As all is now, for others to read: enum snapshot_what. The caller's. 0 or -ENOMEM. */
+int streams__snapshot(struct streams *s, unsigned what, struct snapshot **ret);
 /* The statistics of the streams that have not ended. */
 void streams__print_open(struct streams *s);
 

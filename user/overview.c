@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What belongs to the capture thread comes as a snapshot by an eventfd; everything else is of this
+ * thread, or atomic.
+ */
+#include "overview.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/values.h"
+#include "io/loop.h"
+#include "status/server.h"
+
+struct overview {
+	const struct options *opts;
+	struct overview_sources of;
+	struct loop *loop;
+	struct server *server;
+	struct loop_watch *snapshots;
+	uint64_t started_ns; /* wall clock */
+	char host[sizeof(((struct utsname *)0)->nodename)];
+};
+
+static bool is_ready(void *ctx)
+{
+	const struct overview *o = ctx;
+
+	return !*o->of.ending;
+}
+
+static void ask(void *ctx, unsigned what)
+{
+	const struct overview *o = ctx;
+
+	pipeline__ask(o->of.pipeline, what);
+}
+
+static void on_snapshot(void *ctx, int fd, int what)
+{
+	struct overview *o = ctx;
+	struct snapshot *s = pipeline__snapshot(o->of.pipeline);
+
+	(void)fd;
+	(void)what;
+	if (s)
+		server__deliver(o->server, s);
+}
+
+static struct view_engine look_at_engine(const struct overview *o)
+{
+	struct docker_state state;
+
+	if (!o->of.docker)
+		return (struct view_engine){
+			.unasked = o->opts->no_docker ? "not asked: containers have their ids alone"
+						      : "not asked for a single process"};
+	docker__state(o->of.docker, &state);
+	return (struct view_engine){
+		.host = state.host, .version = state.version, .problem = state.problem};
+}
+
+static void look(void *ctx, struct view *v)
+{
+	const struct overview *o = ctx;
+
+	v->host = o->opts->host ? o->opts->host : o->host;
+	v->started_ns = o->started_ns;
+	v->hooks = hook_set__name(capture__hooks(o->of.capture));
+	v->hooks_why = capture__why(o->of.capture);
+	v->engine = look_at_engine(o);
+	v->n_clients = clients__look(o->of.clients, v->clients);
+	v->prints = o->opts->to_stdout;
+	ruleset__look(o->of.ruleset, &v->config);
+}
+
+/* A number where there is no name: URLs change, and may be long. */
+static void count_client(struct samples *s, const struct view_client *c, size_t i)
+{
+	char number[24];
+	const char *name = c->name ? c->name : number;
+
+	snprintf(number, sizeof(number), "%zu", i);
+	samples__add_labelled(s, SAMPLE_COUNTER, "notail_client_lines_total", "client", name,
+			      "lines that the receiver took", c->lines);
+	samples__add_labelled(s, SAMPLE_COUNTER, "notail_client_batches_total", "client", name,
+			      "batches that the receiver answered for good", c->batches);
+	samples__add_labelled(s, SAMPLE_COUNTER, "notail_client_sent_bytes_total", "client", name,
+			      "bytes of batches, compressed", c->bytes);
+	samples__add_labelled(s, SAMPLE_COUNTER, "notail_client_retries_total", "client", name,
+			      "tries that failed and are tried again", c->retries);
+	samples__add_labelled(s, SAMPLE_COUNTER, "notail_client_dropped_lines_total", "client",
+			      name, "lines that the receiver did not get", c->dropped_lines);
+	samples__add_labelled(s, SAMPLE_GAUGE, "notail_client_queued_bytes", "client", name,
+			      "batches that wait for this receiver", c->queued_bytes);
+	samples__add_labelled(s, SAMPLE_GAUGE, "notail_client_up", "client", name,
+			      "the last try did not fail", !c->problem);
+}
+
+static void count(void *ctx, struct samples *s)
+{
+	const struct overview *o = ctx;
+	struct view v = {0};
+
+	look(ctx, &v);
+	samples__add_labelled(s, SAMPLE_GAUGE, "notail_build_info", "version", NOTAIL_VERSION,
+			      "1, with the version", 1);
+	samples__add_labelled(s, SAMPLE_GAUGE, "notail_hook_set_info", "set", v.hooks,
+			      "1, with the kernel's hooks that are used", 1);
+	samples__add(s, SAMPLE_GAUGE, "notail_start_time_seconds", "when notail started, Unix time",
+		     o->started_ns / NS_PER_SEC);
+	samples__add(s, SAMPLE_GAUGE, "notail_config_last_reload_successful",
+		     "the configuration that was read last is in force", !v.config.problem);
+	if (v.engine.host)
+		samples__add(s, SAMPLE_GAUGE, "notail_engine_connected",
+			     "the container engine answers", v.engine.version != NULL);
+	samples__add_counters(s, o->of.counters);
+	for (size_t i = 0; i < v.n_clients; i++)
+		count_client(s, &v.clients[i], i);
+}
+
+static int custom_metrics(void *ctx, struct buf *out)
+{
+	const struct overview *o = ctx;
+
+	return ruleset__custom_metrics(o->of.ruleset, out);
+}
+
+static int print_config(void *ctx, struct buf *out)
+{
+	const struct overview *o = ctx;
+
+	return ruleset__print_config(o->of.ruleset, out);
+}
+
+static int reload(void *ctx, struct buf *out)
+{
+	const struct overview *o = ctx;
+	struct view_config state;
+	int err;
+
+	if (!ruleset__config(o->of.ruleset)) {
+		buf__append_str(out, "there is no configuration file\n");
+		return -ENOENT;
+	}
+	err = *o->of.ending ? -ESHUTDOWN
+			    : ruleset__reload(o->of.ruleset, o->of.pipeline,
+					      hook_set__name(capture__hooks(o->of.capture)),
+					      o->of.counters);
+	ruleset__look(o->of.ruleset, &state);
+	if (!err)
+		buf__printf(out, "%s is in force\n", state.file);
+	else
+		buf__printf(out, "what was in force stays: %s\n",
+			    state.problem ? state.problem : strerror(-err));
+	return err;
+}
+
+/* 0, or what there is to say is said. */
+static int listen_on(struct overview *o, const char *address, const char *option, bool metrics,
+		     bool must, char *why, size_t size)
+{
+	int err;
+
+	if (!values__listens(address))
+		return 0;
+	err = server__listen(o->server, address, metrics);
+	if (!err)
+		return 0;
+	if (must) {
+		snprintf(why, size, "%s %s: %s", option, address, strerror(-err));
+		return err;
+	}
+	log_warn("no %s: %s: %s (%s says where else)", metrics ? "metrics" : "status page", address,
+		 strerror(-err), option);
+	return 0;
+}
+
+int overview__new(struct overview **ret, struct loop *loop, const struct options *opts,
+		  char *ret_why, size_t size)
+{
+	struct overview *o = calloc(1, sizeof(*o));
+	const struct server_opts server_opts = {
+		.loop = loop,
+		.reload = opts->runtime_reload,
+		.ready = is_ready,
+		.ask = ask,
+		.look = look,
+		.count = count,
+		.custom_metrics = custom_metrics,
+		.config = print_config,
+		.reload_config = reload,
+		.ctx = o,
+	};
+	bool is_service = !opts->to_stdout && !opts->command && !opts->pid;
+	struct utsname name;
+	int err;
+
+	if (!o)
+		return -ENOMEM;
+	o->opts = opts;
+	o->loop = loop;
+	o->started_ns = clock__real_ns();
+	if (uname(&name) == 0)
+		memcpy(o->host, name.nodename, sizeof(o->host));
+	err = server__new(&o->server, &server_opts);
+	if (!err)
+		err = listen_on(o, opts->listen, opts->given.listen ? "--listen" : "server.listen",
+				false, opts->must_listen, ret_why, size);
+	if (!err)
+		err = listen_on(o, opts->metrics_listen, "server.metrics_listen", true, is_service,
+				ret_why, size);
+	if (err)
+		overview__free(o);
+	else
+		*ret = o;
+	return err;
+}
+
+int overview__start(struct overview *o, const struct overview_sources *sources)
+{
+	o->of = *sources;
+	return loop__watch(o->loop, pipeline__snapshot_fd(sources->pipeline), LOOP_READ,
+			   on_snapshot, o, &o->snapshots);
+}
+
+void overview__free(struct overview *o)
+{
+	if (!o)
+		return;
+	loop_watch__free(o->snapshots);
+	server__free(o->server);
+	free(o);
+}
