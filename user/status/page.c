@@ -57,11 +57,12 @@ static const char STYLE[] =
 	"th{font-weight:500;color:var(--soft);font-size:12.5px;text-align:left;white-space:nowrap}"
 	"th,td{padding:5px 10px;border-top:1px solid var(--line);vertical-align:top}"
 	"thead th{border-top:0;padding-top:8px}"
-	"tr.again td{border-top-color:transparent}tr.again td.name{visibility:hidden}"
+	"tr.again td{border-top-color:transparent}tr.again td.name *{display:none}"
 	"td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
 	"td.name b{font-weight:600;overflow-wrap:anywhere}td.name small{display:block}"
-	"td.tap{white-space:nowrap}td.tap small{display:block;white-space:normal;max-width:190px}"
-	".bad{color:var(--bad)}.good{color:var(--good)}.warn{color:var(--warn)}"
+	"td.tap{white-space:nowrap}"
+	".zero{color:var(--soft)}.bad{color:var(--bad)}.good{color:var(--good)}.warn{color:var(--"
+	"warn)}"
 	".chips{display:flex;flex-wrap:wrap;gap:3px 5px}"
 	".chip{background:var(--chip);border-radius:4px;padding:0 6px;font:12px/1.6 var(--mono);"
 	"max-width:320px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}"
@@ -74,7 +75,8 @@ static const char STYLE[] =
 	"tr:first-child{border-top:0}"
 	"table.wide td{border:0;padding:2px 12px}table.wide td.name,table.wide td.labels,"
 	"table.wide td.all{grid-column:1/-1}table.wide td.n{text-align:left}"
-	"table.wide tr.again td.name{visibility:visible}"
+	"table.wide tr.again{border-top:0;padding-top:0}table.wide tr.again td.name{display:none}"
+	"table.wide td.tap{white-space:normal;grid-column:1/-1}"
 	"table.wide td[data-l]:before{content:attr(data-l) \" \";color:var(--soft);font-size:12px}"
 	".chip{max-width:100%}}"
 	"</style>";
@@ -266,7 +268,7 @@ static struct totals count_all(const struct view *v)
 		else if (target->waiting)
 			t.waiting++;
 		else
-			t.captured++;
+			t.captured += target->n > 0;
 		for (size_t j = 0; j < target->n; j++) {
 			struct rates r = rates_of(v, target, &v->now->streams[target->first + j]);
 
@@ -396,7 +398,16 @@ static void put_notes(struct page *p, const struct view *v)
 		put_note(p, true, "incomplete", "there was no memory for all of this page");
 }
 
-static void put_labels(struct page *p, const struct snapshot_stream *s)
+static bool has_label(const struct label_set *set, const struct label *l)
+{
+	const char *value = label_set__get(set, l->name);
+
+	return value && !strcmp(value, l->value);
+}
+
+/* `first`: of the container, that has been shown; NULL: none has. */
+static void put_labels(struct page *p, const struct snapshot_stream *s,
+		       const struct snapshot_stream *first)
 {
 	if (s->dropped || !s->set) {
 		put(p, "<span class=\"soft\">%s</span>",
@@ -408,6 +419,8 @@ static void put_labels(struct page *p, const struct snapshot_stream *s)
 	for (size_t i = 0; i < s->set->n_labels; i++) {
 		const struct label *l = &s->set->labels[i];
 
+		if (first && first->set && has_label(first->set, l))
+			continue;
 		put_html(p, "<span class=\"chip\" title=\"");
 		put_attribute(p, l->value);
 		put_html(p, "\"><i>");
@@ -422,16 +435,14 @@ static void put_labels(struct page *p, const struct snapshot_stream *s)
 static void put_name(struct page *p, const struct snapshot_target *t)
 {
 	const struct meta *m = t->meta;
+	char id[SHORT_ID + 1] = "";
 
-	put_html(p, "<td class=\"name\"><b>");
-	put_value(p, snapshot_target__name(t));
-	put_html(p, "</b><small>");
-	if (m && m->id && m->name) {
-		char id[SHORT_ID + 1];
-
+	if (m && m->id)
 		snprintf(id, sizeof(id), "%s", m->id);
-		put_value(p, id);
-	}
+	put_html(p, "<td class=\"name\"><b>");
+	put_value(p, m && m->id && !m->name ? id : snapshot_target__name(t));
+	put_html(p, "</b><small>");
+	put_value(p, m && m->id && m->name ? id : "");
 	if (m && m->image) {
 		put_html(p, " ");
 		put_value(p, m->image);
@@ -455,14 +466,14 @@ static void put_rate(struct page *p, const struct view *v, const struct snapshot
 }
 
 static void put_stream(struct page *p, const struct view *v, const struct snapshot_target *t,
-		       const struct snapshot_stream *s, bool again)
+		       const struct snapshot_stream *s, const struct snapshot_stream *first)
 {
-	put_html(p, again ? "<tr class=\"again\">" : "<tr>");
+	put_html(p, first ? "<tr class=\"again\">" : "<tr>");
 	put_name(p, t);
 	put(p, "<td data-l=\"stream\">%s%s</td><td class=\"tap\" data-l=\"tap\">%s",
 	    snapshot_stream__file(s), s->session ? " <small>exec</small>" : "",
 	    s->tap_write ? "write" : "read");
-	put_html(p, "<small>");
+	put_html(p, " <small>");
 	put_value(p, s->why);
 	put_html(p, "</small></td>");
 	put_rate(p, v, t, s);
@@ -475,15 +486,44 @@ static void put_stream(struct page *p, const struct view *v, const struct snapsh
 		put_html(p, "&ndash;");
 	put_html(p, "</td><td class=\"n\" data-l=\"captured\">");
 	put_bytes(p, (double)(s->read - MIN(s->lost, s->read)), "");
-	put(p, "</td><td class=\"n%s\" data-l=\"lost\">", s->lost ? " bad" : "");
+	put(p, "</td><td class=\"n %s\" data-l=\"lost\">", s->lost ? "bad" : "zero");
 	put_bytes(p, (double)s->lost, "");
 	if (s->incomplete)
 		put_html(p, "<br><small class=\"warn\">incomplete</small>");
 	put_html(p, "</td><td class=\"labels\">");
-	put_labels(p, s);
+	put_labels(p, s, first);
 	put_html(p, "</td></tr>");
 }
 
+/* Nobody wants what it writes. */
+static bool is_dropped(const struct snapshot *s, const struct snapshot_target *t)
+{
+	bool dropped = false;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (s->streams[t->first + i].set)
+			return false;
+		dropped |= s->streams[t->first + i].dropped;
+	}
+	return dropped;
+}
+
+static size_t put_target(struct page *p, const struct view *v, const struct snapshot_target *t)
+{
+	const struct snapshot_stream *first = &v->now->streams[t->first];
+
+	for (size_t i = 0; i < t->n; i++)
+		put_stream(p, v, t, first + i, i ? first : NULL);
+	if (t->n)
+		return t->n;
+	put_html(p, "<tr>");
+	put_name(p, t);
+	put_html(p, "<td colspan=\"8\" class=\"soft all\">no stream is registered</td></tr>");
+	return 1;
+}
+
+/* Those that somebody wants come first. What no engine names and nothing writes to are cgroups that
+ * somebody left. */
 static void put_targets(struct page *p, const struct view *v)
 {
 	const struct snapshot *now = v->now;
@@ -496,24 +536,17 @@ static void put_targets(struct page *p, const struct view *v)
 		    "<th>stream</th><th>tap</th><th class=\"n\">rate</th><th class=\"n\">lines</th>"
 		    "<th class=\"n\">written</th><th class=\"n\">captured</th>"
 		    "<th class=\"n\">lost</th><th>labels</th></tr></thead><tbody>");
-	for (size_t i = 0; i < now->n_targets; i++) {
-		const struct snapshot_target *t = &now->targets[i];
+	for (int dropped = 0; dropped <= 1; dropped++) {
+		for (size_t i = 0; i < now->n_targets; i++) {
+			const struct snapshot_target *t = &now->targets[i];
 
-		if (t->excluded)
-			continue;
-		if (shown >= PAGE_MAX_STREAMS) {
-			hidden++;
-			continue;
+			if (t->excluded || is_dropped(now, t) != dropped)
+				continue;
+			if (shown < PAGE_MAX_STREAMS && (t->n || (t->meta && t->meta->name)))
+				shown += put_target(p, v, t);
+			else
+				hidden++;
 		}
-		for (size_t j = 0; j < t->n; j++, shown++)
-			put_stream(p, v, t, &now->streams[t->first + j], j);
-		if (t->n)
-			continue;
-		shown++;
-		put_html(p, "<tr>");
-		put_name(p, t);
-		put_html(p,
-			 "<td colspan=\"8\" class=\"soft all\">no stream is registered</td></tr>");
 	}
 	if (!shown)
 		put_html(p, "<tr><td colspan=\"9\" class=\"soft all\">None runs, or none is "
@@ -521,9 +554,9 @@ static void put_targets(struct page *p, const struct view *v)
 	put_html(p, "</tbody></table></div>");
 	if (hidden)
 		put(p,
-		    "<p class=\"soft\">%zu more are not shown; <a href=\"/targets\">/targets</a> "
-		    "has up to %d.</p>",
-		    hidden, SNAPSHOT_MAX_TARGETS);
+		    "<p class=\"soft\">%zu without a name or streams, or over %d, are not shown "
+		    "here; <a href=\"/targets\">/targets</a> has up to %d.</p>",
+		    hidden, PAGE_MAX_STREAMS, SNAPSHOT_MAX_TARGETS);
 }
 
 static void put_excluded(struct page *p, const struct view *v, const struct totals *t)

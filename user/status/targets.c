@@ -147,7 +147,11 @@ static void add_target(struct json *j, const struct snapshot *s, const struct sn
 	add_text(j, "image", m ? m->image : NULL);
 	add_text(j, "cgroup_id", cgroup);
 	add_text(j, "cgroup", m ? m->cgroup_path : NULL);
-	add_text(j, "state", t->excluded ? "excluded" : t->waiting ? "waiting" : "captured");
+	add_text(j, "state",
+		 t->excluded  ? "excluded"
+		 : t->waiting ? "waiting"
+		 : t->n	      ? "captured"
+			      : "no_streams");
 	if (t->excluded)
 		add_text(j, "excluded_by", t->opt_out ? t->opt_out : "rules");
 	if (t->waiting)
