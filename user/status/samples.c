@@ -72,15 +72,6 @@ void samples__add_counters(struct samples *s, const struct counters *c)
 #undef ADD
 }
 
-void samples__take(struct samples *s, struct samples *from)
-{
-	for (size_t i = 0; i < from->n; i++)
-		samples__add(s, from->items[i].type, from->items[i].metric, from->items[i].help,
-			     from->items[i].value);
-	s->failed |= from->failed;
-	samples__free(from);
-}
-
 const struct sample *samples__find(const struct samples *s, const char *metric)
 {
 	for (size_t i = 0; i < s->n; i++)

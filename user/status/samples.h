@@ -32,8 +32,6 @@ void samples__add_labelled(struct samples *s, enum sample_type type, const char 
 			   const char *label, const char *label_value, const char *help,
 			   uint64_t value);
 void samples__add_counters(struct samples *s, const struct counters *c);
-/* Moves all of `from` behind what there is. */
-void samples__take(struct samples *s, struct samples *from);
 /* NULL: there is none of this name (with its labels). */
 const struct sample *samples__find(const struct samples *s, const char *metric);
 /* Appends them, each metric's values together under its HELP and TYPE. 0 or -ENOMEM. */

@@ -5,22 +5,17 @@
  * capture thread is asked a few times a second.
  *
  * The last two snapshots of targets are kept for rates, for KEEP_NS after the last request.
- *
- * Who may ask: what a browser is led to by a name in somebody's DNS has that name as Host, and is
- * refused; a page of another site can send a POST, which Origin and Sec-Fetch-Site tell.
  */
 #include "status/server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
-#include <strings.h>
 #include <utlist.h>
 
 #include "base/clock.h"
 #include "io/httpd.h"
 #include "io/loop.h"
+#include "status/origin.h"
 #include "status/page.h"
 #include "status/targets.h"
 
@@ -29,7 +24,6 @@
 #define RATE_NS NS_PER_SEC
 #define KEEP_NS (60 * NS_PER_SEC)
 #define LISTENERS 2
-#define HOST_LEN 256
 #define TEXT "text/plain; charset=utf-8"
 #define METRICS "text/plain; version=0.0.4; charset=utf-8"
 #define YAML "text/plain; charset=utf-8"
@@ -73,63 +67,6 @@ struct route {
 	/* `now` is NULL where it does not wait. Fills in the reply, whose body is empty. */
 	int (*answer)(struct server *s, const struct snapshot *now, struct httpd_reply *reply);
 };
-
-/* Who may ask */
-
-static bool copy_host(char host[HOST_LEN], const char *text)
-{
-	size_t len = *text == '[' ? strcspn(text, "]") + 1 : strcspn(text, ":");
-
-	if (len > strlen(text) || len >= HOST_LEN)
-		return false;
-	memcpy(host, text, len);
-	host[len] = '\0';
-	text += len;
-	if (*text == ':')
-		text += 1 + strspn(text + 1, "0123456789");
-	return !*text;
-}
-
-static bool is_literal(const char *host)
-{
-	size_t len = strlen(host);
-	char inner[HOST_LEN];
-	struct in6_addr to;
-
-	if (*host != '[')
-		return inet_pton(AF_INET, host, &to) == 1;
-	memcpy(inner, host + 1, len - 1);
-	inner[len - 2] = '\0';
-	return inet_pton(AF_INET6, inner, &to) == 1;
-}
-
-bool server__is_our_host(const char *host, const char *address)
-{
-	static const char *const ours[] = {"localhost", "127.0.0.1", "[::1]"};
-	char name[HOST_LEN], own[HOST_LEN];
-
-	if (!host || !copy_host(name, host) || !copy_host(own, address))
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
-		if (!strcasecmp(name, ours[i]))
-			return true;
-	/* One that listens on all addresses has all of them. */
-	if (!strcmp(own, "0.0.0.0") || !strcmp(own, "[::]"))
-		return is_literal(name);
-	return !strcasecmp(name, own);
-}
-
-bool server__is_foreign(const char *host, const char *origin, const char *fetch_site)
-{
-	static const char scheme[] = "http://";
-
-	if (fetch_site && strcmp(fetch_site, "same-origin") && strcmp(fetch_site, "none"))
-		return true;
-	if (!origin)
-		return false;
-	return !host || strncmp(origin, scheme, strlen(scheme)) ||
-	       strcasecmp(origin + strlen(scheme), host);
-}
 
 /* Answers */
 
@@ -395,7 +332,7 @@ static bool is_refused(const struct listener *l, const struct route *route,
 
 	httpd_request__header(rq, "Origin", &origin);
 	httpd_request__header(rq, "Sec-Fetch-Site", &fetch_site);
-	if (!l->metrics && (hosts != 1 || !server__is_our_host(host, l->address)))
+	if (!l->metrics && (hosts != 1 || !origin__is_our_host(host, l->address)))
 		refuse(rq, 403, NULL, "another host's name: ask for localhost or 127.0.0.1");
 	else if (!route || (l->metrics && !route->metrics))
 		refuse(rq, 404, NULL, "not found");
@@ -403,7 +340,7 @@ static bool is_refused(const struct listener *l, const struct route *route,
 		refuse(rq, 405, "POST", "only POST");
 	else if (!route->post && method != HTTPD_GET && method != HTTPD_HEAD)
 		refuse(rq, 405, "GET, HEAD", "only GET and HEAD");
-	else if (route->post && server__is_foreign(host, origin, fetch_site))
+	else if (route->post && origin__is_foreign(host, origin, fetch_site))
 		refuse(rq, 403, NULL, "sent by another site's page");
 	else
 		return false;

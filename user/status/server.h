@@ -49,12 +49,4 @@ int server__listen(struct server *s, const char *address, bool metrics);
 /* Takes the snapshot over. */
 void server__deliver(struct server *s, struct snapshot *snapshot);
 
-/*
- * Whether a Host header may be meant for a server that listens on `address`: a name that somebody
- * else's DNS makes point here is none of ours.
- */
-bool server__is_our_host(const char *host, const char *address);
-/* Whether a browser says that another site's page sent the request. NULL: it does not say. */
-bool server__is_foreign(const char *host, const char *origin, const char *fetch_site);
-
 #endif

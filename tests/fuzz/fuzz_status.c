@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A name that nobody chose well, on the page, in the JSON and the metrics; and as a Host header. */
+// sources: user/status/origin.c user/status/page.c user/status/targets.c user/status/snapshot.c
+// sources: user/status/samples.c user/process/labels.c user/containers/meta.c user/base/buf.c
+// sources: user/base/clock.c user/base/log.c
+// libs: -ljansson
+#include <jansson.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../unit/status/a_view.h"
+#include "status/origin.h"
+#include "status/page.h"
+#include "status/targets.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_escape(const char *text)
+{
+	_buf_ struct buf out = {0};
+
+	if (page__escape(&out, text) || !utf8__valid(out.data ? out.data : "", out.len))
+		abort();
+	for (size_t i = 0; i < out.len; i++)
+		if (strchr("<>\"'", out.data[i]) || (unsigned char)out.data[i] < ' ')
+			abort();
+}
+
+static void check_samples(const char *text)
+{
+	_samples_ struct samples s = {0};
+	_buf_ struct buf out = {0};
+	size_t lines = 0;
+
+	samples__add_labelled(&s, SAMPLE_GAUGE, "a", "b", text, "c", 1);
+	if (samples__text(&s, &out) || !utf8__valid(out.data, out.len))
+		abort();
+	for (size_t i = 0; i < out.len; i++)
+		lines += out.data[i] == '\n';
+	if (lines != 3)
+		abort();
+}
+
+static void check_view(const char *text)
+{
+	struct snapshot *s = a_snapshot(text, 10, 100, 3), *before = a_snapshot(text, 5, 10, 1);
+	_samples_ struct samples samples = {0};
+	struct view v = a_view(s, &samples);
+	_buf_ struct buf json = {0}, html = {0};
+	json_t *root;
+
+	v.before = before;
+	v.engine.problem = v.clients[0].url = text;
+	if (targets__json(&v, &json) || page__html(&v, &html))
+		abort();
+	root = json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES, NULL);
+	if (!root || !utf8__valid(html.data, html.len))
+		abort();
+	json_decref(root);
+	snapshot__free(s);
+	snapshot__free(before);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	_free_ char *text = strndup((const char *)data, size);
+
+	origin__is_our_host(text, "127.0.0.1:9464");
+	origin__is_our_host(text, "[::]:9464");
+	origin__is_foreign(text, text, NULL);
+	check_escape(text);
+	check_samples(text);
+	check_view(text);
+	return 0;
+}
