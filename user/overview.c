@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/values.h"
+#include "io/httpd.h"
 #include "io/loop.h"
 #include "status/server.h"
 
@@ -169,6 +170,10 @@ static int listen_on(struct overview *o, const char *address, const char *option
 	if (!values__listens(address))
 		return 0;
 	err = server__listen(o->server, address, metrics);
+	if (!err && !metrics && !httpd__is_loopback(address))
+		log_warn("%s %s is no loopback address: whoever reaches it sees names, labels and "
+			 "the configuration; server.metrics_listen is for networks",
+			 option, address);
 	if (!err)
 		return 0;
 	if (must) {

@@ -103,6 +103,18 @@ int httpd__parse_address(const char *text, struct sockaddr_storage *ret, socklen
 	return 0;
 }
 
+bool httpd__is_loopback(const char *address)
+{
+	struct sockaddr_storage to;
+	socklen_t len;
+
+	if (httpd__parse_address(address, &to, &len))
+		return false;
+	if (to.ss_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&to)->sin6_addr);
+	return ntohl(((struct sockaddr_in *)&to)->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
 static void look_for_free(struct httpd *h)
 {
 	bufferevent_event_cb fn;
@@ -135,6 +147,17 @@ static void on_sweep(void *ctx)
 	look_for_free(h);
 	if (h->n_slots)
 		loop_timer__set(h->sweep, h->full ? SWEEP_FULL_NS : SWEEP_NS);
+}
+
+/* Too many open files, most likely: the connection stays there, and would be tried at once again.
+ */
+static void on_accept_failed(struct evconnlistener *listener, void *ctx)
+{
+	struct httpd *h = ctx;
+
+	h->full = true;
+	evconnlistener_disable(listener);
+	loop_timer__set(h->sweep, SWEEP_NS);
 }
 
 /* Of a connection that was accepted. NULL: evhttp makes one itself. */
@@ -242,6 +265,7 @@ static int set_up(struct httpd *h, struct loop *l)
 		return -ENOMEM;
 	(void)TAKE_FD(fd);
 	h->listener = evhttp_bound_socket_get_listener(bound);
+	evconnlistener_set_error_cb(h->listener, on_accept_failed);
 	return 0;
 }
 

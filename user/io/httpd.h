@@ -47,6 +47,9 @@ const char *httpd__address(const struct httpd *h);
 /* The address, and what it is in a URL. 0 or -EINVAL. */
 int httpd__parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len);
 
+/* Nobody but this host reaches it. */
+bool httpd__is_loopback(const char *address);
+
 /* Valid until the request is answered, or gone. */
 struct httpd *httpd_request__server(const struct httpd_request *rq);
 enum httpd_method httpd_request__method(const struct httpd_request *rq);

@@ -63,6 +63,31 @@ static void test_levels(void **state _unused_)
 				  "notail: error: e2\n");
 }
 
+static void test_recent(void **state _unused_)
+{
+	struct log_message recent[LOG_RECENT];
+	char wide[2 * LOG_RECENT_LEN];
+
+	memset(wide, 'x', sizeof(wide) - 1);
+	wide[sizeof(wide) - 1] = '\0';
+	begin();
+	for (int i = 0; i < LOG_RECENT + 3; i++)
+		log_warn("w %d\n", i);
+	log_info("no warning");
+	log_error("%s", wide);
+	log__level(LOG_ERROR);
+	log_warn("not printed");
+	log__level(LOG_INFO);
+	end();
+	assert_int_equal(log__recent(recent), LOG_RECENT);
+	assert_int_equal(recent[0].level, LOG_ERROR);
+	assert_int_equal(strlen(recent[0].text), LOG_RECENT_LEN - 1);
+	assert_int_equal(recent[1].level, LOG_WARN);
+	assert_string_equal(recent[1].text, "w 18?");
+	assert_string_equal(recent[LOG_RECENT - 1].text, "w 4?");
+	assert_true(recent[1].real_ns > 0);
+}
+
 static void test_enabled(void **state _unused_)
 {
 	assert_true(log__enabled(LOG_ERROR));
@@ -128,6 +153,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_recent),
 		cmocka_unit_test(test_enabled),
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_control_characters),

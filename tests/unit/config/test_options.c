@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "config/config.h"
+#include "config/config.h"
 #include "config/options.h"
 
 #define MAX_ARGS 32
@@ -242,6 +243,69 @@ static void test_actions(void **state)
 	options__free(&o);
 }
 
+/* Where lines are pushed it listens, where somebody looks at them only when told to. */
+static void test_listen(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_parses(&o, "--loki http://a");
+	assert_string_equal(o.listen, "127.0.0.1:9464");
+	assert_false(o.must_listen);
+	options__free(&o);
+	assert_parses(&o, "--stdout");
+	assert_null(o.listen);
+	options__free(&o);
+	assert_parses(&o, "--stdout --listen [::1]:0");
+	assert_string_equal(o.listen, "[::1]:0");
+	assert_true(o.must_listen);
+	options__free(&o);
+	assert_parses(&o, "--loki http://a --listen off");
+	assert_string_equal(o.listen, "off");
+	options__free(&o);
+}
+
+static void listen_of(const char *line, const char *yaml, const char *listen, bool must)
+{
+	struct config *config = NULL;
+	struct options o;
+	struct diag *diag;
+
+	assert_int_equal(diag__new(&diag, "f"), 0);
+	assert_int_equal(config__parse(&config, yaml, strlen(yaml), NULL, NULL, NULL, diag), 0);
+	assert_parses(&o, line);
+	assert_int_equal(options__apply(&o, config), 0);
+	if (listen)
+		assert_string_equal(o.listen, listen);
+	else
+		assert_null(o.listen);
+	assert_int_equal(o.must_listen, must);
+	options__free(&o);
+	config__free(config);
+	diag__free(diag);
+}
+
+static void test_listen_of_files(void **state)
+{
+	(void)state;
+	listen_of("run --loki http://a -c f", "", "127.0.0.1:9464", false);
+	listen_of("run --loki http://a -c f", "server: {listen: '127.0.0.1:1'}", "127.0.0.1:1",
+		  true);
+	listen_of("run --loki http://a -c f", "server: {http_listen_port: 80}", "127.0.0.1:80",
+		  true);
+	listen_of("run --loki http://a -c f",
+		  "server: {http_listen_port: 80, http_listen_address: 0.0.0.0}", "0.0.0.0:80",
+		  true);
+	listen_of("run --loki http://a -c f", "server: {http_listen_address: '[::1]'}",
+		  "[::1]:9464", true);
+	listen_of("run --loki http://a -c f", "server: {http_listen_port: 80, disable: true}",
+		  "off", true);
+	listen_of("run --loki http://a -c f --listen off", "server: {http_listen_port: 80}", "off",
+		  true);
+	listen_of("--stdout -c f", "", NULL, false);
+	listen_of("--stdout -c f", "server: {listen: '127.0.0.1:1'}", "127.0.0.1:1", false);
+}
+
 static void test_files(void **state)
 {
 	struct options o;
@@ -350,6 +414,8 @@ static const struct {
 	{"--stdout --batchsize 0", "--batchsize=0: out of range"},
 	{"--stdout --max-line-size 15", "--max-line-size=15: out of range"},
 	{"--stdout --batchwait 5", "--batchwait=5: no time, expected one like 500ms or 1s"},
+	{"--stdout --listen 9464", "--listen=9464: expected ADDRESS:PORT such as 127.0.0.1:9464"},
+	{"--stdout --listen a.example:80", "--listen=a.example:80: expected ADDRESS:PORT"},
 	{"--stdout --batchwait 0s", "--batchwait=0s: out of range"},
 	{"--stdout --batchwait 6m", "--batchwait=6m: out of range"},
 };
@@ -402,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_formats),	 cmocka_unit_test(test_sizes_and_times),
 		cmocka_unit_test(test_command),	 cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_files),	 cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_listen),	 cmocka_unit_test(test_listen_of_files),
 		cmocka_unit_test(test_help),
 	};
 

@@ -229,6 +229,42 @@ static void the_guard_takes_a_label_of_stages(void **state)
 	assert_string_equal(w->lines, "{app=\"a\"} 0\n");
 }
 
+static void note_guarded(void *ctx, const char *name, uint64_t since_ns)
+{
+	char *text = ctx;
+
+	assert_true(since_ns > 0);
+	strcat(text, name);
+}
+
+static void what_the_guard_took_is_told(void **state)
+{
+	struct world *w = *state;
+	char text[64] = "";
+
+	use(w, "preset: none\nlimits: {label_values: 1}\n"
+	       "relabel_configs: [{target_label: app, replacement: a}]\n"
+	       "pipeline_stages: [{regex: {expression: '(?P<id>.*)'}}, {labels: {id: }}]\n");
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	run(w, "1");
+	routing__guarded(w->routing, note_guarded, text);
+	assert_string_equal(text, "");
+	run(w, "2");
+	routing__guarded(w->routing, note_guarded, text);
+	assert_string_equal(text, "id");
+}
+
+static void opting_out(void **state)
+{
+	struct world *w = *state;
+
+	assert_null(routing__opt_out(w->meta));
+	assert_int_equal(meta__add_label(w->meta, "fluentbit.io/exclude", "false"), 0);
+	assert_null(routing__opt_out(w->meta));
+	assert_int_equal(meta__add_label(w->meta, "vector.dev/exclude", "true"), 0);
+	assert_string_equal(routing__opt_out(w->meta), "vector.dev/exclude");
+}
+
 static void the_guard_takes_a_label_of_rules(void **state)
 {
 	struct world *w = *state;
@@ -313,6 +349,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(the_guard_takes_a_label_of_stages, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(what_the_guard_took_is_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(opting_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_guard_takes_a_label_of_rules, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(counters_go_on, set_up, tear_down),

@@ -44,10 +44,12 @@ static void on_poll(void *ctx)
 {
 	struct fixture *f = ctx;
 
-	if (loki_sink__stats(f->sink)->retries >= 2)
+	if (loki_sink__stats(f->sink)->retries >= 2) {
+		assert_non_null(loki_sink__problem(f->sink));
 		server__start(f->server);
-	else
+	} else {
 		loop_timer__set(f->poll, NS_PER_MS);
+	}
 }
 
 static int setup(void **state)
@@ -237,6 +239,7 @@ static void test_retries_keep_order(void **state)
 	assert_int_equal(f->results.result[0], SINK_DELIVERED);
 	assert_int_equal(loki_sink__stats(f->sink)->retries, 5);
 	assert_int_equal(loki_sink__stats(f->sink)->dropped_lines, 0);
+	assert_null(loki_sink__problem(f->sink));
 	for (size_t i = 0; i < 6; i++)
 		assert_sent(f, i, "payload 1");
 	assert_sent(f, 6, "payload 2");

@@ -594,6 +594,20 @@ static void addresses(void **state)
 			fail_msg("%s", bad[i]);
 }
 
+static void loopback(void **state)
+{
+	(void)state;
+	assert_true(httpd__is_loopback("127.0.0.1:1"));
+	assert_true(httpd__is_loopback("127.8.9.1:1"));
+	assert_true(httpd__is_loopback("localhost:1"));
+	assert_true(httpd__is_loopback("[::1]:1"));
+	assert_false(httpd__is_loopback("0.0.0.0:1"));
+	assert_false(httpd__is_loopback("128.0.0.1:1"));
+	assert_false(httpd__is_loopback("[::]:1"));
+	assert_false(httpd__is_loopback("10.0.0.1:1"));
+	assert_false(httpd__is_loopback(""));
+}
+
 static void port_in_use(void **state)
 {
 	struct fixture *f = *state;
@@ -631,6 +645,7 @@ int main(void)
 		TEST(nonsense),
 		TEST(many_connections),
 		cmocka_unit_test(addresses),
+		cmocka_unit_test(loopback),
 		TEST(port_in_use),
 	};
 
