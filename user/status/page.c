@@ -57,7 +57,7 @@ static const char STYLE[] =
 	"th{font-weight:500;color:var(--soft);font-size:12.5px;text-align:left;white-space:nowrap}"
 	"th,td{padding:5px 10px;border-top:1px solid var(--line);vertical-align:top}"
 	"thead th{border-top:0;padding-top:8px}"
-	"tr.again td{border-top-color:transparent}tr.again td.name *{display:none}"
+	"tr.again td{border-top-color:transparent}"
 	"td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
 	"td.name b{font-weight:600;overflow-wrap:anywhere}td.name small{display:block}"
 	"td.tap{white-space:nowrap}"
@@ -75,7 +75,7 @@ static const char STYLE[] =
 	"tr:first-child{border-top:0}"
 	"table.wide td{border:0;padding:2px 12px}table.wide td.name,table.wide td.labels,"
 	"table.wide td.all{grid-column:1/-1}table.wide td.n{text-align:left}"
-	"table.wide tr.again{border-top:0;padding-top:0}table.wide tr.again td.name{display:none}"
+	"table.wide tr.again{border-top:0;padding-top:0}"
 	"table.wide td.tap{white-space:normal;grid-column:1/-1}"
 	"table.wide td[data-l]:before{content:attr(data-l) \" \";color:var(--soft);font-size:12px}"
 	".chip{max-width:100%}}"
@@ -202,7 +202,7 @@ static const struct snapshot_stream *earlier(const struct view *v, const struct 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		const struct snapshot_target *other = &b->targets[middle];
-		int order = strcmp(snapshot_target__name(other), name);
+		int order = strverscmp(snapshot_target__name(other), name);
 
 		if (!order)
 			order = (other->cgroup_id > t->cgroup_id) -
@@ -432,14 +432,15 @@ static void put_labels(struct page *p, const struct snapshot_stream *s,
 	put_html(p, "</div>");
 }
 
-static void put_name(struct page *p, const struct snapshot_target *t)
+/* Of so many rows. */
+static void put_name(struct page *p, const struct snapshot_target *t, size_t rows)
 {
 	const struct meta *m = t->meta;
 	char id[SHORT_ID + 1] = "";
 
 	if (m && m->id)
 		snprintf(id, sizeof(id), "%s", m->id);
-	put_html(p, "<td class=\"name\"><b>");
+	put(p, "<td class=\"name\" rowspan=\"%zu\"><b>", rows);
 	put_value(p, m && m->id && !m->name ? id : snapshot_target__name(t));
 	put_html(p, "</b><small>");
 	put_value(p, m && m->id && m->name ? id : "");
@@ -469,7 +470,8 @@ static void put_stream(struct page *p, const struct view *v, const struct snapsh
 		       const struct snapshot_stream *s, const struct snapshot_stream *first)
 {
 	put_html(p, first ? "<tr class=\"again\">" : "<tr>");
-	put_name(p, t);
+	if (!first)
+		put_name(p, t, t->n);
 	put(p, "<td data-l=\"stream\">%s%s</td><td class=\"tap\" data-l=\"tap\">%s",
 	    snapshot_stream__file(s), s->session ? " <small>exec</small>" : "",
 	    s->tap_write ? "write" : "read");
@@ -517,7 +519,7 @@ static size_t put_target(struct page *p, const struct view *v, const struct snap
 	if (t->n)
 		return t->n;
 	put_html(p, "<tr>");
-	put_name(p, t);
+	put_name(p, t, 1);
 	put_html(p, "<td colspan=\"8\" class=\"soft all\">no stream is registered</td></tr>");
 	return 1;
 }
@@ -573,7 +575,7 @@ static void put_excluded(struct page *p, const struct view *v, const struct tota
 			continue;
 		shown++;
 		put_html(p, "<tr>");
-		put_name(p, target);
+		put_name(p, target, 1);
 		put_html(p, "<td>");
 		put_html(p, target->opt_out ? "its label " : "no rule keeps it");
 		if (target->opt_out) {

@@ -102,7 +102,7 @@ const char *snapshot_stream__file(const struct snapshot_stream *s)
 static int by_name(const void *a, const void *b)
 {
 	const struct snapshot_target *x = a, *y = b;
-	int order = strcmp(snapshot_target__name(x), snapshot_target__name(y));
+	int order = strverscmp(snapshot_target__name(x), snapshot_target__name(y));
 
 	if (order)
 		return order;

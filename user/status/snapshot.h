@@ -57,7 +57,7 @@ struct snapshot {
 	unsigned what;
 	uint64_t real_ns, boot_ns; /* when */
 	struct samples samples;
-	struct snapshot_target *targets; /* by name, then cgroup */
+	struct snapshot_target *targets; /* by name (strverscmp), then cgroup */
 	size_t n_targets, size_targets;
 	struct snapshot_stream *streams; /* of a target together, by file */
 	size_t n_streams, size_streams;

@@ -339,7 +339,7 @@ static void bounded(void **state)
 
 static void ordered_by_name(void **state)
 {
-	static const char *const names[] = {"web-2", "api", "web-1"};
+	static const char *const names[] = {"web-10", "api", "web-9"};
 	struct snapshot *s;
 
 	(void)state;
@@ -357,8 +357,8 @@ static void ordered_by_name(void **state)
 	}
 	snapshot__seal(s);
 	assert_string_equal(snapshot_target__name(&s->targets[0]), "api");
-	assert_string_equal(snapshot_target__name(&s->targets[1]), "web-1");
-	assert_string_equal(snapshot_target__name(&s->targets[2]), "web-2");
+	assert_string_equal(snapshot_target__name(&s->targets[1]), "web-9");
+	assert_string_equal(snapshot_target__name(&s->targets[2]), "web-10");
 	for (size_t i = 0; i < s->n_targets; i++) {
 		const struct snapshot_target *t = &s->targets[i];
 
