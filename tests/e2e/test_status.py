@@ -165,6 +165,7 @@ class Status(StatusTestCase):
     def test_default_port_in_use(self):
         held = socket.socket()
         self.addCleanup(held.close)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             held.bind(("127.0.0.1", 9464))
             held.listen()

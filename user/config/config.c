@@ -824,6 +824,26 @@ static int take_listen(struct loaded *l, const struct node *server, struct diag 
 	return 0;
 }
 
+/* They tell the clients apart, in metrics too; those without one have a number. */
+static void check_client_names(const struct config *c, struct diag *diag)
+{
+	const struct config_client *clients = c->clients.items;
+
+	for (size_t i = 0; i < c->clients.n; i++) {
+		const char *name = clients[i].name;
+		const struct node *at = node__get(clients[i].node, "name");
+
+		if (name && strspn(name, "0123456789") == strlen(name))
+			diag__error(diag, at, "expected a name that is no number");
+		for (size_t j = 0; name && j < i; j++)
+			if (clients[j].name && !strcmp(name, clients[j].name))
+				diag__error(diag, at,
+					    "`%s` is another client's, expected a name "
+					    "of its own",
+					    name);
+	}
+}
+
 static int finish(struct loaded *l, const struct node *root, struct diag *diag)
 {
 	struct config *c = &l->config;
@@ -835,6 +855,7 @@ static int finish(struct loaded *l, const struct node *root, struct diag *diag)
 		err = take_docker_hosts(l, diag);
 	if (err)
 		return err;
+	check_client_names(c, diag);
 	if (c->clients.n > CLIENTS_MAX)
 		diag__error(diag, ((struct config_client *)c->clients.items)[CLIENTS_MAX].node,
 			    "%zu clients, expected at most %d", c->clients.n, CLIENTS_MAX);

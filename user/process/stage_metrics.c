@@ -16,6 +16,7 @@
 #include "process/stages.h"
 
 #define PREFIX "notail_custom_"
+#define OWN "notail_"
 #define NUMBER_MAX 64
 
 struct metric_stage_options {
@@ -198,6 +199,13 @@ static int make_metric(const struct stage_env *env, const struct metric_stage_op
 	if (!is_metric_name(name)) {
 		diag__error(env->diag, node,
 			    "`%s` is no metric name, expected letters, digits, _ and :", name);
+		return -EINVAL;
+	}
+	if (!strncmp(name, OWN, strlen(OWN)) && strncmp(name, PREFIX, strlen(PREFIX))) {
+		diag__error(env->diag, node,
+			    "`%s` may be one of notail's own, expected a prefix "
+			    "that does not begin with " OWN,
+			    name);
 		return -EINVAL;
 	}
 	err = custom_metrics__add(env->metrics, &opts, &r->metric);
