@@ -519,6 +519,7 @@ static void look_around(struct pipeline *p)
 		return; /* nothing comes: who asked gives up */
 	if (what & SNAPSHOT_COUNTERS)
 		add_kernel_counters(p, new);
+	new->took_ns = clock__boot_ns() - new->boot_ns;
 	snapshot__free(atomic_exchange(&p->snapshot, new));
 	wake(p->snapshot_fd);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A request that needs a snapshot waits for it, ANSWER_NS at most; all that wait are answered from
- * the same one, and so are those that come within FRESH_NS: however often somebody asks, the
- * capture thread is asked a few times a second.
+ * the same one, and so are those that come within FRESH_NS, or within FRESH_SHARE times what the
+ * capture thread needed for it: however often somebody asks, it has other things to do.
  *
  * The last two snapshots of targets are kept for rates, for KEEP_NS after the last request.
  */
@@ -21,6 +21,7 @@
 
 #define ANSWER_NS (5 * NS_PER_SEC)
 #define FRESH_NS (200 * NS_PER_MS)
+#define FRESH_SHARE 20
 #define RATE_NS NS_PER_SEC
 #define KEEP_NS (60 * NS_PER_SEC)
 #define LISTENERS 2
@@ -265,7 +266,7 @@ static const struct snapshot *fresh(const struct server *s, unsigned what)
 
 	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
 		if (from[i] && (from[i]->what & what) == what &&
-		    now_ns - from[i]->boot_ns < FRESH_NS)
+		    now_ns - from[i]->boot_ns < MAX(FRESH_NS, FRESH_SHARE * from[i]->took_ns))
 			return from[i];
 	return NULL;
 }

@@ -56,6 +56,7 @@ struct snapshot_label {
 struct snapshot {
 	unsigned what;
 	uint64_t real_ns, boot_ns; /* when */
+	uint64_t took_ns;	   /* the capture thread's time for it */
 	struct samples samples;
 	struct snapshot_target *targets; /* by name (strverscmp), then cgroup */
 	size_t n_targets, size_targets;

@@ -36,6 +36,8 @@ struct fixture {
 	bool silent; /* the capture thread */
 	bool unready;
 	int reload_error;
+	uint64_t age_ns; /* of snapshots */
+	unsigned share;	 /* 1/share of that was work */
 	int asks, reloads;
 	/* Of the client's thread. */
 	size_t to; /* which port */
@@ -58,7 +60,8 @@ static void on_capture(void *ctx)
 	struct snapshot *s = a_snapshot("web", 10, 100, 3);
 
 	s->what = f->asked;
-	s->boot_ns = clock__boot_ns();
+	s->boot_ns = clock__boot_ns() - f->age_ns;
+	s->took_ns = f->age_ns / f->share;
 	samples__add(&s->samples, SAMPLE_GAUGE, "from_capture", "c", 1);
 	server__deliver(f->server, s);
 }
@@ -150,6 +153,7 @@ static int set_up_with(void **state, bool reload)
 		.ctx = f,
 	};
 
+	f->share = 1;
 	signal(SIGPIPE, SIG_IGN);
 	log__level(LOG_ERROR);
 	*state = f;
@@ -487,6 +491,23 @@ static void asked_no_more_than_needed(void **state)
 	assert_int_equal(f->asked, SNAPSHOT_COUNTERS | SNAPSHOT_TARGETS);
 }
 
+/* One that was quick to make is made again, one that was much work serves for longer. */
+static void asked_by_what_it_costs(void **state)
+{
+	struct fixture *f = *state;
+
+	f->age_ns = 1000 * NS_PER_SEC;
+	f->share = 1000;
+	expect(f, "GET /targets", LOCAL, 200);
+	expect(f, "GET /targets", LOCAL, 200);
+	assert_int_equal(f->asks, 2);
+	f->share = 1;
+	expect(f, "GET /targets", LOCAL, 200);
+	assert_int_equal(f->asks, 3);
+	expect(f, "GET /targets", LOCAL, 200);
+	assert_int_equal(f->asks, 3);
+}
+
 static void no_answer_of_the_capture_thread(void **state)
 {
 	struct fixture *f = *state;
@@ -639,6 +660,7 @@ int main(void)
 						tear_down),
 		TEST(metrics_alone),
 		TEST(asked_no_more_than_needed),
+		TEST(asked_by_what_it_costs),
 		TEST(no_answer_of_the_capture_thread),
 		TEST(ends_while_one_waits),
 		TEST(too_long),
