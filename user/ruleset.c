@@ -263,6 +263,6 @@ void ruleset__print_metrics(const struct ruleset *r, FILE *out)
 {
 	_buf_ struct buf custom = {0};
 
-	if (ruleset__custom_metrics(r, &custom) == 0)
+	if (ruleset__custom_metrics(r, &custom) == 0 && custom.len)
 		fwrite(custom.data, 1, custom.len, out);
 }
