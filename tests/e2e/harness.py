@@ -312,6 +312,18 @@ class TestCase(unittest.TestCase):
     def engine(self):
         return shared.engine()
 
+    def rewrite(self, path, text):
+        """At once, as an editor does."""
+        with open(path + ".new", "w", encoding="utf-8") as file:
+            file.write(text)
+        os.rename(path + ".new", path)
+
+    def file(self, text):
+        """A new file with that text, by its path."""
+        path = shared.path("notail.yaml")
+        self.rewrite(path, text)
+        return path
+
     def name(self, word):
         """A container name of this test, unique on the machine; the container is removed at the end."""
         name = f"e2e-{RUN_ID}-{next(_numbers)}-{word}"

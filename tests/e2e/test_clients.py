@@ -75,12 +75,6 @@ class Clients(harness.TestCase):
                      "-subj", f"/CN={subject}", "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", key, "-out", certificate)
         return certificate, key
 
-    def file(self, text):
-        path = harness.shared.path("file")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
-
     def push(self, client, prefix=()):
         """notail that ran with a client, given in YAML behind its url, and pushed a line or could not."""
         path = self.file(f'clients: [{{url: "https://{self.server.address}", {client}}}]\n')

@@ -448,12 +448,6 @@ class Information(Base):
 
 
 class Configuration(Base):
-    def file(self, text):
-        path = harness.shared.path("notail.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
-
     def run_to_end(self, *args):
         notail = self.start(*args)
         status = notail.wait()

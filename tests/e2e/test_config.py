@@ -18,17 +18,6 @@ FOR_EVER = "while [ ! -e /tmp/end ]; do echo again; sleep 0.02; done"
 class Config(harness.TestCase):
     needs_programs = ("writer",)
 
-    def write(self, path, text):
-        """At once, as an editor does."""
-        with open(path + ".new", "w", encoding="utf-8") as file:
-            file.write(text)
-        os.rename(path + ".new", path)
-
-    def file(self, text):
-        path = harness.shared.path("notail.yaml")
-        self.write(path, text)
-        return path
-
     def labels(self, notail, name):
         return [e.labels for e in notail.of(name)]
 
@@ -110,7 +99,7 @@ class Config(harness.TestCase):
 
         harness.wait_for(lambda: ids[kept] in registered() and not {ids[by_rule], ids[by_label]} & registered(),
                          what=lambda: f"{registered()} of {ids}")
-        self.write(path, "pipeline_stages: []\n")
+        self.rewrite(path, "pipeline_stages: []\n")
         notail.process.send_signal(signal.SIGHUP)
         notail.wait_lines(by_rule, "stdout", 5)
         self.assertEqual(notail.of(by_label), [])
@@ -130,7 +119,7 @@ class Config(harness.TestCase):
         for version in range(2, 6):
             before = len(notail.of(name))
             harness.wait_for(lambda: len(notail.of(name)) > before, what="lines")
-            self.write(path, "relabel_configs: [{action: nothing}]\n" if version == 4 else text % version)
+            self.rewrite(path, "relabel_configs: [{action: nothing}]\n" if version == 4 else text % version)
             notail.process.send_signal(signal.SIGHUP)
             word = r"nothing.*\n(.*\n)*.*what was in force stays" if version == 4 else "is in force"
             count = lambda: len(re.findall(r"notail\.yaml is in force", notail.stderr()))

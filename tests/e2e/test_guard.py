@@ -37,12 +37,6 @@ pipeline_stages:
 
 
 class Guard(test_loki.Base):
-    def config(self, text):
-        path = harness.shared.path("notail.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
-
     def of_prefix(self, target, prefix):
         """The entries of the containers whose names begin so, by name."""
         found = {}
@@ -75,7 +69,7 @@ class Guard(test_loki.Base):
         """It becomes structured metadata with one value too many, of those that have it already too; `container` stays
         a label of all, and only warns. After a reload the label is one again."""
         target = self.target()
-        path = self.config(RULE.format(label_values=LABEL_VALUES, identity_values=2000))
+        path = self.file(RULE.format(label_values=LABEL_VALUES, identity_values=2000))
         notail = self.pushing(target, "-c", path, "--batchwait", "200ms")
         first, many, more = self.name("first"), self.name("many"), self.name("more")
         self.engine.start("busybox", "sh", "-c", "while :; do echo again; sleep 0.2; done", name=first,
@@ -114,7 +108,7 @@ class Guard(test_loki.Base):
     def test_equal_lines_of_two_replicas(self):
         """Loki keeps one of two equal entries of a stream: below the stage's milliseconds stand the record's digits."""
         target = self.target()
-        notail = self.plain_notail("--loki", target.url, "-c", self.config(EQUAL), "--batchwait", "200ms", "--docker",
+        notail = self.plain_notail("--loki", target.url, "-c", self.file(EQUAL), "--batchwait", "200ms", "--docker",
                                    self.engine.host, "--container", f"e2e-{harness.RUN_ID}-*", "--stats")
         names = [self.name(f"replica{i}") for i in range(2)]
         project = f"p{harness.RUN_ID}{harness.attempt()}"

@@ -69,16 +69,6 @@ class StatusTestCase(harness.TestCase):
     def metrics(self, notail, **keywords):
         return prometheus.parse(self.ask(notail, "/metrics", **keywords).body)
 
-    def write(self, path, text):
-        with open(path + ".new", "w", encoding="utf-8") as file:
-            file.write(text)
-        os.rename(path + ".new", path)
-
-    def file(self, text):
-        path = harness.shared.path("notail.yaml")
-        self.write(path, text)
-        return path
-
     def receiver(self):
         one = Receiver()
         self.addCleanup(one.stop)
@@ -287,7 +277,7 @@ class Reload(StatusTestCase):
 
     def test_not_enabled(self):
         path, text, notail = self.start(enabled=False)
-        self.write(path, text + "external_labels: {color: blue}\n")
+        self.rewrite(path, text + "external_labels: {color: blue}\n")
         answer = self.ask(notail, "/-/reload", "POST")
         self.assertEqual(answer.status, 403)
         self.assertIn("server.enable_runtime_reload", answer.text)
@@ -298,7 +288,7 @@ class Reload(StatusTestCase):
         name = self.name("reload")
         self.engine.start("busybox", "sh", "-c", FOR_EVER, name=name)
         harness.wait_for(lambda: self.color(notail, name) == "red", what="the first")
-        self.write(path, text + "external_labels: {color: blue}\n")
+        self.rewrite(path, text + "external_labels: {color: blue}\n")
         for headers in {"Origin": "http://example.com"}, {"Sec_Fetch_Site": "cross-site"}, {"Host": "example.com"}:
             self.assertEqual(self.ask(notail, "/-/reload", "POST", **headers).status, 403)
         self.assertEqual(self.ask(notail, "/-/reload").status, 405)
@@ -309,7 +299,7 @@ class Reload(StatusTestCase):
         harness.wait_for(lambda: self.color(notail, name) == "blue", what="the second")
         self.assertIn("color: blue", self.ask(notail, "/config").text)
 
-        self.write(path, text + "external_labels: {color: green}\nrelabel_configs: [{target_label: a, regex: '('}]\n")
+        self.rewrite(path, text + "external_labels: {color: green}\nrelabel_configs: [{target_label: a, regex: '('}]\n")
         answer = self.ask(notail, "/-/reload", "POST")
         self.assertEqual(answer.status, 500)
         self.assertIn("relabel_configs[0].regex", answer.text)
@@ -324,13 +314,13 @@ class Reload(StatusTestCase):
         harness.wait_for(lambda: len(notail.of(name)) > before + 3, what="more lines")
         self.assertEqual(self.color(notail, name), "blue")
 
-        self.write(path, text.replace(LOCAL, "'127.0.0.1:1'"))
+        self.rewrite(path, text.replace(LOCAL, "'127.0.0.1:1'"))
         answer = self.ask(notail, "/-/reload", "POST")
         self.assertEqual(answer.status, 500)
         self.assertIn("server takes a restart", answer.text)
 
         # The same by a signal, and all is well again.
-        self.write(path, text + "external_labels: {color: green}\n")
+        self.rewrite(path, text + "external_labels: {color: green}\n")
         notail.process.send_signal(signal.SIGHUP)
         harness.wait_for(lambda: self.color(notail, name) == "green", what="the third")
         self.assertIsNone(self.targets(notail)["config"]["problem"])
