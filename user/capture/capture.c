@@ -31,6 +31,7 @@
 #include "base/util.h"
 #include "capture/host.h"
 #include "capture/internal.h"
+#include "capture/maps.h"
 #include "capture/names.h"
 #include "capture/probe.h"
 #include "capture/proc.h"
@@ -128,7 +129,7 @@ static void deny_stdio(struct capture *c)
 		if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
 			continue;
 		key = stat__key(&st);
-		if (bpf_map_update_elem(c->streams_fd, &key, &denied, BPF_ANY) < 0)
+		if (map__update(c->streams_fd, &key, &denied, BPF_ANY) < 0)
 			log_warn("notail's own descriptor %d is not excluded: %s", fd,
 				 strerror(errno));
 	}
@@ -146,7 +147,7 @@ static void deny_cgroup(struct capture *c)
 		return;
 	if (names__container(path) || names__asked(path, c->opts.cgroups, c->opts.n_cgroups) ||
 	    (strcmp(path, "/") == 0 && id != CGROUP_ROOT_ID))
-		bpf_map_update_elem(c->cgroups_fd, &id, &denied, BPF_ANY);
+		map__update(c->cgroups_fd, &id, &denied, BPF_ANY);
 }
 
 static int deny_self(struct capture *c, char *ret_why, size_t size)
@@ -320,6 +321,8 @@ int capture__new(struct capture **ret, const struct capture_opts *opts,
 	r = load_best(c, ret_why, size);
 	if (r < 0)
 		goto err_out;
+	if (capture__hooks(c) == HOOKS_MULTI)
+		maps__undisturbed();
 	if (c->opts.containers && c->cgroup_root >= 0) {
 		r = capture__scan(c);
 		if (r < 0) {

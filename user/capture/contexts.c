@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "capture/elf_tls.h"
+#include "capture/maps.h"
 
 #define MAX_ASKED 64
 #define PAUSE_US 2000 /* at most 500 processes a second */
@@ -73,7 +74,7 @@ static void look(struct contexts *c, const struct asked *asked)
 	if (r < 0 && r != -EACCES && r != -EPERM)
 		return;
 	context.offset = offset;
-	if (bpf_map_update_elem(c->map_fd, &asked->tgid, &context, BPF_ANY) < 0)
+	if (map__update(c->map_fd, &asked->tgid, &context, BPF_ANY) < 0)
 		log_debug("the context of process %u: %s", asked->tgid, strerror(errno));
 }
 

@@ -21,6 +21,7 @@
 #include "base/util.h"
 #include "capture/cgroup_tree.h"
 #include "capture/fault.h"
+#include "capture/maps.h"
 #include "capture/names.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
@@ -108,9 +109,9 @@ static void look_again(const struct scan *s, int dir, uint64_t id)
 	value.init_pid = (uint32_t)find_init(dir);
 	fault__gap(5);
 	/* An exec that the kernel saw in between has put its init there. */
-	if (value.init_pid && bpf_map_lookup_elem(map, &id, &now) == 0 && !now.init_pid &&
+	if (value.init_pid && map__lookup(map, &id, &now) == 0 && !now.init_pid &&
 	    !(now.flags & NT_CGROUP_DENIED))
-		bpf_map_update_elem(map, &id, &value, BPF_EXIST);
+		map__update(map, &id, &value, BPF_EXIST);
 }
 
 /* One that is asked for and no container's has no init: of all its processes the iterator takes
@@ -124,7 +125,7 @@ static void insert(struct scan *s, int dir, const char *path, uint64_t id, bool 
 	if (container)
 		value.init_pid = (uint32_t)find_init(dir);
 	fault__gap(5);
-	if (bpf_map_update_elem(map, &id, &value, BPF_NOEXIST) < 0) {
+	if (map__update(map, &id, &value, BPF_NOEXIST) < 0) {
 		if (errno != EEXIST)
 			log_warn("%s is not captured: %s", path, strerror(errno));
 		return;
@@ -132,7 +133,7 @@ static void insert(struct scan *s, int dir, const char *path, uint64_t id, bool 
 	fault__gap(5);
 	/* Removed before the insertion: no event will take the entry away. */
 	if (fstatat(dir, "cgroup.procs", &st, 0) < 0) {
-		bpf_map_delete_elem(map, &id);
+		map__delete(map, &id);
 		return;
 	}
 	if (container && !value.init_pid)
@@ -165,10 +166,10 @@ static int run_step(struct capture_bpf *skel, struct nt_scan *scan, enum nt_scan
 	uint32_t zero = 0;
 
 	scan->step = step;
-	r = bpf_map_update_elem(map, &zero, scan, BPF_ANY);
+	r = map__update(map, &zero, scan, BPF_ANY);
 	if (r == 0)
 		r = programs__iterate(skel->progs.nt_scan_files);
-	if (r == 0 && bpf_map_lookup_elem(map, &zero, &result) == 0)
+	if (r == 0 && map__lookup(map, &zero, &result) == 0)
 		*ret_found = result.found;
 	return r;
 }

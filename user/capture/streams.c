@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "capture/internal.h"
+#include "capture/maps.h"
 #include "capture/names.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
@@ -31,7 +32,7 @@ static int insert(int map, const void *key, const void *value, uint32_t *count)
 	int r;
 
 	__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST);
-	r = bpf_map_update_elem(map, key, value, BPF_NOEXIST) < 0 ? -errno : 0;
+	r = map__update(map, key, value, BPF_NOEXIST);
 	if (r < 0)
 		__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
 	return r;
@@ -77,7 +78,7 @@ static int look_up(struct capture *c, const struct nt_stream_key *key, struct nt
 	struct nt_writer w = hot->w;
 
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (bpf_map_lookup_elem(c->streams_fd, key, ret) < 0)
+	if (map__lookup(c->streams_fd, key, ret) < 0)
 		return -errno;
 	if (!ret->hot)
 		return 0;
@@ -115,7 +116,7 @@ void stream__delete(struct capture *c, const struct nt_stream_key *key)
 
 	if (was_hot)
 		__atomic_store_n(&hot->counts, 0, __ATOMIC_SEQ_CST);
-	if (bpf_map_delete_elem(c->streams_fd, key) < 0)
+	if (map__delete(c->streams_fd, key) < 0)
 		return;
 	if (was_hot)
 		free_hot(hot);
@@ -135,7 +136,7 @@ void reader__delete(struct capture *c, pid_t reader)
 	uint32_t tgid = (uint32_t)reader;
 	uint32_t *count = &c->skel->bss->nt_filter_readers[nt_filter_reader_slot(tgid)];
 
-	if (bpf_map_delete_elem(c->readers_fd, &tgid) == 0)
+	if (map__delete(c->readers_fd, &tgid) == 0)
 		__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -299,7 +300,7 @@ static void deny_stream(void *ctx, const struct nt_stream_key *key, const struct
 	denied.denied = 1;
 	if (s->hot)
 		__atomic_store_n(&hot_of(of->c, key)->counts, 0, __ATOMIC_SEQ_CST);
-	bpf_map_update_elem(of->c->streams_fd, key, &denied, BPF_EXIST);
+	map__update(of->c->streams_fd, key, &denied, BPF_EXIST);
 }
 
 static void delete_denied(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s)
@@ -314,7 +315,7 @@ int capture__include(struct capture *c, uint64_t cgroup_id)
 {
 	int r = streams__each(c, delete_denied, &(struct of_cgroup){c, cgroup_id});
 
-	if (bpf_map_delete_elem(c->cgroups_fd, &cgroup_id) < 0 && errno != ENOENT)
+	if (map__delete(c->cgroups_fd, &cgroup_id) < 0 && errno != ENOENT)
 		return -errno;
 	return r;
 }
@@ -323,10 +324,10 @@ int capture__exclude(struct capture *c, uint64_t cgroup_id)
 {
 	struct nt_cgroup cgroup = {};
 
-	bpf_map_lookup_elem(c->cgroups_fd, &cgroup_id, &cgroup);
+	map__lookup(c->cgroups_fd, &cgroup_id, &cgroup);
 	cgroup.flags |= NT_CGROUP_DENIED;
 	/* First the cgroup, so that no exec registers a stream behind the walk. */
-	if (bpf_map_update_elem(c->cgroups_fd, &cgroup_id, &cgroup, BPF_ANY) < 0)
+	if (map__update(c->cgroups_fd, &cgroup_id, &cgroup, BPF_ANY) < 0)
 		return -errno;
 	return streams__each(c, deny_stream, &(struct of_cgroup){c, cgroup_id});
 }
@@ -360,7 +361,7 @@ void capture__forget(struct capture *c, uint64_t cgroup_id)
 {
 	if (!cgroup_id)
 		return; /* notail's own denied files are kept under 0 */
-	bpf_map_delete_elem(c->cgroups_fd, &cgroup_id);
+	map__delete(c->cgroups_fd, &cgroup_id);
 	if (!c->n_forgotten)
 		c->sweep_ns = clock__boot_ns() + SWEEP_NS;
 	c->forgotten[c->n_forgotten++] = cgroup_id;
@@ -372,15 +373,15 @@ bool capture__cgroup_lives(struct capture *c, uint64_t cgroup_id)
 {
 	struct nt_cgroup cgroup;
 
-	return !c->opts.containers ||
-	       bpf_map_lookup_elem(c->cgroups_fd, &cgroup_id, &cgroup) == 0 || errno != ENOENT;
+	return !c->opts.containers || map__lookup(c->cgroups_fd, &cgroup_id, &cgroup) == 0 ||
+	       errno != ENOENT;
 }
 
 bool capture__reads(struct capture *c, uint32_t tgid)
 {
 	uint32_t one;
 
-	return bpf_map_lookup_elem(c->readers_fd, &tgid, &one) == 0;
+	return map__lookup(c->readers_fd, &tgid, &one) == 0;
 }
 
 bool capture__holds(uint32_t tgid, const struct nt_stream_key *key)
@@ -450,8 +451,7 @@ static void add_stats(struct capture *c, struct capture_counters *sum)
 	_free_ struct nt_stats *per_cpu = cpus > 0 ? calloc((size_t)cpus, sizeof(*per_cpu)) : NULL;
 	uint32_t zero = 0;
 
-	if (!per_cpu ||
-	    bpf_map_lookup_elem(bpf_map__fd(c->skel->maps.nt_stats), &zero, per_cpu) < 0)
+	if (!per_cpu || map__lookup(bpf_map__fd(c->skel->maps.nt_stats), &zero, per_cpu) < 0)
 		return;
 	for (int i = 0; i < cpus; i++) {
 		sum->events_lost += per_cpu[i].events_lost;
