@@ -33,13 +33,12 @@ void buf__free(struct buf *b)
 	*b = (struct buf){0};
 }
 
-int buf__reserve(struct buf *b, size_t more)
+/* The rare part of buf__reserve, which every appended byte goes through. */
+int buf__grow(struct buf *b, size_t more)
 {
 	size_t need, size;
 	char *data;
 
-	if (more <= b->size - b->len)
-		return 0;
 	if (__builtin_add_overflow(b->len, more, &need) || need > PTRDIFF_MAX)
 		return -ENOMEM;
 	size = MAX(b->size, MIN_SIZE);

@@ -19,8 +19,12 @@ struct buf {
 };
 
 void buf__free(struct buf *b);
+int buf__grow(struct buf *b, size_t more);
 /* Room for `more` bytes behind the ones there are. */
-int buf__reserve(struct buf *b, size_t more);
+static inline int buf__reserve(struct buf *b, size_t more)
+{
+	return more <= b->size - b->len ? 0 : buf__grow(b, more);
+}
 int buf__append(struct buf *b, const void *data, size_t len);
 int buf__append_str(struct buf *b, const char *s);
 int buf__printf(struct buf *b, const char *fmt, ...) _printf_(2, 3);

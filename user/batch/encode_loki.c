@@ -10,6 +10,7 @@
  * where its group's next entries belong; one run alone stays where it is, for there is room for its
  * labels in front of it. Then one call compresses it all: snappy wants its input in one piece.
  */
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,9 +56,9 @@ struct loki {
 	struct buf request;
 	struct buf packed;
 	size_t room;	 /* raw bytes that both are large enough for */
-	uint64_t second; /* whose varint is in `second_text`; 0: none */
-	char second_text[VARINT_MAX];
-	size_t second_len;
+	uint64_t second; /* that `stamp` is of */
+	char stamp[16];	 /* a Timestamp with its tag as far as it is the same for a second */
+	size_t stamp_len;
 };
 
 static size_t varint_len(uint64_t value)
@@ -228,25 +229,49 @@ static void begin_run(struct loki *l, struct group *g)
 	l->raw_bytes += GROUP_MAX + g->head.len;
 }
 
-/* Writes the Timestamp with its tag; the second's varint is kept from line to line. */
+static void begin_second(struct loki *l, uint64_t second)
+{
+	char *out = l->stamp;
+
+	*out++ = TAG(1);
+	*out++ = 0; /* the length */
+	if (second) {
+		*out++ = TAG_VARINT(1);
+		out = put_varint(out, second);
+	}
+	l->stamp_len = (size_t)(out - l->stamp);
+	l->second = second;
+}
+
+/* A varint below 2^35 without a branch for each byte. Eight bytes are written, whatever it needs.
+ */
+static char *put_nanos(char *out, uint64_t nanos)
+{
+	size_t len = varint_len(nanos);
+	uint64_t bytes =
+		htole64((nanos & 0x7f) | (nanos & 0x7f << 7) << 1 | (nanos & 0x7f << 14) << 2 |
+			(nanos & 0x7f << 21) << 3 | (nanos >> 28) << 32 |
+			(0x8080808080808080 & ((1ull << 8 * (len - 1)) - 1)));
+
+	memcpy(out, &bytes, sizeof(bytes));
+	return out + len;
+}
+
+/* Writes the Timestamp with its tag, and up to TIMESTAMP_MAX bytes in all. */
 static char *put_timestamp(struct loki *l, char *out, uint64_t real_ns)
 {
 	uint64_t second = real_ns / NS_PER_SEC, nanos = real_ns % NS_PER_SEC;
+	char *begin = out;
 
-	if (second != l->second) {
-		l->second = second;
-		l->second_len = (size_t)(put_varint(l->second_text, second) - l->second_text);
-	}
-	*out++ = TAG(1);
-	*out++ = (char)((second ? 1 + l->second_len : 0) + (nanos ? 1 + varint_len(nanos) : 0));
-	if (second) {
-		*out++ = TAG_VARINT(1);
-		out = put_bytes(out, l->second_text, l->second_len);
-	}
+	if (second != l->second)
+		begin_second(l, second);
+	memcpy(out, l->stamp, sizeof(l->stamp));
+	out += l->stamp_len;
 	if (nanos) {
 		*out++ = TAG_VARINT(2);
-		out = put_varint(out, nanos);
+		out = put_nanos(out, nanos);
 	}
+	begin[1] = (char)(out - begin - 2);
 	return out;
 }
 
@@ -478,6 +503,7 @@ int encode_loki__new(struct encoder **ret, const struct batch_opts *opts)
 	if (!l)
 		return -ENOMEM;
 	l->encoder.ops = &loki_ops;
+	begin_second(l, 0);
 	l->anchor = opts->anchor;
 	l->external_labels = opts->external_labels;
 	l->n_external_labels = opts->n_external_labels;
