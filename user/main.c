@@ -35,6 +35,7 @@
 #include "single.h"
 #include "sink/fd.h"
 #include "status/counters.h"
+#include "status/samples.h"
 #include "test_pipeline.h"
 
 #define EXIT_ENVIRONMENT 1
@@ -321,6 +322,7 @@ static int set_up(struct app *a, char *why, size_t size)
 
 static void print_counters(struct app *a)
 {
+	_samples_ struct samples losses = {0};
 	struct capture_counters c;
 
 	capture__counters(a->capture, &c);
@@ -328,16 +330,10 @@ static void print_counters(struct app *a)
 	counters__print(&a->counters, stderr);
 	routing__print(pipeline__routing(a->pipeline), stderr);
 	ruleset__print_metrics(a->ruleset, stderr);
-	if (c.events_lost)
-		fprintf(stderr, "notail_lost_events_total %lu\n", c.events_lost);
-	if (c.streams_full)
-		fprintf(stderr, "notail_streams_refused_total %lu\n", c.streams_full);
-	if (c.cgroups_full)
-		fprintf(stderr, "notail_containers_refused_total %lu\n", c.cgroups_full);
-	if (c.notes_lost)
-		fprintf(stderr, "notail_lost_notes_total %lu\n", c.notes_lost);
-	if (c.recursion_misses)
-		fprintf(stderr, "notail_recursion_misses_total %lu\n", c.recursion_misses);
+	pipeline__count_losses(&losses, &c);
+	for (size_t i = 0; i < losses.n; i++)
+		if (losses.items[i].value)
+			fprintf(stderr, "%s %lu\n", losses.items[i].metric, losses.items[i].value);
 }
 
 static void tear_down(struct app *a)

@@ -480,6 +480,20 @@ static void take_routing(struct pipeline *p)
 		streams__use(p->streams, next);
 }
 
+void pipeline__count_losses(struct samples *to, const struct capture_counters *c)
+{
+	samples__add(to, SAMPLE_COUNTER, "notail_lost_events_total",
+		     "registrations and ends that the ring had no room to tell of", c->events_lost);
+	samples__add(to, SAMPLE_COUNTER, "notail_streams_refused_total",
+		     "streams that were not registered: too many", c->streams_full);
+	samples__add(to, SAMPLE_COUNTER, "notail_containers_refused_total",
+		     "containers that were not registered: too many", c->cgroups_full);
+	samples__add(to, SAMPLE_COUNTER, "notail_lost_notes_total",
+		     "notes of writers that the ring had no room for", c->notes_lost);
+	samples__add(to, SAMPLE_COUNTER, "notail_recursion_misses_total",
+		     "hooks that the kernel skipped", c->recursion_misses);
+}
+
 static void add_kernel_counters(struct pipeline *p, struct snapshot *to)
 {
 	struct capture_counters c;
@@ -488,16 +502,7 @@ static void add_kernel_counters(struct pipeline *p, struct snapshot *to)
 	atomic_store(&p->opts.counters->corrupt, c.corrupt);
 	to->ring_bytes = c.ring_bytes;
 	to->ring_used_bytes = c.ring_used_bytes;
-	samples__add(&to->samples, SAMPLE_COUNTER, "notail_lost_events_total",
-		     "registrations and ends that the ring had no room to tell of", c.events_lost);
-	samples__add(&to->samples, SAMPLE_COUNTER, "notail_streams_refused_total",
-		     "streams that were not registered: too many", c.streams_full);
-	samples__add(&to->samples, SAMPLE_COUNTER, "notail_containers_refused_total",
-		     "containers that were not registered: too many", c.cgroups_full);
-	samples__add(&to->samples, SAMPLE_COUNTER, "notail_lost_notes_total",
-		     "notes of writers that the ring had no room for", c.notes_lost);
-	samples__add(&to->samples, SAMPLE_COUNTER, "notail_recursion_misses_total",
-		     "hooks that the kernel skipped", c.recursion_misses);
+	pipeline__count_losses(&to->samples, &c);
 	samples__add(&to->samples, SAMPLE_GAUGE, "notail_ring_bytes", "size of the ring",
 		     c.ring_bytes);
 	samples__add(&to->samples, SAMPLE_GAUGE, "notail_ring_used_bytes",

@@ -41,6 +41,7 @@ struct pipeline_opts {
 };
 
 struct pipeline;
+struct samples;
 struct snapshot;
 
 /* Everything borrowed in opts must outlive it. */
@@ -79,6 +80,8 @@ const struct routing *pipeline__routing(const struct pipeline *p);
  */
 void pipeline__stop(struct pipeline *p, uint64_t deadline_ns);
 int pipeline__stopped_fd(const struct pipeline *p);
+/* What the kernel side lost or refused: for the page and for --stats. */
+void pipeline__count_losses(struct samples *to, const struct capture_counters *c);
 /* Waits for the thread; nothing to do when there is none. */
 void pipeline__join(struct pipeline *p);
 
