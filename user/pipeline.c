@@ -18,56 +18,22 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <utlist.h>
 
 #include "base/log.h"
-#include "base/queue.h"
 #include "status/snapshot.h"
 #include "streams/streams.h"
 
 #define ROUND_NS (10 * NS_PER_MS)
 #define ROUND_BYTES (4u * 1024 * 1024)
 #define IDLE_ROUNDS 10
-#define MAX_IN_FLIGHT (64u * 1024 * 1024)
-#define QUEUE_ITEMS 1024
-#define TENANTS_MAX 256
-#define TENANT_MAX_BYTES 150 /* Loki's own bound */
 #define ASKED 0x80000000u
 #define CLOCK_CHECK_NS (10 * NS_PER_SEC)
-
-struct flight {
-	struct batch *batch; /* owned by whoever delivers it; compared only */
-	uint64_t oldest_pos;
-	size_t bytes, lines;
-	struct flight *prev, *next;
-};
-
-/* Lines that rules or stages gave a tenant of their own. */
-struct tenant {
-	struct batcher *batcher;
-	size_t len;
-	struct tenant *next;
-	char said[]; /* `len` bytes; behind them, with a NUL, what is sent */
-};
-
-struct output {
-	struct pipeline *p;
-	struct batcher *batcher; /* NULL: not enabled */
-	struct tenant *tenants;
-	size_t n_tenants;
-	struct queue *sealed;
-};
 
 struct pipeline {
 	struct pipeline_opts opts;
 	struct capture *capture;
 	struct streams *streams;
-	struct output outputs[PIPELINE_OUTPUTS];
-	size_t n_outputs;	/* up to the last one that is enabled */
-	struct queue *done;	/* acknowledgements */
-	struct flight *flights; /* oldest first */
-	size_t in_flight;	/* bytes */
-	size_t n_flights;
+	struct outputs *outputs;
 	struct clock_anchor anchor;
 	pthread_t thread;
 	bool started;
@@ -84,86 +50,11 @@ struct pipeline {
 	bool scan; /* containers are to be registered again */
 };
 
-static void on_sealed(void *ctx, struct batch *b)
-{
-	struct output *out = ctx;
-	struct pipeline *p = out->p;
-	struct flight *f = malloc(sizeof(*f));
-
-	if (!f || queue__push(out->sealed, b)) {
-		counters__add(p->opts.counters, dropped_no_memory, b->lines);
-		log_error("%zu lines dropped: %s", b->lines, f ? "too many batches" : "no memory");
-		free(f);
-		batch__free(b);
-		return;
-	}
-	f->batch = b;
-	f->oldest_pos = b->oldest_pos;
-	f->bytes = b->payload.size;
-	f->lines = b->lines;
-	DL_APPEND(p->flights, f);
-	p->in_flight += f->bytes;
-	p->n_flights++;
-}
-
-/* What a header may hold: a line may have said anything. */
-static void name_tenant(char *out, const char *said, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		out[i] = said[i] < ' ' || said[i] >= 0x7f ? '_' : said[i];
-	out[len] = '\0';
-}
-
-static struct batch_opts batch_opts(const struct pipeline *p, const struct output *out)
-{
-	struct batch_opts opts = p->opts.batch[out - p->outputs];
-
-	opts.anchor = &p->anchor;
-	return opts;
-}
-
-/* NULL: no memory, or too many of them. */
-static struct batcher *tenant_batcher(struct pipeline *p, struct output *out,
-				      const struct line *line)
-{
-	size_t len = MIN(line->tenant_len, (size_t)TENANT_MAX_BYTES);
-	struct batch_opts opts = batch_opts(p, out);
-	struct tenant *t;
-
-	for (t = out->tenants; t; t = t->next)
-		if (t->len == len && !memcmp(t->said, line->tenant, len))
-			return t->batcher;
-	if (out->n_tenants == TENANTS_MAX)
-		return NULL;
-	t = malloc(sizeof(*t) + 2 * len + 1);
-	if (!t)
-		return NULL;
-	t->len = len;
-	memcpy(t->said, line->tenant, len);
-	name_tenant(t->said + len, line->tenant, len);
-	opts.tenant = t->said + len;
-	if (batcher__new(&t->batcher, &opts, on_sealed, out)) {
-		free(t);
-		return NULL;
-	}
-	LL_PREPEND(out->tenants, t);
-	out->n_tenants++;
-	return t->batcher;
-}
-
 static void on_line(void *ctx, struct label_set *set, const struct line *line)
 {
 	struct pipeline *p = ctx;
 
-	for (size_t i = 0; i < p->n_outputs; i++) {
-		struct output *out = &p->outputs[i];
-		struct batcher *b = out->batcher;
-
-		if (b && line->tenant && line->tenant_len && i != PIPELINE_STDOUT)
-			b = tenant_batcher(p, out, line);
-		if (out->batcher && (!b || batcher__add(b, set, line)))
-			counters__add(p->opts.counters, dropped_no_memory, 1);
-	}
+	outputs__add(p->outputs, set, line);
 }
 
 static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret)
@@ -244,24 +135,15 @@ static void orphans(void *ctx, stream_fn fn, void *arg)
 
 static int make_outputs(struct pipeline *p)
 {
-	int err;
+	struct outputs_opts opts = {
+		.counters = p->opts.counters,
+		.anchor = &p->anchor,
+		.max_in_flight = p->opts.max_in_flight,
+	};
 
-	for (int i = 0; i < PIPELINE_OUTPUTS; i++) {
-		struct output *out = &p->outputs[i];
-		struct batch_opts opts = batch_opts(p, out);
-
-		out->p = p;
-		if (!p->opts.enabled[i])
-			continue;
-		p->n_outputs = (size_t)i + 1;
-		err = queue__new(&out->sealed, QUEUE_ITEMS);
-		if (err)
-			return err;
-		err = batcher__new(&out->batcher, &opts, on_sealed, out);
-		if (err)
-			return err;
-	}
-	return 0;
+	memcpy(opts.enabled, p->opts.enabled, sizeof(opts.enabled));
+	memcpy(opts.batch, p->opts.batch, sizeof(opts.batch));
+	return outputs__new(&p->outputs, &opts);
 }
 
 static int make_streams(struct pipeline *p)
@@ -305,8 +187,6 @@ int pipeline__new(struct pipeline **ret, const struct pipeline_opts *opts)
 	}
 	p->opts = *opts;
 	p->anchor = opts->anchor;
-	if (!p->opts.max_in_flight)
-		p->opts.max_in_flight = MAX_IN_FLIGHT;
 	p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->stopped_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	p->use_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -315,9 +195,6 @@ int pipeline__new(struct pipeline **ret, const struct pipeline_opts *opts)
 		err = -errno;
 		goto err_out;
 	}
-	err = queue__new(&p->done, QUEUE_ITEMS * PIPELINE_OUTPUTS);
-	if (err)
-		goto err_out;
 	err = make_outputs(p);
 	if (err)
 		goto err_out;
@@ -332,34 +209,15 @@ err_out:
 	return err;
 }
 
-static void free_batch(void *item)
-{
-	batch__free(item);
-}
-
 void pipeline__free(struct pipeline *p)
 {
-	struct flight *f, *next;
-	struct tenant *t, *t_next;
-
 	if (!p)
 		return;
 	streams__free(p->streams);
 	routing__free(p->opts.routing);
 	routing__free(atomic_load(&p->next_routing));
 	snapshot__free(atomic_load(&p->snapshot));
-	for (int i = 0; i < PIPELINE_OUTPUTS; i++) {
-		batcher__free(p->outputs[i].batcher);
-		LL_FOREACH_SAFE(p->outputs[i].tenants, t, t_next)
-		batcher__free(t->batcher);
-		queue__free(p->outputs[i].sealed, free_batch);
-	}
-	queue__free(p->done, free_batch);
-	for (int i = 0; i < PIPELINE_OUTPUTS; i++)
-		LL_FOREACH_SAFE(p->outputs[i].tenants, t, t_next)
-	free(t);
-	DL_FOREACH_SAFE (p->flights, f, next)
-		free(f);
+	outputs__free(p->outputs);
 	close_p(&p->stop_fd);
 	close_p(&p->stopped_fd);
 	close_p(&p->use_fd);
@@ -377,68 +235,6 @@ void *pipeline__record_ctx(struct pipeline *p)
 	return p->streams;
 }
 
-static void take_acknowledgements(struct pipeline *p)
-{
-	struct batch *b;
-	struct flight *f;
-
-	while ((b = queue__pop(p->done))) {
-		DL_SEARCH_SCALAR(p->flights, f, batch, b);
-		if (f) {
-			DL_DELETE(p->flights, f);
-			p->in_flight -= f->bytes;
-			p->n_flights--;
-			free(f);
-		}
-		batch__free(b);
-	}
-}
-
-static void commit(struct pipeline *p, uint64_t position)
-{
-	struct tenant *t;
-	struct flight *f;
-
-	DL_FOREACH (p->flights, f)
-		position = MIN(position, f->oldest_pos);
-	for (size_t i = 0; i < p->n_outputs; i++) {
-		if (p->outputs[i].batcher)
-			position = MIN(position, batcher__oldest(p->outputs[i].batcher));
-		LL_FOREACH(p->outputs[i].tenants, t)
-		position = MIN(position, batcher__oldest(t->batcher));
-	}
-	capture__commit(p->capture, position);
-}
-
-static uint64_t seal_one(struct batcher *b, uint64_t now_ns, bool now)
-{
-	if (!now)
-		return batcher__tick(b, now_ns);
-	batcher__seal(b);
-	return UINT64_MAX;
-}
-
-/* Text is sealed at the end of each round, a push by age. */
-static uint64_t seal(struct pipeline *p, uint64_t now_ns, bool all)
-{
-	uint64_t next_ns = UINT64_MAX, due_ns;
-	struct tenant *t;
-
-	for (size_t i = 0; i < p->n_outputs; i++) {
-		if (p->outputs[i].batcher) {
-			due_ns = seal_one(p->outputs[i].batcher, now_ns,
-					  all || i == PIPELINE_STDOUT);
-			next_ns = MIN(next_ns, due_ns);
-		}
-		LL_FOREACH(p->outputs[i].tenants, t)
-		{
-			due_ns = seal_one(t->batcher, now_ns, all);
-			next_ns = MIN(next_ns, due_ns);
-		}
-	}
-	return next_ns;
-}
-
 static void check_clock(struct pipeline *p, uint64_t now_ns)
 {
 	if (now_ns - p->clock_checked_ns < CLOCK_CHECK_NS)
@@ -448,11 +244,6 @@ static void check_clock(struct pipeline *p, uint64_t now_ns)
 		counters__add(p->opts.counters, clock_steps, 1);
 		log_warn("the wall clock stepped: later lines follow the new time");
 	}
-}
-
-static bool has_room(const struct pipeline *p)
-{
-	return p->in_flight < p->opts.max_in_flight && p->n_flights < QUEUE_ITEMS / 2;
 }
 
 static void wake(int fd)
@@ -508,7 +299,8 @@ static void add_kernel_counters(struct pipeline *p, struct snapshot *to)
 	samples__add(&to->samples, SAMPLE_GAUGE, "notail_ring_used_bytes",
 		     "what of the ring is not delivered yet", c.ring_used_bytes);
 	samples__add(&to->samples, SAMPLE_GAUGE, "notail_in_flight_bytes",
-		     "batches that are sealed and not delivered", p->in_flight);
+		     "batches that are sealed and not delivered",
+		     outputs__in_flight_bytes(p->outputs));
 }
 
 /* Not on a line's way: a look at a number when nobody asks. */
@@ -544,21 +336,22 @@ static void scan(struct pipeline *p)
 /* Returns when something is due next, and what was read in *ret_bytes. */
 static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes)
 {
-	uint64_t now_ns = clock__boot_ns(), position, next_ns, parked_ns;
+	uint64_t now_ns = clock__boot_ns(), position, oldest, next_ns, parked_ns;
 	bool room;
 
-	take_acknowledgements(p);
+	outputs__take_acknowledgements(p->outputs);
 	take_routing(p);
 	look_around(p);
 	check_clock(p, now_ns);
-	room = has_room(p);
+	room = outputs__have_room(p->outputs);
 	*ret_bytes = capture__read(p->capture, room ? ROUND_BYTES : 0, &position);
 	parked_ns = streams__tick(p->streams, now_ns, room && *ret_bytes < ROUND_BYTES);
 	scan(p);
 	if (finish && !*ret_bytes)
 		streams__finish(p->streams);
-	next_ns = seal(p, now_ns, finish && !*ret_bytes);
-	commit(p, position);
+	next_ns = outputs__seal(p->outputs, now_ns, finish && !*ret_bytes);
+	oldest = outputs__oldest(p->outputs);
+	capture__commit(p->capture, MIN(position, oldest));
 	next_ns = MIN(next_ns, capture__due_ns(p->capture));
 	return MIN(next_ns, parked_ns);
 }
@@ -567,11 +360,11 @@ static void wait_for_work(struct pipeline *p, uint64_t next_ns, bool idle)
 {
 	uint64_t now_ns = clock__boot_ns();
 	/* The next round takes acknowledgements: each by itself would make a round of its own. */
-	bool done = idle || !has_room(p);
+	bool done = idle || !outputs__have_room(p->outputs);
 	struct pollfd fds[] = {
 		{.fd = p->stop_fd, .events = POLLIN},
 		{.fd = p->use_fd, .events = POLLIN},
-		{.fd = done ? queue__fd(p->done) : -1, .events = POLLIN},
+		{.fd = done ? outputs__done_fd(p->outputs) : -1, .events = POLLIN},
 		{.fd = capture__wake_fd(p->capture), .events = POLLIN},
 	};
 	struct timespec timeout;
@@ -590,19 +383,17 @@ static void wait_for_work(struct pipeline *p, uint64_t next_ns, bool idle)
 static void drain(struct pipeline *p, uint64_t deadline_ns)
 {
 	uint64_t next_ns;
-	size_t bytes, lines = 0;
-	struct flight *f;
+	size_t bytes, lines;
 
 	settle(p->stop_fd);
 	do {
 		next_ns = round_of_work(p, true, &bytes);
-		if (!bytes && !p->n_flights)
+		if (!bytes && !outputs__in_flight(p->outputs, &lines))
 			return;
 		if (!bytes)
 			wait_for_work(p, MIN(next_ns, deadline_ns), false);
 	} while (clock__boot_ns() < deadline_ns);
-	DL_FOREACH (p->flights, f)
-		lines += f->lines;
+	outputs__in_flight(p->outputs, &lines);
 	log_warn("%zu lines were not delivered in time", lines);
 }
 
@@ -643,25 +434,19 @@ int pipeline__start(struct pipeline *p, struct capture *c)
 
 int pipeline__fd(const struct pipeline *p, size_t output)
 {
-	return queue__fd(p->outputs[output].sealed);
+	return outputs__fd(p->outputs, output);
 }
 
 struct batch *pipeline__next(struct pipeline *p, size_t output)
 {
-	return queue__pop(p->outputs[output].sealed);
+	return outputs__next(p->outputs, output);
 }
 
 void pipeline__done(void *pipeline, struct batch *b, enum sink_result result)
 {
 	struct pipeline *p = pipeline;
 
-	if (result == SINK_REFUSED)
-		counters__add(p->opts.counters, dropped_refused, b->lines);
-	else if (result == SINK_UNDELIVERED)
-		counters__add(p->opts.counters, dropped_undelivered, b->lines);
-	/* Never full: there are no more batches than both queues of sealed ones hold. */
-	if (queue__push(p->done, b))
-		log_error("an acknowledgement was lost");
+	outputs__done(p->outputs, b, result);
 }
 
 void pipeline__use(struct pipeline *p, struct routing *routing)

@@ -16,13 +16,11 @@
 #include "batch/batch.h"
 #include "capture/capture.h"
 #include "containers/registry.h"
+#include "outputs.h"
 #include "process/routing.h"
 #include "process/select.h"
 #include "sink/sink.h"
 #include "status/counters.h"
-
-/* PIPELINE_LOKI is the first client, behind it the others. */
-enum pipeline_output { PIPELINE_STDOUT, PIPELINE_LOKI, PIPELINE_OUTPUTS = 17 };
 
 struct pipeline_opts {
 	struct registry *registry;

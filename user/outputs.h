@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where lines leave the capture thread: batches by output and tenant, open, sealed and under way.
+ * Sealed batches cross to the I/O thread by a queue of each output and come back by one of all. All
+ * functions are for the capture thread unless they say otherwise.
+ */
+#ifndef NOTAIL_OUTPUTS_H
+#define NOTAIL_OUTPUTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "batch/batch.h"
+#include "sink/sink.h"
+#include "status/counters.h"
+
+/* PIPELINE_LOKI is the first client, behind it the others. */
+enum pipeline_output { PIPELINE_STDOUT, PIPELINE_LOKI, PIPELINE_OUTPUTS = 17 };
+
+struct outputs_opts {
+	struct counters *counters;
+	const struct clock_anchor *anchor;
+	size_t max_in_flight; /* bytes of payload; 0: 64 MiB */
+	bool enabled[PIPELINE_OUTPUTS];
+	struct batch_opts batch[PIPELINE_OUTPUTS]; /* anchor is set here */
+};
+
+struct outputs;
+
+/* Everything borrowed in opts must outlive them. */
+int outputs__new(struct outputs **ret, const struct outputs_opts *opts);
+/* No thread uses them any more. NULL is fine. */
+void outputs__free(struct outputs *o);
+
+/* To the open batch of each output; what cannot be added is counted. */
+void outputs__add(struct outputs *o, struct label_set *set, const struct line *line);
+/* Frees the batches that came back. */
+void outputs__take_acknowledgements(struct outputs *o);
+/* Readable when there is one. Any thread. */
+int outputs__done_fd(const struct outputs *o);
+/* By age, text always, or all. CLOCK_BOOTTIME ns of the next deadline; UINT64_MAX: none. */
+uint64_t outputs__seal(struct outputs *o, uint64_t now_ns, bool all);
+/* The least ring position that a batch, open or under way, needs; UINT64_MAX: there is none. */
+uint64_t outputs__oldest(const struct outputs *o);
+/* More may be read. */
+bool outputs__have_room(const struct outputs *o);
+/* Payloads that are sealed and not delivered. */
+size_t outputs__in_flight_bytes(const struct outputs *o);
+/* Batches and lines in them. */
+size_t outputs__in_flight(const struct outputs *o, size_t *ret_lines);
+
+/* I/O side. The queue of sealed batches of one output; level-triggered. */
+int outputs__fd(const struct outputs *o, size_t output);
+/* NULL: none. The caller owns it until outputs__done. */
+struct batch *outputs__next(struct outputs *o, size_t output);
+/* Gives a batch back, delivered or not to be, and counts it. */
+void outputs__done(struct outputs *o, struct batch *b, enum sink_result result);
+
+#endif
