@@ -38,7 +38,23 @@ void batch__free(struct batch *b)
 	if (!b)
 		return;
 	buf__free(&b->payload);
+	free(b->streams);
 	free(b);
+}
+
+bool batch__shares_stream(const struct batch *a, const struct batch *b)
+{
+	if (!a->n_streams || !b->n_streams)
+		return true;
+	for (size_t i = 0, j = 0; i < a->n_streams && j < b->n_streams;) {
+		if (a->streams[i] == b->streams[j])
+			return true;
+		if (a->streams[i] < b->streams[j])
+			i++;
+		else
+			j++;
+	}
+	return false;
 }
 
 void batcher__free(struct batcher *b)

@@ -11,6 +11,7 @@
 #ifndef NOTAIL_BATCH_BATCH_H
 #define NOTAIL_BATCH_BATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -37,6 +38,9 @@ struct batch {
 			      * more */
 	uint64_t sealed_ns;  /* CLOCK_BOOTTIME */
 	const char *tenant;  /* as in struct batch_opts */
+	/* Loki: request__labels_hash of each of its streams, sorted; 0: not known. */
+	uint64_t *streams;
+	size_t n_streams;
 };
 
 struct batch_opts {
@@ -62,6 +66,8 @@ int batcher__new(struct batcher **ret, const struct batch_opts *opts, batch_seal
 /* An open batch goes with it: seal before. NULL is fine. */
 void batcher__free(struct batcher *b);
 void batch__free(struct batch *b);
+/* Or it is not known that they have none in common. */
+bool batch__shares_stream(const struct batch *a, const struct batch *b);
 
 /*
  * `set` is borrowed; the batcher takes references of its own for what it keeps. 0; -ENOMEM: the

@@ -19,6 +19,7 @@
 #include <snappy-c.h>
 
 #include "batch/encode.h"
+#include "batch/request.h"
 #include "batch/writer_pairs.h"
 #include "push.pb-c.h"
 
@@ -141,6 +142,7 @@ static int pack_labels(const struct loki *l, struct stream *s)
 	err = buf__reserve(head, logproto__stream_adapter__get_packed_size(&message));
 	if (!err)
 		head->len = logproto__stream_adapter__pack(&message, (uint8_t *)head->data);
+	s->group->labels_hash = request__labels_hash(set->text, strlen(set->text));
 	return err;
 }
 
@@ -464,6 +466,28 @@ static void take_packed(struct loki *l, struct batch *b, size_t packed)
 	l->room = 0;
 }
 
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Without memory for them, they are not known. */
+static void note_streams(const struct loki *l, struct batch *b)
+{
+	size_t n = 0;
+
+	for (const struct group *g = l->first; g; g = g->next)
+		n++;
+	b->streams = calloc(n, sizeof(*b->streams));
+	if (!b->streams)
+		return;
+	for (const struct group *g = l->first; g; g = g->next)
+		b->streams[b->n_streams++] = g->labels_hash;
+	qsort(b->streams, n, sizeof(*b->streams), by_value);
+}
+
 static void loki__seal(struct encoder *e, struct batch *b)
 {
 	struct loki *l = (struct loki *)e;
@@ -471,6 +495,7 @@ static void loki__seal(struct encoder *e, struct batch *b)
 	size_t packed = l->packed.size;
 	struct group *g, *next;
 
+	note_streams(l, b);
 	for (g = l->first; g; g = next) {
 		next = g->next;
 		g->bytes = 0;

@@ -18,7 +18,8 @@
 #include "process/labels.h"
 
 struct group {
-	struct buf head; /* the encoder's, empty at first: the encoded labels */
+	struct buf head;      /* the encoder's, empty at first: the encoded labels */
+	uint64_t labels_hash; /* the encoder's: request__labels_hash of them */
 	/* Of the open batch; the encoder's, zeroed at first. */
 	size_t bytes; /* of its entries */
 	struct group *next;
