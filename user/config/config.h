@@ -111,9 +111,20 @@ struct config_discovery {
 	uint64_t max_wait; /* ns */
 };
 
+enum spool_order {
+	SPOOL_OLDEST_FIRST,
+	SPOOL_LIVE_FIRST,
+	SPOOL_BACKFILL,
+};
+
+#define SPOOL_OFF "off"
+
 struct config_spool {
-	const char *path;
-	uint64_t max_size;
+	const char *directory; /* SPOOL_OFF, empty or NULL: none */
+	uint64_t max_size, segment_size;
+	int fsync;	     /* enum spool_fsync */
+	int order;	     /* enum spool_order */
+	uint64_t drain_rate; /* bytes of lines a second; 0: no bound */
 };
 
 struct config_limits {

@@ -20,6 +20,7 @@
 #include "config/values.h"
 #include "io/http.h"
 #include "io/httpd.h"
+#include "spool/spool.h"
 
 #define KIB 1024ull
 #define MIB (1024 * KIB)
@@ -51,6 +52,7 @@ enum {
 	KEY_BATCHSIZE,
 	KEY_HOST,
 	KEY_LISTEN,
+	KEY_SPOOL_DIR,
 	KEY_LOG_LEVEL,
 	KEY_STATS,
 	KEY_JSON,
@@ -108,6 +110,8 @@ static const struct argp_option OPTIONS[] = {
 	 "Longer lines are cut there, and marked (default: 256KiB)", 3},
 	{"ring-size", KEY_RING_SIZE, "SIZE", 0,
 	 "Memory for what is not delivered yet: a power of two, 1MiB to 1GiB (default: 32MiB)", 3},
+	{"spool-dir", KEY_SPOOL_DIR, "DIRECTORY", 0,
+	 "Files for what Loki has not taken (default: " SPOOL_DEFAULT_DIRECTORY "); off: none", 3},
 	{"tap", KEY_TAP, "MODE", 0,
 	 "Copy at the runtime's read, or at the container's write: auto (default), read, write", 3},
 	{"hooks", KEY_HOOKS, "SET", 0,
@@ -386,6 +390,16 @@ static error_t set_listen(struct parse *p, const char *address)
 	return 0;
 }
 
+static error_t set_spool_directory(struct parse *p, const char *path)
+{
+	const char *expected = values__check_spool_directory(path);
+
+	if (expected || !*path)
+		return refuse(p, "--spool-dir=%s: expected an absolute path, or off", path);
+	p->o.spool_directory = path;
+	return 0;
+}
+
 static error_t set_pid(struct parse *p, const char *text)
 {
 	const char *suffix;
@@ -584,6 +598,8 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 		return set_pid(p, arg);
 	case KEY_LISTEN:
 		return set_listen(p, arg);
+	case KEY_SPOOL_DIR:
+		return set_spool_directory(p, arg);
 	case KEY_DOCKER:
 		return set_docker(p, arg);
 	case KEY_TAP:
@@ -813,6 +829,9 @@ int options__apply(struct options *o, const struct config *c)
 		o->log_level = (enum log_level)c->log.level;
 	o->park_max_ns = c->discovery.max_wait;
 	o->max_in_flight = c->limits.memory;
+	o->spool = &c->spool;
+	if (!o->spool_directory)
+		o->spool_directory = c->spool.directory ? c->spool.directory : SPOOL_OFF;
 	if (o->loki_url || o->to_stdout || o->clients)
 		return 0;
 	fprintf(stderr,

@@ -71,6 +71,8 @@ struct options {
 	const char *metrics_listen;	   /* likewise */
 	bool must_listen; /* somebody asked for it: it is an error when it cannot be */
 	bool runtime_reload;
+	const char *spool_directory; /* --spool-dir, or the file's; NULL: the default; off: none */
+	const struct config_spool *spool; /* the file's; NULL: defaults */
 	enum log_level log_level;
 	bool stats;
 	/* On the command line: a configuration file does not change it. */

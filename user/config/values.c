@@ -39,3 +39,14 @@ bool values__listens(const char *address)
 {
 	return address && *address && strcmp(address, "off");
 }
+
+bool values__spools(const char *path)
+{
+	return path && *path && strcmp(path, "off");
+}
+
+const char *values__check_spool_directory(const char *path)
+{
+	return !values__spools(path) || (*path == '/' && path[1]) ? NULL
+								  : "an absolute path, or off";
+}

@@ -414,6 +414,8 @@ static const struct {
 	{"--stdout --batchsize 0", "--batchsize=0: out of range"},
 	{"--stdout --max-line-size 15", "--max-line-size=15: out of range"},
 	{"--stdout --batchwait 5", "--batchwait=5: no time, expected one like 500ms or 1s"},
+	{"--stdout --spool-dir var/spool",
+	 "--spool-dir=var/spool: expected an absolute path, or off"},
 	{"--stdout --listen 9464", "--listen=9464: expected ADDRESS:PORT such as 127.0.0.1:9464"},
 	{"--stdout --listen a.example:80", "--listen=a.example:80: expected ADDRESS:PORT"},
 	{"--stdout --batchwait 0s", "--batchwait=0s: out of range"},
