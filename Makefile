@@ -14,7 +14,7 @@ CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 PKG_CONFIG ?= pkg-config
 
-ROOMS ?= base io capture assemble containers process streams batch spool sink status config
+ROOMS ?= base state io capture assemble containers process streams batch spool sink status config
 SAN := $(BUILD)/san
 
 ifeq ($(V),1)
