@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/util.h"
 
 #define ANCHOR_TRIES 9
 #define SECONDS_PER_DAY 86400
@@ -42,10 +43,10 @@ uint64_t clock__real_ns(void)
 	return ns;
 }
 
-int clock__anchor(struct clock_anchor *ret_anchor)
+/* *ret_boot_ns is when the offset was measured. */
+static int measure(uint64_t *ret_boot_ns, int64_t *ret_offset_ns)
 {
 	uint64_t before = 0, real = 0, after = 0, best = UINT64_MAX;
-	struct clock_anchor anchor = {0};
 	int err;
 
 	for (int i = 0; i < ANCHOR_TRIES; i++) {
@@ -59,24 +60,66 @@ int clock__anchor(struct clock_anchor *ret_anchor)
 		if (after - before >= best)
 			continue;
 		best = after - before;
-		anchor.offset_ns = (int64_t)(real - (before + best / 2));
+		*ret_offset_ns = (int64_t)(real - (before + best / 2));
 	}
-	*ret_anchor = anchor;
+	*ret_boot_ns = after;
 	return 0;
+}
+
+int clock__anchor(struct clock_anchor *ret_anchor)
+{
+	uint64_t boot_ns = 0;
+	int64_t offset_ns = 0;
+	int err = measure(&boot_ns, &offset_ns);
+
+	if (!err)
+		*ret_anchor = (struct clock_anchor){.offset_ns = offset_ns};
+	return err;
 }
 
 bool clock__check(struct clock_anchor *anchor)
 {
-	struct clock_anchor now;
-	int64_t moved;
+	uint64_t boot_ns = 0;
+	int64_t offset_ns = 0;
 
-	if (clock__anchor(&now))
-		return false;
-	moved = now.offset_ns - anchor->offset_ns;
+	return measure(&boot_ns, &offset_ns) == 0 && clock__follow(anchor, boot_ns, offset_ns);
+}
+
+bool clock__follow(struct clock_anchor *anchor, uint64_t boot_ns, int64_t offset_ns)
+{
+	const struct clock_step step = {boot_ns + CLOCK_AHEAD_NS, offset_ns};
+	int64_t moved = offset_ns - anchor->offset_ns;
+
 	if (moved <= (int64_t)CLOCK_STEP_NS && moved >= -(int64_t)CLOCK_STEP_NS)
 		return false;
-	*anchor = now;
-	return true;
+	return clock__add_step(anchor, &step) == 0;
+}
+
+int clock__add_step(struct clock_anchor *anchor, const struct clock_step *step)
+{
+	if (step->from_ns <= anchor->from_ns)
+		return -EINVAL;
+	if (anchor->n_before == ARRAY_SIZE(anchor->before)) {
+		anchor->n_before--;
+		memmove(anchor->before, anchor->before + 1,
+			anchor->n_before * sizeof(*anchor->before));
+	}
+	anchor->before[anchor->n_before++] =
+		(struct clock_step){anchor->from_ns, anchor->offset_ns};
+	anchor->from_ns = step->from_ns;
+	anchor->offset_ns = step->offset_ns;
+	return 0;
+}
+
+int64_t clock__offset_before(const struct clock_anchor *anchor, uint64_t boot_ns)
+{
+	size_t i = anchor->n_before;
+
+	if (!i)
+		return anchor->offset_ns;
+	while (--i && boot_ns < anchor->before[i].from_ns)
+		;
+	return anchor->before[i].offset_ns;
 }
 
 static void put_digits(char *out, unsigned value, int digits)

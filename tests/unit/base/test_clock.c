@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -126,7 +127,7 @@ static void test_check_sees_a_step(void **state _unused_)
 
 	assert_int_equal(clock__anchor(&anchor), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		stepped.offset_ns = anchor.offset_ns + steps[i];
+		stepped = (struct clock_anchor){.offset_ns = anchor.offset_ns + steps[i]};
 		assert_true(clock__check(&stepped));
 		assert_true(stepped.offset_ns - anchor.offset_ns < (int64_t)NS_PER_SEC);
 		assert_true(anchor.offset_ns - stepped.offset_ns < (int64_t)NS_PER_SEC);
@@ -145,6 +146,54 @@ static void test_check_keeps_the_anchor(void **state _unused_)
 	assert_int_equal(anchor.offset_ns, offset);
 }
 
+#define HOUR (3600 * NS_PER_SEC)
+
+/* What a record's time is does not change when the clock steps later. */
+static void test_a_step_holds_from_then_on(void **state _unused_)
+{
+	struct clock_anchor a = {.offset_ns = 1000000};
+	const int64_t hour = (int64_t)HOUR;
+
+	assert_true(clock__follow(&a, 10 * HOUR, 1000000 + hour));
+	assert_true(clock__follow(&a, 20 * HOUR, 1000000 - hour));
+	assert_int_equal(clock__to_real(&a, 0), 1000000);
+	assert_int_equal(clock__to_real(&a, 10 * HOUR), 10 * HOUR + 1000000);
+	assert_int_equal(clock__to_real(&a, 10 * HOUR + CLOCK_AHEAD_NS),
+			 11 * HOUR + CLOCK_AHEAD_NS + 1000000);
+	assert_int_equal(clock__to_real(&a, 20 * HOUR), 21 * HOUR + 1000000);
+	assert_int_equal(clock__to_real(&a, 20 * HOUR + CLOCK_AHEAD_NS),
+			 19 * HOUR + CLOCK_AHEAD_NS + 1000000);
+	assert_int_equal(clock__to_real(&a, 30 * HOUR), 29 * HOUR + 1000000);
+	assert_int_equal(a.n_before, 2);
+}
+
+/* The machine slept for eight hours: CLOCK_BOOTTIME did not, unlike CLOCK_MONOTONIC. */
+static void test_suspend_is_no_step(void **state _unused_)
+{
+	struct clock_anchor a = {.offset_ns = 1000000};
+
+	assert_false(clock__follow(&a, 10 * HOUR, 1000000));
+	assert_false(clock__follow(&a, 18 * HOUR, 1000000 + (int64_t)CLOCK_STEP_NS));
+	assert_false(clock__follow(&a, 18 * HOUR, 1000000 - (int64_t)CLOCK_STEP_NS));
+	assert_int_equal(a.n_before, 0);
+	assert_int_equal(clock__to_real(&a, 18 * HOUR), 18 * HOUR + 1000000);
+}
+
+static void test_the_oldest_steps_go(void **state _unused_)
+{
+	struct clock_anchor a = {0};
+
+	for (int64_t i = 1; i <= 3 * CLOCK_STEPS_MAX; i++)
+		assert_true(clock__follow(&a, (uint64_t)i * HOUR, i * (int64_t)NS_PER_SEC));
+	assert_int_equal(a.n_before, CLOCK_STEPS_MAX - 1);
+	assert_int_equal(clock__to_real(&a, 3 * CLOCK_STEPS_MAX * HOUR) -
+				 3 * CLOCK_STEPS_MAX * HOUR,
+			 (3 * CLOCK_STEPS_MAX - 1) * NS_PER_SEC);
+	/* The oldest that is left, for all before. */
+	assert_int_equal(clock__to_real(&a, 0), (2 * CLOCK_STEPS_MAX + 1) * NS_PER_SEC);
+	assert_int_equal(clock__add_step(&a, &(struct clock_step){.from_ns = 5}), -EINVAL);
+}
+
 static void test_boot_moves_forward(void **state _unused_)
 {
 	uint64_t first = clock__boot_ns();
@@ -156,6 +205,9 @@ static void test_boot_moves_forward(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_step_holds_from_then_on),
+		cmocka_unit_test(test_suspend_is_no_step),
+		cmocka_unit_test(test_the_oldest_steps_go),
 		cmocka_unit_test(test_rfc3339),
 		cmocka_unit_test(test_rfc3339_leap_years),
 		cmocka_unit_test(test_rfc3339_largest),
