@@ -51,6 +51,10 @@
 	  "lines the receiver refused")                                                      \
 	X(dropped_undelivered, "notail_dropped_lines_total{reason=\"undelivered\"}",         \
 	  "lines that were not delivered in time at the end")                                \
+	X(journal_dropped, "notail_journal_dropped_total",                                   \
+	  "decisions that the journal had no room for: lines may come twice after a kill")   \
+	X(journal_damaged, "notail_journal_damaged_total",                                   \
+	  "places of the journal that could not be read")                                    \
 	X(streams, "notail_streams_total", "streams registered")                             \
 	X(reloads, "notail_reloads_total", "configurations that took another's place")       \
 	X(reloads_failed, "notail_reload_failures_total", "configurations that could not")   \
