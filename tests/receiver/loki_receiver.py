@@ -3,7 +3,7 @@
 
     with Receiver() as receiver:                 # judges at receipt, answers as Loki 3.6.2
         ... push to receiver.url ...
-        receiver.misbehave(503, 3)               # the next three pushes
+        receiver.misbehave(503, 3)               # the next three pushes; more kinds: loki_faults
         receiver.streams()                       # what it kept
 
 Receiver(mode="load") only checks the framing and keeps the bodies with their time of receipt, in
@@ -27,6 +27,7 @@ import time
 import urllib.parse
 
 import loki_labels
+from loki_faults import Fault, FaultPlan
 from loki_judge import NS, Answer, Judge, Limits, Refused, too_large, uncompressed_size
 
 Push = collections.namedtuple("Push", "receipt_ns status text tenant headers size")
@@ -92,7 +93,7 @@ class Receiver:
         self._judge = Judge(self.limits)
         self._bodies = BodyStore(store)
         self._lock = threading.Lock()
-        self._plans = collections.deque()
+        self._plan = FaultPlan()
         self._released = threading.Event()
         self._server = None
         self._thread = None
@@ -122,14 +123,14 @@ class Receiver:
 
     def stop(self):
         """Connections are cut; what was kept stays."""
-        if self._server is None:
+        server, self._server = self._server, None
+        if server is None:
             return
         self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._server.cut()
+        server.shutdown()
+        server.server_close()
+        server.cut()
         self._thread.join()
-        self._server = None
 
     def close(self):
         self.stop()
@@ -139,18 +140,43 @@ class Receiver:
         """For the next `count` pushes after those planned already. `kind`: a status (nothing is kept);
         "reset" (the connection is reset once the request is read); "hang" (no answer until release()
         or stop()); "lose" (the push is kept, the answer is not sent)."""
-        if not isinstance(kind, int) and kind not in ("reset", "hang", "lose"):
+        if isinstance(kind, int):
+            fault = Fault(kind, f"planned {kind}", retry_after=retry_after)
+        elif kind in ("reset", "hang", "lose"):
+            fault = Fault(**{kind: True, "keep": kind == "lose"})
+        else:
             raise ValueError(f"kind {kind!r}")
+        self.plan(*[fault] * count)
+
+    def plan(self, *faults):
+        """For the next pushes after those planned already; None: nothing is wrong with that one."""
         with self._lock:
-            self._plans.extend([(kind, retry_after)] * count)
+            self._plan.add(*faults)
+
+    def random_faults(self, rate, faults=(), seed=0):
+        """Each push that nothing is planned for has one of `faults` with probability `rate`."""
+        with self._lock:
+            self._plan.set_random(rate, faults, seed)
+
+    def faults(self, function):
+        """function(headers, body) gives the Fault of a push that has none yet, or None. None: no function."""
+        with self._lock:
+            self._plan.set_function(function)
 
     def planned(self):
         """How many pushes are still to be answered wrongly."""
         with self._lock:
-            return len(self._plans)
+            return self._plan.planned()
+
+    def next_fault(self):
+        with self._lock:
+            return self._plan.early()
 
     def release(self):
         self._released.set()
+
+    def stopped(self):
+        return self._server is None
 
     def streams(self, tenant="fake"):
         """A copy of what is kept: {stream text: (labels, [Entry])}."""
@@ -177,21 +203,27 @@ class Receiver:
     def _tenant_of(self, headers):
         return headers.get("x-scope-orgid", "fake") if self.auth else "fake"
 
-    def receive(self, headers, body):
-        """One push: the Answer, what misbehaviour was planned for it (or None), its Retry-After."""
+    def receive(self, headers, body, fault=None):
+        """One push; `body` None: it did not come whole. Its Answer and the fault, or None."""
         now_ns = self.clock()
         with self._lock:
-            kind, retry_after = self._plans.popleft() if self._plans else (None, None)
-            if isinstance(kind, int):
-                answer = Answer(kind, f"planned {kind}")
-            elif kind in ("reset", "hang"):
-                answer = Answer(0, "")
+            if not fault and body is not None:
+                fault = self._plan.late(headers, body)
+            if fault and (not fault.keep or body is None):
+                answer = Answer(0 if fault.reset or fault.hang or fault.lose or body is None or fault.garbage
+                                else fault.status or 500, fault.text or "")
             else:
                 answer = self._receive(headers, body, now_ns)
-            sent = 0 if kind == "lose" else answer.status
+                if fault and fault.status:
+                    answer = Answer(fault.status, fault.text or "")
+            sent = 0 if fault and (fault.reset or fault.hang or fault.lose) else answer.status
             self.pushes.append(Push(now_ns, sent, answer.text, self._tenant_of(headers),
-                                    {k: headers[k] for k in _KEPT_HEADERS if k in headers}, len(body)))
-        return answer, kind, retry_after
+                                    {k: headers[k] for k in _KEPT_HEADERS if k in headers}, len(body or b"")))
+        return answer, fault
+
+    def wait(self, seconds=None):
+        """Until release() or stop(), or so long."""
+        self._released.wait(seconds)
 
     def _receive(self, headers, body, now_ns):
         tenant = self._tenant_of(headers)
@@ -283,6 +315,25 @@ def as_shown(line):
     return re.sub("[\udc80-\udcff]", "\ufffd", line.decode("utf-8", "surrogateescape"))
 
 
+def _pieces(answer, fault, headers):
+    """The bytes of an answer that http.server would not make."""
+    if fault.garbage is not None:
+        yield fault.garbage
+        return
+    text = answer.text.encode() or b" "
+    size = len(text) if fault.size is None else fault.size
+    head = [f"HTTP/1.1 {answer.status} Status"] + [f"{name}: {value}" for name, value in headers.items()]
+    if answer.status != 204:
+        head.append(f"Content-Length: {size}")
+    yield "\r\n".join(head).encode()
+    while fault.endless:
+        yield b"\r\nX-More: " + b"x" * 8000
+    yield b"\r\n\r\n"
+    block = text * (65536 // len(text) + 1)
+    for at in range(0, size if answer.status != 204 else 0, len(block)):
+        yield block[:size - at]
+
+
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
@@ -367,19 +418,50 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             self._answer(413, too_large(size, receiver.limits.body_bytes) + "\n")
             return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        fault = receiver.next_fault()
+        if fault and fault.read is not None:
+            self.rfile.read(min(fault.read, size))
+            receiver.receive(headers, None, fault)
+            self._cut(True)
+            return
         body = self._read_body()
         if body is None:
             self.close_connection = True
             return
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        answer, kind, retry_after = receiver.receive(headers, body)
-        if kind == "hang":
-            receiver._released.wait()
-        if kind in ("hang", "lose", "reset"):
-            self._cut(kind == "reset")
+        answer, fault = receiver.receive(headers, body, fault)
+        if not fault:
+            self._answer(answer.status, answer.text and answer.text + "\n")
+        elif fault.hang or fault.lose or fault.reset:
+            if fault.hang:
+                receiver.wait()
+            self._cut(fault.reset)
+        else:
+            if fault.delay:
+                receiver.wait(fault.delay)
+            self._answer_wrongly(answer, fault)
+
+    def _answer_wrongly(self, answer, fault):
+        headers = {**({"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}),
+                   **(fault.headers or {})}
+        plain = fault.garbage is None and fault.cut is None and not fault.slow and not fault.endless
+        if plain and fault.size is None:
+            self._answer(answer.status, answer.text and answer.text + "\n", headers)
             return
-        self._answer(answer.status, answer.text and answer.text + "\n",
-                     {"Retry-After": str(retry_after)} if retry_after is not None else {})
+        self.close_connection = True
+        pieces = _pieces(answer, fault, headers)
+        if fault.slow:
+            pieces = (bytes([byte]) for piece in pieces for byte in piece)
+        left = fault.cut
+        for piece in pieces:
+            if left is not None:
+                piece = piece[:left]
+                left -= len(piece)
+            self.wfile.write(piece)
+            if left == 0 or self.server.receiver.stopped():
+                break
+            if fault.slow:
+                self.server.receiver.wait(fault.slow)
 
     def _tenant(self):
         if not self.server.receiver.auth:

@@ -4,6 +4,7 @@
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,9 +13,11 @@ import unittest
 import urllib.parse
 
 import loki_client
+import loki_faults
 import loki_labels
 import loki_message
 import loki_receiver
+from loki_faults import Fault
 from test_push import GOOD, NOW, NS, OTHER, WEB, Base, entry, message, one, stream
 
 
@@ -156,6 +159,68 @@ class Misbehaviour(Base):
         self.receiver.release()
         thread.join(30)
         self.assertEqual(len(failures), 1)
+
+    def raw(self, limit=1 << 20):
+        """One push; what the socket gives until it ends."""
+        got = b""
+        body = one()
+        with socket.create_connection(("127.0.0.1", self.receiver.port)) as s:
+            s.sendall(b"POST /loki/api/v1/push HTTP/1.1\r\nContent-Type: x/y\r\n"
+                      b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            while len(got) < limit:
+                data = s.recv(65536)
+                if not data:
+                    break
+                got += data
+        return got
+
+    def test_plan_in_order(self):
+        self.receiver.plan(Fault(418, "teapot"), None, Fault(keep=True, delay=0.01), Fault())
+        self.assertEqual([self.push(one())[:2] for _ in range(5)],
+                         [(418, "teapot\n"), (204, ""), (204, ""), (500, ""), (204, "")])
+        self.assertEqual(self.receiver.duplicates(), 2)
+
+    def test_kept_or_not_under_another_status(self):
+        self.receiver.plan(Fault(504, "late"), Fault(504, "late", keep=True))
+        self.assertEqual(self.push(one())[0], 504)
+        self.assertEqual(self.kept(), [])
+        self.assertEqual(self.push(one())[0], 504)
+        self.assertEqual(len(self.kept()), 1)
+
+    def test_reset_within_the_body(self):
+        self.receiver.plan(Fault(read=5), Fault(read=0))
+        for _ in range(2):
+            with self.assertRaises((ConnectionResetError, BrokenPipeError)):
+                self.push(one())
+        self.assertEqual(self.push(one())[0], 204)
+        self.assertEqual(self.receiver.statuses(), {0: 2, 204: 1})
+
+    def test_answers_that_are_none(self):
+        self.receiver.plan(Fault(204, cut=9), loki_faults.NO_HTTP, Fault(200, "abc", size=1000, slow=1e-6),
+                           loki_faults.HUGE, Fault(endless=True), loki_faults.REDIRECT)
+        self.assertEqual(self.raw(), b"HTTP/1.1 ")
+        self.assertEqual(self.raw(), loki_faults.NO_HTTP.garbage)
+        head, body = self.raw().split(b"\r\n\r\n")
+        self.assertIn(b"Content-Length: 1000", head)
+        self.assertEqual(body, (b"abc" * 334)[:1000])
+        self.assertGreaterEqual(len(self.raw()), 1 << 20)
+        self.assertNotIn(b"\r\n\r\n", self.raw())
+        self.assertIn(b"\r\nLocation: ", self.raw())
+        self.assertEqual(self.kept(), [])
+
+    def test_by_chance(self):
+        self.receiver.random_faults(0.3, [Fault(503), Fault(429)], seed=5)
+        first = [self.push(one())[0] for _ in range(50)]
+        self.receiver.random_faults(0.3, [Fault(503), Fault(429)], seed=5)
+        self.assertEqual([self.push(one())[0] for _ in range(50)], first)
+        self.assertEqual(set(first), {204, 429, 503})
+        self.receiver.random_faults(0)
+        self.assertEqual({self.push(one())[0] for _ in range(20)}, {204})
+
+    def test_as_a_function_says(self):
+        self.receiver.faults(lambda headers, body: Fault(403) if headers.get("x-bad") else None)
+        self.assertEqual(self.push(one(), X_Bad="1")[0], 403)
+        self.assertEqual(self.push(one())[0], 204)
 
     def test_unknown_kind(self):
         with self.assertRaises(ValueError):
