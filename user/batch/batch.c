@@ -8,8 +8,13 @@
  *
  * The age of a batch is by its first line's own time: a batcher has no clock, and a line that was
  * parked does not wait again.
+ *
+ * A line far behind its stream's newest goes to a batcher of its stream alone, made when there is
+ * such a line and freed when its batch is sealed. There are at most BEHIND_MAX of them: then the
+ * one that waits for longest is sealed.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +25,16 @@
 #define LOKI_WAIT_NS NS_PER_SEC
 #define STDOUT_BYTES (64 * 1024)
 #define SWEEP_SEALS 64
+#define BEHIND_NS (30 * 60 * NS_PER_SEC)
+#define BEHIND_MAX 16
+#define JITTER_SHARE 10
 
 struct batcher {
+	struct batcher *parent;		    /* of one for what is behind; NULL: it is none */
+	struct batcher *behind[BEHIND_MAX]; /* oldest first */
+	size_t n_behind;
+	uint64_t labels_hash; /* of one for what is behind: its stream */
+	uint64_t used_ns;
 	struct batch_opts opts;
 	batch_sealed_fn fn;
 	void *ctx;
@@ -35,11 +48,28 @@ struct batcher {
 
 void batch__free(struct batch *b)
 {
-	if (!b)
+	if (!b || atomic_fetch_sub(&b->more_refs, 1))
 		return;
+	if (b->memory)
+		atomic_fetch_sub_explicit(b->memory, b->memory_bytes, memory_order_relaxed);
 	buf__free(&b->payload);
 	free(b->streams);
+	free(b->tenant);
 	free(b);
+}
+
+struct batch *batch__ref(struct batch *b)
+{
+	atomic_fetch_add(&b->more_refs, 1);
+	return b;
+}
+
+void batch__account(struct batch *b, _Atomic size_t *memory)
+{
+	b->memory = memory;
+	b->memory_bytes = sizeof(*b) + MAX(b->payload.size, b->payload.len) +
+			  b->n_streams * sizeof(*b->streams);
+	atomic_fetch_add_explicit(memory, b->memory_bytes, memory_order_relaxed);
 }
 
 bool batch__shares_stream(const struct batch *a, const struct batch *b)
@@ -61,6 +91,8 @@ void batcher__free(struct batcher *b)
 {
 	if (!b)
 		return;
+	for (size_t i = 0; i < b->n_behind; i++)
+		batcher__free(b->behind[i]);
 	batch__free(b->open);
 	if (b->encoder)
 		b->encoder->ops->free(b->encoder);
@@ -127,6 +159,20 @@ static bool is_other_writer(const struct stream *s, const struct line *line)
 	       memcmp(&s->trace, &line->trace, sizeof(s->trace));
 }
 
+static int add_stream(struct batcher *b, struct label_set *set, struct stream **ret)
+{
+	int err = stream_table__add(b->streams, set, ret);
+
+	if (err)
+		return err;
+	err = b->encoder->ops->stream(b->encoder, *ret);
+	if (err)
+		stream_table__remove(b->streams, *ret);
+	else
+		(*ret)->fixed = (*ret)->encoded.len;
+	return err;
+}
+
 static int find_stream(struct batcher *b, struct label_set *set, const struct line *line,
 		       struct stream **ret)
 {
@@ -135,15 +181,9 @@ static int find_stream(struct batcher *b, struct label_set *set, const struct li
 
 	s = stream_table__find(b->streams, set);
 	if (!s) {
-		err = stream_table__add(b->streams, set, &s);
+		err = add_stream(b, set, &s);
 		if (err)
 			return err;
-		err = b->encoder->ops->stream(b->encoder, s);
-		if (err) {
-			stream_table__remove(b->streams, s);
-			return err;
-		}
-		s->fixed = s->encoded.len;
 	}
 	if (b->encoder->ops->writer && is_other_writer(s, line)) {
 		err = set_writer(b->encoder, s, line);
@@ -154,6 +194,19 @@ static int find_stream(struct batcher *b, struct label_set *set, const struct li
 	return 0;
 }
 
+/* splitmix64's step. */
+static uint64_t next_wait(struct batcher *b)
+{
+	uint64_t z = b->opts.jitter, wait_ns = b->opts.max_wait_ns;
+
+	if (!z || wait_ns == UINT64_MAX)
+		return wait_ns;
+	b->opts.jitter = z += 0x9e3779b97f4a7c15ull;
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
+	return wait_ns - (z ^ (z >> 31)) % (wait_ns / JITTER_SHARE + 1);
+}
+
 static int open_batch(struct batcher *b, const struct line *line)
 {
 	struct batch *open;
@@ -161,15 +214,69 @@ static int open_batch(struct batcher *b, const struct line *line)
 	open = calloc(1, sizeof(*open));
 	if (!open)
 		return -ENOMEM;
+	if (b->opts.tenant) {
+		open->tenant = strdup(b->opts.tenant);
+		if (!open->tenant) {
+			free(open);
+			return -ENOMEM;
+		}
+	}
 	open->oldest_pos = UINT64_MAX;
+	open->oldest_ns = UINT64_MAX;
 	b->open = open;
-	if (__builtin_add_overflow(line->time_ns, b->opts.max_wait_ns, &b->deadline_ns))
+	if (__builtin_add_overflow(line->time_ns, next_wait(b), &b->deadline_ns))
 		b->deadline_ns = UINT64_MAX;
 	return 0;
 }
 
+/* Seals it and frees it. */
+static void end_behind(struct batcher *b, size_t i)
+{
+	struct batcher *old = b->behind[i];
+
+	memmove(b->behind + i, b->behind + i + 1, (--b->n_behind - i) * sizeof(*b->behind));
+	batcher__seal(old);
+	batcher__free(old);
+}
+
+static int add_behind(struct batcher *b, uint64_t labels_hash, struct label_set *set,
+		      const struct line *line)
+{
+	struct batcher *own;
+	size_t i;
+	int err;
+
+	for (i = 0; i < b->n_behind; i++)
+		if (b->behind[i]->labels_hash == labels_hash)
+			break;
+	if (i == b->n_behind) {
+		err = batcher__new(&own, &b->opts, b->fn, b->ctx);
+		if (err)
+			return err;
+		own->parent = b;
+		own->labels_hash = labels_hash;
+		if (b->n_behind == BEHIND_MAX)
+			end_behind(b, 0);
+		i = b->n_behind++;
+		b->behind[i] = own;
+	}
+	return batcher__add(b->behind[i], set, line);
+}
+
+/* Of its stream, as Loki judges; of a stream's first line, by when it was written. */
+static bool is_behind(struct batcher *b, struct group *g, const struct line *line, uint64_t real_ns)
+{
+	uint64_t newest_ns = g->newest_ns;
+
+	if (!newest_ns)
+		newest_ns = clock__to_real(b->opts.anchor, line->time_ns);
+	g->newest_ns = MAX(g->newest_ns, real_ns);
+	return real_ns < newest_ns && newest_ns - real_ns > BEHIND_NS;
+}
+
 int batcher__add(struct batcher *b, struct label_set *set, const struct line *line)
 {
+	uint64_t real_ns = line_real_ns(line, b->opts.anchor);
 	struct stream *s;
 	int err;
 
@@ -179,12 +286,23 @@ int batcher__add(struct batcher *b, struct label_set *set, const struct line *li
 	err = find_stream(b, set, line, &s);
 	if (err)
 		return err;
+	b->used_ns = line->time_ns;
+	if (b->opts.encoding == BATCH_LOKI && !b->parent && is_behind(b, s->group, line, real_ns))
+		return add_behind(b, s->group->labels_hash, set, line);
 	if (!b->open) {
 		err = open_batch(b, line);
 		if (err)
 			return err;
 	}
 	err = b->encoder->ops->add(b->encoder, s, line);
+	if (err == -E2BIG) {
+		/* The stream is in use, and stays. */
+		batcher__seal(b);
+		err = open_batch(b, line);
+		if (err)
+			return err;
+		err = b->encoder->ops->add(b->encoder, s, line);
+	}
 	if (err) {
 		if (!b->open->lines) {
 			batch__free(TAKE_PTR(b->open));
@@ -194,6 +312,8 @@ int batcher__add(struct batcher *b, struct label_set *set, const struct line *li
 	}
 	b->open->lines++;
 	b->open->log_bytes += line->len;
+	b->open->oldest_ns = MIN(b->open->oldest_ns, real_ns);
+	b->open->newest_ns = MAX(b->open->newest_ns, real_ns);
 	b->open->oldest_pos = MIN(b->open->oldest_pos, line->ring_pos);
 	b->open->end_pos = MAX(b->open->end_pos, line->ring_pos + 1);
 	if (b->encoder->ops->bytes(b->encoder) >= b->opts.max_bytes)
@@ -205,12 +325,13 @@ void batcher__seal(struct batcher *b)
 {
 	struct batch *sealed;
 
+	while (b->n_behind)
+		end_behind(b, 0);
 	if (!b->open)
 		return;
 	b->encoder->ops->seal(b->encoder, b->open);
-	b->open->sequence = b->sequence++;
+	b->open->sequence = b->parent ? b->parent->sequence++ : b->sequence++;
 	b->open->sealed_ns = clock__boot_ns();
-	b->open->tenant = b->opts.tenant;
 	b->deadline_ns = UINT64_MAX;
 	if (++b->seals == SWEEP_SEALS) {
 		stream_table__sweep(b->streams);
@@ -222,12 +343,52 @@ void batcher__seal(struct batcher *b)
 
 uint64_t batcher__tick(struct batcher *b, uint64_t now_ns)
 {
+	uint64_t next_ns;
+
 	if (b->deadline_ns <= now_ns && b->deadline_ns != UINT64_MAX)
 		batcher__seal(b);
-	return b->deadline_ns;
+	next_ns = b->deadline_ns;
+	for (size_t i = b->n_behind; i-- > 0;) {
+		if (b->behind[i]->deadline_ns <= now_ns)
+			end_behind(b, i);
+		else
+			next_ns = MIN(next_ns, b->behind[i]->deadline_ns);
+	}
+	return next_ns;
 }
 
 uint64_t batcher__oldest(const struct batcher *b)
 {
-	return b->open ? b->open->oldest_pos : UINT64_MAX;
+	uint64_t oldest = b->open ? b->open->oldest_pos : UINT64_MAX;
+
+	for (size_t i = 0; i < b->n_behind; i++) {
+		uint64_t other = batcher__oldest(b->behind[i]);
+
+		oldest = MIN(oldest, other);
+	}
+	return oldest;
+}
+
+size_t batcher__open_bytes(const struct batcher *b)
+{
+	size_t bytes = b->open ? b->encoder->ops->bytes(b->encoder) : 0;
+
+	for (size_t i = 0; i < b->n_behind; i++)
+		bytes += batcher__open_bytes(b->behind[i]);
+	return bytes;
+}
+
+uint64_t batcher__used_ns(const struct batcher *b)
+{
+	return b->used_ns;
+}
+
+int batcher__stream(struct batcher *b, struct label_set *set, uint64_t *ret_hash)
+{
+	struct stream *s = stream_table__find(b->streams, set);
+	int err = s ? 0 : add_stream(b, set, &s);
+
+	if (!err)
+		*ret_hash = s->group->labels_hash;
+	return err;
 }

@@ -14,13 +14,15 @@
 
 struct encoder;
 
-/* All functions return 0 or -ENOMEM, and on failure leave the open batch as it was. */
+/* All functions return 0 or -errno, and on failure leave the open batch as it was. */
 struct encoder_ops {
 	void (*free)(struct encoder *e);
 	/* A new stream: appends what all lines have in common to s->encoded. */
 	int (*stream)(struct encoder *e, struct stream *s);
 	/* Appends s' writer (see writer_pairs; s->comm is valid UTF-8) to it. NULL: not shown. */
 	int (*writer)(struct encoder *e, struct stream *s);
+	/* -E2BIG: there are lines in the open batch, and with this one max_bytes would be passed.
+	 */
 	int (*add)(struct encoder *e, struct stream *s, const struct line *line);
 	/* Of the open batch, as max_bytes counts them. */
 	size_t (*bytes)(const struct encoder *e);

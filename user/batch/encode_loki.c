@@ -46,13 +46,14 @@ struct run {
 struct loki {
 	struct encoder encoder;
 	const struct clock_anchor *anchor;
+	size_t max_bytes;
 	const struct label *external_labels;
 	size_t n_external_labels;
 	struct buf arena;
 	size_t front;		    /* in the arena, for the labels of a run that is alone */
 	struct buf runs;	    /* struct run each */
 	struct group *first, *last; /* with lines in the open batch */
-	size_t raw_bytes;	    /* of the request so far, at most */
+	size_t raw_bytes;	    /* of the request so far */
 	struct buf pairs;	    /* of one line that has metadata of its own */
 	struct buf request;
 	struct buf packed;
@@ -228,7 +229,18 @@ static void begin_run(struct loki *l, struct group *g)
 	else
 		l->first = g;
 	l->last = g;
-	l->raw_bytes += GROUP_MAX + g->head.len;
+}
+
+/* Of the group in the request. */
+static size_t group_len(const struct group *g, size_t entries)
+{
+	return 1 + varint_len(g->head.len + entries) + g->head.len + entries;
+}
+
+/* What `used` more bytes of entries of the group add to the request. */
+static size_t growth(const struct group *g, size_t used)
+{
+	return group_len(g, g->bytes + used) - (g->bytes ? group_len(g, g->bytes) : 0);
 }
 
 static void begin_second(struct loki *l, uint64_t second)
@@ -365,8 +377,8 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 {
 	struct loki *l = (struct loki *)e;
 	const struct buf *pairs = line->n_metadata ? &l->pairs : &s->encoded;
-	size_t stamp_len, own_len, entry_len, used;
-	char stamp[TIMESTAMP_MAX] = {0}, own[3 * PAIR_MAX], *start, *out = own;
+	size_t stamp_len, own_len, entry_len, used, more;
+	char stamp[TIMESTAMP_MAX] = {0}, own[3 * PAIR_MAX], *out = own;
 	int err = line->n_metadata ? make_pairs(l, s, line) : 0;
 
 	if (!err)
@@ -384,10 +396,13 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 	entry_len = stamp_len + pairs->len + own_len;
 	if (line->len)
 		entry_len += 1 + varint_len(line->len) + line->len;
+	used = 1 + varint_len(entry_len) + entry_len;
+	more = growth(s->group, used);
+	if (l->runs.len && l->raw_bytes + more > l->max_bytes)
+		return -E2BIG;
 
 	begin_run(l, s->group);
-	start = l->arena.data + l->arena.len;
-	out = start;
+	out = l->arena.data + l->arena.len;
 	*out++ = TAG(2);
 	out = put_varint(out, entry_len);
 	memcpy(out, stamp, sizeof(stamp)); /* there is room, and a constant length costs no call */
@@ -398,10 +413,9 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 		out = put_bytes(out, line->bytes, line->len);
 	}
 	out = put_bytes(out, pairs->data, pairs->len);
-	out = put_bytes(out, own, own_len);
-	used = (size_t)(out - start);
+	put_bytes(out, own, own_len);
 	l->arena.len += used;
-	l->raw_bytes += used;
+	l->raw_bytes += more;
 	last_run(l)->len += used;
 	s->group->bytes += used;
 	return 0;
@@ -530,6 +544,7 @@ int encode_loki__new(struct encoder **ret, const struct batch_opts *opts)
 	l->encoder.ops = &loki_ops;
 	begin_second(l, 0);
 	l->anchor = opts->anchor;
+	l->max_bytes = opts->max_bytes;
 	l->external_labels = opts->external_labels;
 	l->n_external_labels = opts->n_external_labels;
 	*ret = &l->encoder;

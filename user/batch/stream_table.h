@@ -20,6 +20,7 @@
 struct group {
 	struct buf head;      /* the encoder's, empty at first: the encoded labels */
 	uint64_t labels_hash; /* the encoder's: request__labels_hash of them */
+	uint64_t newest_ns;   /* the batcher's: of all its lines so far, Unix; 0: none */
 	/* Of the open batch; the encoder's, zeroed at first. */
 	size_t bytes; /* of its entries */
 	struct group *next;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <snappy-c.h>
 
+#include "batch/request.h"
 #include "batch_world.h"
 #include "push.pb-c.h"
 
@@ -268,14 +269,14 @@ static void test_line_metadata(void **state _unused_)
 	setup(&w, BATCH_LOKI);
 	line.metadata = pairs;
 	line.n_metadata = ARRAY_SIZE(pairs);
-	line.real_ns = 42 * NS_PER_SEC + 7;
+	line.real_ns = 1795236042 * NS_PER_SEC + 7;
 	line.truncated = true;
 	add(&w, set, line);
 	add(&w, set, make_line("GET /"));
 	batcher__seal(w.b);
 	request = unpack(w.sealed[0]);
 	entry = request->streams[0]->entries[0];
-	assert_int_equal(entry->timestamp->seconds, 42);
+	assert_int_equal(entry->timestamp->seconds, 1795236042);
 	assert_int_equal(entry->timestamp->nanos, 7);
 	assert_text(entry, "GET /");
 	assert_int_equal(entry->n_structured_metadata, 6);
@@ -451,6 +452,51 @@ static void test_no_memory(void **state _unused_)
 	teardown(&w);
 }
 
+/* As the request has it, to the byte: a batch is never larger unless one line is. */
+static void test_exact_size(void **state _unused_)
+{
+	static char bytes[70000];
+	struct label_set *sets[3];
+	struct world w;
+	size_t i;
+
+	memset(bytes, 'x', sizeof(bytes));
+	for (i = 0; i < ARRAY_SIZE(sets); i++) {
+		char name[300];
+
+		snprintf(name, sizeof(name), "%0*zu", i ? (int)i * 100 : 1, i);
+		sets[i] = make_set(name, "stdout", "6c4c");
+	}
+	setup_opts(&w, (struct batch_opts){.encoding = BATCH_LOKI, .max_bytes = 50000});
+	for (i = 0; i < 3000; i++) {
+		struct line line = make_line("");
+
+		line.bytes = bytes;
+		line.len = i % 7 ? (i * i) % 1500 : (i * 40) % 66000;
+		line.time_ns += i;
+		add(&w, sets[(i / 3) % ARRAY_SIZE(sets)], line);
+		assert_true(batcher__open_bytes(w.b) <= 50000);
+		if (w.n && w.sealed[w.n - 1]->lines > 1)
+			assert_true(w.sealed[w.n - 1]->raw_bytes <= 50000);
+	}
+	i = batcher__open_bytes(w.b);
+	batcher__seal(w.b);
+	assert_int_equal(w.sealed[w.n - 1]->raw_bytes, i);
+	for (i = 0; i < w.n; i++) {
+		struct request r;
+
+		assert_int_equal(request__open(&r, w.sealed[i]->payload.data,
+					       w.sealed[i]->payload.len, 1 << 20),
+				 0);
+		assert_int_equal(r.raw.len, w.sealed[i]->raw_bytes);
+		assert_int_equal(r.n_entries, w.sealed[i]->lines);
+		request__close(&r);
+	}
+	teardown(&w);
+	for (i = 0; i < ARRAY_SIZE(sets); i++)
+		label_set__unref(sets[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -459,7 +505,7 @@ int main(void)
 		cmocka_unit_test(test_seconds_change),	cmocka_unit_test(test_marks),
 		cmocka_unit_test(test_line_metadata),	cmocka_unit_test(test_line_metadata_limits),
 		cmocka_unit_test(test_metadata_limits), cmocka_unit_test(test_many_streams),
-		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_no_memory),	cmocka_unit_test(test_exact_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
