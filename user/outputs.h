@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where lines leave the capture thread: batches by output and tenant, open, sealed and under way.
- * Sealed batches cross to the I/O thread by a queue of each output and come back by one of all. All
- * functions are for the capture thread unless they say otherwise.
+ * Sealed batches cross to the I/O thread by a queue of each output and come back by one of all, as
+ * soon as their part of the ring is not needed any more. All functions are for the capture thread
+ * unless they say otherwise.
+ *
+ * The I/O thread says which streams have older lines waiting (a backlog): from then on their lines
+ * are in batches of their own, so that those of other streams need not wait with them.
  */
 #ifndef NOTAIL_OUTPUTS_H
 #define NOTAIL_OUTPUTS_H
@@ -16,15 +20,23 @@
 #include "sink/sink.h"
 #include "status/counters.h"
 
-/* PIPELINE_LOKI is the first client, behind it the others. */
+/* PIPELINE_LOKI is the first profile, behind it the others: what clients share that agree. */
 enum pipeline_output { PIPELINE_STDOUT, PIPELINE_LOKI, PIPELINE_OUTPUTS = 17 };
 
 struct outputs_opts {
 	struct counters *counters;
 	const struct clock_anchor *anchor;
-	size_t max_in_flight; /* bytes of payload; 0: 64 MiB */
+	size_t max_memory; /* of what is sealed and not freed; 0: 64 MiB */
+	uint64_t seed;	   /* of the waits' jitter; 0: none */
 	bool enabled[PIPELINE_OUTPUTS];
 	struct batch_opts batch[PIPELINE_OUTPUTS]; /* anchor is set here */
+};
+
+/* request__labels_hash of each of the streams, sorted. */
+struct backlog {
+	bool all; /* or of every stream */
+	size_t n;
+	uint64_t streams[];
 };
 
 struct outputs;
@@ -46,8 +58,15 @@ uint64_t outputs__seal(struct outputs *o, uint64_t now_ns, bool all);
 uint64_t outputs__oldest(const struct outputs *o);
 /* More may be read. */
 bool outputs__have_room(const struct outputs *o);
-/* Payloads that are sealed and not delivered. */
-size_t outputs__in_flight_bytes(const struct outputs *o);
+/*
+ * How far the ring was read. Where what batches need of it passes half of its size, a quarter is
+ * asked for: see outputs__wanted.
+ */
+void outputs__look(struct outputs *o, uint64_t read_pos, size_t ring_bytes);
+/* What is sealed, and not freed. Any thread. */
+size_t outputs__memory(const struct outputs *o);
+/* Where batches count it: see batch__account. */
+_Atomic size_t *outputs__account(struct outputs *o);
 /* Batches and lines in them. */
 size_t outputs__in_flight(const struct outputs *o, size_t *ret_lines);
 
@@ -55,7 +74,13 @@ size_t outputs__in_flight(const struct outputs *o, size_t *ret_lines);
 int outputs__fd(const struct outputs *o, size_t output);
 /* NULL: none. The caller owns it until outputs__done. */
 struct batch *outputs__next(struct outputs *o, size_t output);
-/* Gives a batch back, delivered or not to be, and counts it. */
+/* Gives a batch back, delivered or not to be, and counts it. Others may have references. */
 void outputs__done(struct outputs *o, struct batch *b, enum sink_result result);
+/* Batches that need the ring before this position keep others from it; 0: none. It only grows. */
+uint64_t outputs__wanted(const struct outputs *o);
+/* Readable when it grew; read by outputs__wanted's caller until it is not. */
+int outputs__wanted_fd(const struct outputs *o);
+/* Takes it over: in force soon. NULL: no stream has one. */
+void outputs__use_backlog(struct outputs *o, struct backlog *b);
 
 #endif

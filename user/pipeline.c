@@ -138,7 +138,8 @@ static int make_outputs(struct pipeline *p)
 	struct outputs_opts opts = {
 		.counters = p->opts.counters,
 		.anchor = &p->anchor,
-		.max_in_flight = p->opts.max_in_flight,
+		.max_memory = p->opts.max_in_flight,
+		.seed = clock__real_ns(),
 	};
 
 	memcpy(opts.enabled, p->opts.enabled, sizeof(opts.enabled));
@@ -299,8 +300,7 @@ static void add_kernel_counters(struct pipeline *p, struct snapshot *to)
 	samples__add(&to->samples, SAMPLE_GAUGE, "notail_ring_used_bytes",
 		     "what of the ring is not delivered yet", c.ring_used_bytes);
 	samples__add(&to->samples, SAMPLE_GAUGE, "notail_in_flight_bytes",
-		     "batches that are sealed and not delivered",
-		     outputs__in_flight_bytes(p->outputs));
+		     "memory of batches that are sealed", outputs__memory(p->outputs));
 }
 
 /* Not on a line's way: a look at a number when nobody asks. */
