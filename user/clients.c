@@ -272,6 +272,8 @@ size_t clients__look(const struct clients *c, struct view_client *ret)
 			.retries = stats->retries,
 			.dropped_lines = stats->dropped_lines,
 			.queued_bytes = loki_sink__queued_bytes(client->loki),
+			.oldest_ns = loki_sink__oldest_ns(client->loki),
+			.stats = stats,
 		};
 	}
 	return n;

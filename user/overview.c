@@ -15,7 +15,13 @@
 #include "config/values.h"
 #include "io/httpd.h"
 #include "io/loop.h"
+#include "status/client_samples.h"
+#include "status/process_samples.h"
 #include "status/server.h"
+
+/* The capture thread goes round every 10 s at least. */
+#define STUCK_NS (30 * NS_PER_SEC)
+#define FULL_NS (10 * NS_PER_SEC)
 
 struct overview {
 	const struct options *opts;
@@ -27,11 +33,25 @@ struct overview {
 	char host[sizeof(((struct utsname *)0)->nodename)];
 };
 
-static bool is_ready(void *ctx)
+/* The loop's thread is the one that asks. */
+static const char *why_unready(void *ctx)
 {
 	const struct overview *o = ctx;
+	struct pipeline_health health;
+	uint64_t now_ns = clock__boot_ns();
 
-	return !*o->of.ending;
+	if (!o->of.pipeline)
+		return "starting";
+	if (*o->of.ending)
+		return "ending";
+	pipeline__health(o->of.pipeline, &health);
+	if (!health.round_ns)
+		return "starting";
+	if (now_ns - MIN(health.round_ns, now_ns) > STUCK_NS)
+		return "the capture thread does not get on";
+	if (health.full_ns && now_ns - MIN(health.full_ns, now_ns) > FULL_NS)
+		return "the ring is full: see the receivers on the status page";
+	return NULL;
 }
 
 static void ask(void *ctx, unsigned what)
@@ -79,29 +99,6 @@ static void look(void *ctx, struct view *v)
 	ruleset__look(o->of.ruleset, &v->config);
 }
 
-/* A number where there is no name: URLs change, and may be long. */
-static void count_client(struct samples *s, const struct view_client *c, size_t i)
-{
-	char number[24];
-	const char *name = c->name ? c->name : number;
-
-	snprintf(number, sizeof(number), "%zu", i);
-	samples__add_labelled(s, SAMPLE_COUNTER, "notail_client_lines_total", "client", name,
-			      "lines that the receiver took", c->lines);
-	samples__add_labelled(s, SAMPLE_COUNTER, "notail_client_batches_total", "client", name,
-			      "batches that the receiver answered for good", c->batches);
-	samples__add_labelled(s, SAMPLE_COUNTER, "notail_client_sent_bytes_total", "client", name,
-			      "bytes of batches, compressed", c->bytes);
-	samples__add_labelled(s, SAMPLE_COUNTER, "notail_client_retries_total", "client", name,
-			      "tries that failed and are tried again", c->retries);
-	samples__add_labelled(s, SAMPLE_COUNTER, "notail_client_dropped_lines_total", "client",
-			      name, "lines that the receiver did not get", c->dropped_lines);
-	samples__add_labelled(s, SAMPLE_GAUGE, "notail_client_queued_bytes", "client", name,
-			      "batches that wait for this receiver", c->queued_bytes);
-	samples__add_labelled(s, SAMPLE_GAUGE, "notail_client_up", "client", name,
-			      "the last try did not fail", !c->problem);
-}
-
 static void count(void *ctx, struct samples *s)
 {
 	const struct overview *o = ctx;
@@ -120,8 +117,8 @@ static void count(void *ctx, struct samples *s)
 		samples__add(s, SAMPLE_GAUGE, "notail_engine_connected",
 			     "the container engine answers", v.engine.version != NULL);
 	samples__add_counters(s, o->of.counters);
-	for (size_t i = 0; i < v.n_clients; i++)
-		count_client(s, &v.clients[i], i);
+	client_samples__add(s, v.clients, v.n_clients);
+	process_samples__add(s);
 }
 
 static int custom_metrics(void *ctx, struct buf *out)
@@ -192,7 +189,7 @@ int overview__new(struct overview **ret, struct loop *loop, const struct options
 	const struct server_opts server_opts = {
 		.loop = loop,
 		.reload = opts->runtime_reload,
-		.ready = is_ready,
+		.unready = why_unready,
 		.ask = ask,
 		.look = look,
 		.count = count,

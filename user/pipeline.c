@@ -47,13 +47,17 @@ struct pipeline {
 	_Atomic uint64_t stop_at_ns; /* CLOCK_BOOTTIME; 0: not asked for */
 	unsigned idle_rounds;
 	uint64_t clock_checked_ns;
-	bool scan; /* containers are to be registered again */
+	_Atomic uint64_t round_ns; /* when the last round began */
+	_Atomic uint64_t full_ns;  /* since when the ring is nearly full; 0: it is not */
+	bool scan;		   /* containers are to be registered again */
 };
 
 static void on_line(void *ctx, struct label_set *set, const struct line *line)
 {
 	struct pipeline *p = ctx;
 
+	counters__add_alone(p->opts.counters, processed, 1);
+	counters__add_alone(p->opts.counters, processed_bytes, line->len);
 	outputs__add(p->outputs, set, line);
 }
 
@@ -286,6 +290,25 @@ void pipeline__count_losses(struct samples *to, const struct capture_counters *c
 		     "hooks that the kernel skipped", c->recursion_misses);
 }
 
+static void add_hook(void *arg, const struct capture_hook *hook)
+{
+	struct samples *to = arg;
+
+	if (hook->misses)
+		samples__add_labelled(to, SAMPLE_COUNTER, "notail_hook_recursion_misses_total",
+				      "program", hook->name,
+				      "calls of a program that the kernel skipped", hook->misses);
+	if (!hook->runs)
+		return;
+	samples__add_labelled(to, SAMPLE_COUNTER, "notail_hook_runs_total", "program", hook->name,
+			      "calls of a program, while kernel.bpf_stats_enabled is on",
+			      hook->runs);
+	samples__add_labels(to, SAMPLE_COUNTER, true, "notail_hook_run_seconds_total",
+			    &(struct sample_label){"program", hook->name}, 1,
+			    "time in a program, while kernel.bpf_stats_enabled is on",
+			    hook->run_ns);
+}
+
 static void add_kernel_counters(struct pipeline *p, struct snapshot *to)
 {
 	struct capture_counters c;
@@ -301,6 +324,7 @@ static void add_kernel_counters(struct pipeline *p, struct snapshot *to)
 		     "what of the ring is not delivered yet", c.ring_used_bytes);
 	samples__add(&to->samples, SAMPLE_GAUGE, "notail_in_flight_bytes",
 		     "memory of batches that are sealed", outputs__memory(p->outputs));
+	capture__hook_stats(p->capture, add_hook, &to->samples);
 }
 
 /* Not on a line's way: a look at a number when nobody asks. */
@@ -333,12 +357,24 @@ static void scan(struct pipeline *p)
 		log_warn("containers that are wanted again are not found: %s", strerror(-err));
 }
 
+static void note_health(struct pipeline *p, uint64_t now_ns)
+{
+	bool full = capture__ring_is_full(p->capture);
+
+	atomic_store_explicit(&p->round_ns, now_ns, memory_order_relaxed);
+	if (!full)
+		atomic_store_explicit(&p->full_ns, 0, memory_order_relaxed);
+	else if (!atomic_load_explicit(&p->full_ns, memory_order_relaxed))
+		atomic_store_explicit(&p->full_ns, now_ns, memory_order_relaxed);
+}
+
 /* Returns when something is due next, and what was read in *ret_bytes. */
 static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes)
 {
 	uint64_t now_ns = clock__boot_ns(), position, oldest, next_ns, parked_ns;
 	bool room;
 
+	note_health(p, now_ns);
 	outputs__take_acknowledgements(p->outputs);
 	take_routing(p);
 	look_around(p);
@@ -460,6 +496,12 @@ void pipeline__ask(struct pipeline *p, unsigned what)
 {
 	atomic_fetch_or(&p->asked, what | ASKED);
 	wake(p->use_fd);
+}
+
+void pipeline__health(const struct pipeline *p, struct pipeline_health *ret)
+{
+	ret->round_ns = atomic_load_explicit(&p->round_ns, memory_order_relaxed);
+	ret->full_ns = atomic_load_explicit(&p->full_ns, memory_order_relaxed);
 }
 
 int pipeline__snapshot_fd(const struct pipeline *p)

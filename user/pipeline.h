@@ -64,6 +64,14 @@ void pipeline__done(void *pipeline, struct batch *b, enum sink_result result);
 void pipeline__use(struct pipeline *p, struct routing *routing);
 /* Asks the thread to look at itself in its next round: enum snapshot_what. I/O side. */
 void pipeline__ask(struct pipeline *p, unsigned what);
+/* CLOCK_BOOTTIME ns. */
+struct pipeline_health {
+	uint64_t round_ns; /* when the thread's last round began; 0: none did */
+	uint64_t full_ns;  /* since when the ring is nearly full; 0: it is not */
+};
+
+/* Any thread. */
+void pipeline__health(const struct pipeline *p, struct pipeline_health *ret);
 /* Readable when a snapshot is there. */
 int pipeline__snapshot_fd(const struct pipeline *p);
 /* The newest one, the caller's; NULL: none. */

@@ -359,7 +359,11 @@ discovery: {{docker: {{host: '{self.engine.host}'}}}}
         self.assertEqual(bad["lines"], 0)
         series = self.metrics(notail)
         self.assertEqual(prometheus.value(series, "notail_client_up", client="good"), 1)
-        self.assertEqual(prometheus.value(series, "notail_client_up", client="1"), 0)
+        host = dead.rpartition("@")[2]
+        self.assertEqual(prometheus.value(series, "notail_client_up", client=host), 0)
+        refused = prometheus.value(series, "notail_client_failed_requests_total", client=host, reason="connection")
+        self.assertGreater(refused, 0)
+        self.assertGreater(prometheus.value(series, "notail_write_to_ack_seconds_count", client="good"), 0)
         for path in PATHS:
             self.assertNotIn("geheim", self.ask(notail, path).text, path)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A name that nobody chose well, on the page, in the JSON and the metrics; and as a Host header. */
 // sources: user/status/origin.c user/status/page.c user/status/targets.c user/status/snapshot.c
-// sources: user/status/samples.c user/process/labels.c user/containers/meta.c user/base/buf.c
-// sources: user/base/clock.c user/base/log.c
+// sources: user/status/samples.c user/status/openmetrics.c user/base/histogram.c user/base/buf.c
+// sources: user/process/labels.c user/containers/meta.c user/base/clock.c user/base/log.c
 // libs: -ljansson
 #include <jansson.h>
 #include <stdint.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../unit/status/a_view.h"
+#include "status/openmetrics.h"
 #include "status/origin.h"
 #include "status/page.h"
 #include "status/targets.h"
@@ -42,6 +43,17 @@ static void check_samples(const char *text)
 		abort();
 }
 
+/* Whatever stands there, the end is told, and no line is broken. */
+static void check_openmetrics(const char *text, size_t len)
+{
+	_buf_ struct buf out = {0};
+
+	if (openmetrics__from_text(text, len, &out) || out.len < 6 ||
+	    memcmp(out.data + out.len - 6, "# EOF\n", 6))
+		abort();
+	openmetrics__wanted(text);
+}
+
 static void check_view(const char *text)
 {
 	struct snapshot *s = a_snapshot(text, 10, 100, 3), *before = a_snapshot(text, 5, 10, 1);
@@ -72,5 +84,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_escape(text);
 	check_samples(text);
 	check_view(text);
+	check_openmetrics(text, strlen(text));
 	return 0;
 }

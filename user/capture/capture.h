@@ -131,6 +131,8 @@ bool capture__reads(struct capture *c, uint32_t tgid);
 bool capture__holds(uint32_t tgid, const struct nt_stream_key *key);
 /* How far the ring was read, and written. */
 void capture__positions(const struct capture *c, uint64_t *ret_read, uint64_t *ret_written);
+/* Less than a sixteenth of the ring is free. */
+bool capture__ring_is_full(const struct capture *c);
 /* Records of registrations, ends and cgroups that the ring had no room for. */
 uint64_t capture__events_lost(struct capture *c);
 /*
@@ -142,6 +144,15 @@ void capture__orphans(struct capture *c, stream_fn fn, void *arg);
 /* The stream as the kernel counts it now. -ENOENT. */
 int capture__stream(struct capture *c, const struct nt_stream_key *key, struct nt_stream *ret);
 void capture__counters(struct capture *c, struct capture_counters *ret);
+/* One program of the kernel side. Runs and time stay 0 while kernel.bpf_stats_enabled is off. */
+struct capture_hook {
+	char name[64];
+	uint64_t runs, run_ns, misses;
+};
+
+typedef void (*capture_hook_fn)(void *arg, const struct capture_hook *hook);
+/* Of each one that is loaded. */
+void capture__hook_stats(struct capture *c, capture_hook_fn fn, void *arg);
 /*
  * Moves whenever the kernel skipped a program, and for NT_TAP_READ its second copy, where there is
  * one, for the same event: bytes of streams with that tap may be lost then. Costs a system call a

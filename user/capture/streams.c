@@ -395,6 +395,11 @@ void capture__positions(const struct capture *c, uint64_t *ret_read, uint64_t *r
 	*ret_written = ring__producer(c->ring);
 }
 
+bool capture__ring_is_full(const struct capture *c)
+{
+	return ring__used(c->ring) > c->ring_bytes - c->ring_bytes / 16;
+}
+
 struct orphans {
 	struct capture *c;
 	stream_fn fn;

@@ -332,6 +332,28 @@ const char *httpd_request__path(const struct httpd_request *rq)
 	return uri && !evhttp_uri_get_host(uri) && !evhttp_uri_get_scheme(uri) ? path : NULL;
 }
 
+int httpd_request__param(const struct httpd_request *rq, const char *name, char *ret, size_t size)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->rq);
+	const char *query = uri ? evhttp_uri_get_query(uri) : NULL, *value = NULL;
+	const struct evkeyval *param;
+	struct evkeyvalq params;
+	int err = -ENOENT;
+
+	if (!query || evhttp_parse_query_str(query, &params))
+		return err;
+	for (param = params.tqh_first; param; param = param->next.tqe_next) {
+		if (strcmp(param->key, name))
+			continue;
+		err = value ? -ENOENT : strlen(param->value) < size ? 0 : -ENAMETOOLONG;
+		value = param->value;
+	}
+	if (!err)
+		memcpy(ret, value, strlen(value) + 1);
+	evhttp_clear_headers(&params);
+	return err;
+}
+
 size_t httpd_request__header(const struct httpd_request *rq, const char *name, const char **ret)
 {
 	const struct evkeyvalq *headers = evhttp_request_get_input_headers(rq->rq);

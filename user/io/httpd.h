@@ -55,6 +55,9 @@ struct httpd *httpd_request__server(const struct httpd_request *rq);
 enum httpd_method httpd_request__method(const struct httpd_request *rq);
 /* Without the query. NULL: the request is not for a path of this server. */
 const char *httpd_request__path(const struct httpd_request *rq);
+/* A parameter of the query, decoded. -ENOENT: it is not there, or more than once; -ENAMETOOLONG.
+ */
+int httpd_request__param(const struct httpd_request *rq, const char *name, char *ret, size_t size);
 /* How often it is there; *ret: the first one's value, NULL: none. */
 size_t httpd_request__header(const struct httpd_request *rq, const char *name, const char **ret);
 /* fn: the peer went away, or the server is freed; the request must not be answered any more. */

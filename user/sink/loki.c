@@ -52,6 +52,7 @@ struct loki_sink {
 	uint64_t max_backoff_ns;
 	struct pending queue;
 	struct http_request *request; /* of the queue's first batch */
+	uint64_t sent_ns;	      /* when it was, CLOCK_BOOTTIME */
 	struct loop_timer *timer;
 	bool waiting; /* the timer is armed */
 	struct backoff backoff;
@@ -226,6 +227,8 @@ static void loki_sink__on_done(void *ctx, const struct http_answer *a)
 	struct batch *b;
 
 	s->request = NULL;
+	sink_stats__answered(&s->stats, a->status, a->error, clock__boot_ns() - s->sent_ns,
+			     pending__first(&s->queue)->payload.len);
 	if (loki_sink__renews_token(s, a)) {
 		loki_sink__send(s);
 		return;
@@ -237,6 +240,7 @@ static void loki_sink__on_done(void *ctx, const struct http_answer *a)
 		else
 			snprintf(what, sizeof(what), "status %ld%s%s", a->status,
 				 text[0] ? ": " : "", text);
+		sink_stats__failed(&s->stats, a->status, a->error);
 		loki_sink__retry(s, what, a->retry_after_ns);
 		return;
 	}
@@ -251,6 +255,7 @@ static void loki_sink__on_done(void *ctx, const struct http_answer *a)
 	} else {
 		stat_add(s->stats.partial, verdict == VERDICT_PARTIAL);
 		stat_add(s->stats.lines, b->lines);
+		sink_stats__delivered(&s->stats, b);
 		s->done(s->ctx, b, SINK_DELIVERED);
 	}
 	loki_sink__send(s);
@@ -295,6 +300,7 @@ static void loki_sink__send(struct loki_sink *s)
 	*last = (char *)header;
 	opts.body = b->payload.len ? b->payload.data : "";
 	opts.body_len = b->payload.len;
+	s->sent_ns = clock__boot_ns();
 	if (!err)
 		err = http__request(s->http, &opts, &s->request);
 	s->headers[s->n_headers] = s->headers[s->n_headers + 1] = NULL;
@@ -423,6 +429,7 @@ int loki_sink__new(struct loki_sink **ret, struct loop *loop, struct http *http,
 	*ret_why = "no memory";
 	if (!s)
 		return -ENOMEM;
+	sink_stats__init(&s->stats);
 	s->http = http;
 	s->tls = opts->tls;
 	s->proxy = opts->proxy;
@@ -486,6 +493,13 @@ bool loki_sink__idle(const struct loki_sink *s)
 size_t loki_sink__queued_bytes(const struct loki_sink *s)
 {
 	return atomic_load_explicit(&s->queue.bytes, memory_order_relaxed);
+}
+
+uint64_t loki_sink__oldest_ns(const struct loki_sink *s)
+{
+	const struct batch *b = pending__first(&s->queue);
+
+	return b ? b->first_ns : 0;
 }
 
 const char *loki_sink__url(const struct loki_sink *s)

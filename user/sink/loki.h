@@ -53,6 +53,8 @@ void loki_sink__submit(struct loki_sink *s, struct batch *b);
 bool loki_sink__idle(const struct loki_sink *s);
 /* Memory of what is queued and under way. Any thread. */
 size_t loki_sink__queued_bytes(const struct loki_sink *s);
+/* CLOCK_BOOTTIME ns of the oldest line that it has; 0: none, or not known. */
+uint64_t loki_sink__oldest_ns(const struct loki_sink *s);
 const struct sink_stats *loki_sink__stats(const struct loki_sink *s);
 /* Where it pushes to, without a user or password. */
 const char *loki_sink__url(const struct loki_sink *s);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "batch/batch.h"
 
 enum sink_result {
@@ -21,6 +22,17 @@ enum sink_result {
 /* On the I/O thread. Takes the batch over. */
 typedef void (*sink_done_fn)(void *ctx, struct batch *b, enum sink_result result);
 
+/* Why a request has to be sent again. */
+enum sink_failure {
+	SINK_FAILED_CONNECTION, /* DNS, TLS, resets, what is no HTTP */
+	SINK_FAILED_TIMEOUT,
+	SINK_FAILED_429,
+	SINK_FAILED_4XX,
+	SINK_FAILED_5XX,
+	SINK_FAILED_OTHER,
+	SINK_FAILURES
+};
+
 struct sink_stats {
 	_Atomic uint64_t batches;
 	_Atomic uint64_t lines;
@@ -28,6 +40,23 @@ struct sink_stats {
 	_Atomic uint64_t retries;
 	_Atomic uint64_t dropped_lines;
 	_Atomic uint64_t partial; /* requests that the receiver took in part */
+	/* Of HTTP, sink_stats__init. */
+	_Atomic uint64_t retries_by[SINK_FAILURES];
+	_Atomic uint64_t failed_ns; /* wall clock, when the last one did; 0: none has */
+	struct histogram request_ns, request_bytes;
+	struct histogram age_ns; /* of lines, from their record to the acknowledgement */
 };
+
+void sink_stats__init(struct sink_stats *s);
+/* Of each request that came to an end: `status` 0 and `error` -errno, or its status. */
+void sink_stats__answered(struct sink_stats *s, long status, int error, uint64_t took_ns,
+			  size_t bytes);
+/* Of each request that has to be sent again, besides `retries`. */
+void sink_stats__failed(struct sink_stats *s, long status, int error);
+/* Of each batch that the receiver took. Its lines are counted as if they lay evenly between the
+ * oldest and the newest. */
+void sink_stats__delivered(struct sink_stats *s, const struct batch *b);
+/* "connection", "timeout", "429", ... */
+const char *sink_failure__name(enum sink_failure failure);
 
 #endif

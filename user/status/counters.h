@@ -14,6 +14,8 @@
 #define COUNTERS(X)                                                                          \
 	X(lines, "notail_lines_total", "lines assembled")                                    \
 	X(bytes, "notail_bytes_total", "bytes of log in them")                               \
+	X(processed, "notail_processed_lines_total", "lines that stages let through")        \
+	X(processed_bytes, "notail_processed_bytes_total", "bytes in them")                  \
 	X(truncated, "notail_truncated_lines_total", "lines cut at max_line_size")           \
 	X(gaps, "notail_gaps_total", "gap records")                                          \
 	X(gap_bytes, "notail_gap_bytes_total", "bytes that the gaps stand for")              \

@@ -692,7 +692,10 @@ static void put_counters(struct page *p, const struct view *v)
 		put_html(p, "<tr><td><code>");
 		put_value(p, s->metric);
 		put_html(p, "</code></td><td class=\"n\">");
-		put_count(p, s->value);
+		if (s->ns)
+			put(p, "%.3f", (double)s->value / NS_PER_SEC);
+		else
+			put_count(p, s->value);
 		put_html(p, "</td><td class=\"soft\">");
 		put_value(p, s->help);
 		put_html(p, "</td></tr>");

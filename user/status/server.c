@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "io/httpd.h"
 #include "io/loop.h"
+#include "status/openmetrics.h"
 #include "status/origin.h"
 #include "status/page.h"
 #include "status/targets.h"
@@ -27,6 +28,7 @@
 #define LISTENERS 2
 #define TEXT "text/plain; charset=utf-8"
 #define METRICS "text/plain; version=0.0.4; charset=utf-8"
+#define DISABLED "not enabled: see server.enable_runtime_reload\n"
 #define YAML "text/plain; charset=utf-8"
 
 struct listener {
@@ -66,7 +68,8 @@ struct route {
 	bool waits;    /* for a snapshot */
 	unsigned what; /* of it */
 	/* `now` is NULL where it does not wait. Fills in the reply, whose body is empty. */
-	int (*answer)(struct server *s, const struct snapshot *now, struct httpd_reply *reply);
+	int (*answer)(struct server *s, const struct snapshot *now, const struct httpd_request *rq,
+		      struct httpd_reply *reply);
 };
 
 /* Answers */
@@ -74,23 +77,31 @@ struct route {
 static int gather(struct server *s, const struct snapshot *now, struct samples *samples)
 {
 	s->opts.count(s->opts.ctx, samples);
-	for (size_t i = 0; i < now->samples.n; i++) {
-		const struct sample *from = &now->samples.items[i];
-
-		samples__add(samples, from->type, from->metric, from->help, from->value);
-	}
-	return samples->failed || now->samples.failed ? -ENOMEM : 0;
+	samples__add_all(samples, &now->samples);
+	return samples->failed ? -ENOMEM : 0;
 }
 
-static int answer_metrics(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+static int answer_metrics(struct server *s, const struct snapshot *now,
+			  const struct httpd_request *rq, struct httpd_reply *reply)
 {
 	_samples_ struct samples samples = {0};
+	_buf_ struct buf text = {0};
+	const char *accept;
 	int err = gather(s, now, &samples);
 
-	reply->type = METRICS;
+	httpd_request__header(rq, "Accept", &accept);
+	reply->type = openmetrics__wanted(accept) ? OPENMETRICS_TYPE : METRICS;
 	if (!err)
-		err = samples__text(&samples, reply->body);
-	return err ? err : s->opts.custom_metrics(s->opts.ctx, reply->body);
+		err = samples__text(&samples, &text);
+	if (!err)
+		err = s->opts.custom_metrics(s->opts.ctx, &text);
+	if (!err && openmetrics__wanted(accept))
+		return openmetrics__from_text(text.data, text.len, reply->body);
+	if (!err) {
+		*reply->body = text;
+		text = (struct buf){0};
+	}
+	return err;
 }
 
 static int make_view(struct server *s, const struct snapshot *now, struct view *v,
@@ -102,7 +113,8 @@ static int make_view(struct server *s, const struct snapshot *now, struct view *
 	return gather(s, now, samples);
 }
 
-static int answer_targets(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+static int answer_targets(struct server *s, const struct snapshot *now,
+			  const struct httpd_request *rq _unused_, struct httpd_reply *reply)
 {
 	_samples_ struct samples samples = {0};
 	struct view v;
@@ -112,7 +124,8 @@ static int answer_targets(struct server *s, const struct snapshot *now, struct h
 	return err ? err : targets__json(&v, reply->body);
 }
 
-static int answer_page(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+static int answer_page(struct server *s, const struct snapshot *now,
+		       const struct httpd_request *rq _unused_, struct httpd_reply *reply)
 {
 	_samples_ struct samples samples = {0};
 	struct view v;
@@ -123,41 +136,68 @@ static int answer_page(struct server *s, const struct snapshot *now, struct http
 	return err ? err : page__html(&v, reply->body);
 }
 
-static int answer_config(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+static int answer_config(struct server *s, const struct snapshot *now,
+			 const struct httpd_request *rq _unused_, struct httpd_reply *reply)
 {
 	(void)now;
 	reply->type = YAML;
 	return s->opts.config(s->opts.ctx, reply->body);
 }
 
-static int answer_ready(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+static int answer_ready(struct server *s, const struct snapshot *now _unused_,
+			const struct httpd_request *rq _unused_, struct httpd_reply *reply)
 {
-	bool ready = s->opts.ready(s->opts.ctx);
+	const char *why = s->opts.unready(s->opts.ctx);
 
-	(void)now;
-	reply->status = ready ? 200 : 503;
-	return buf__append_str(reply->body, ready ? "ready\n" : "not ready\n");
+	reply->status = why ? 503 : 200;
+	return why ? buf__printf(reply->body, "not ready: %s\n", why)
+		   : buf__append_str(reply->body, "ready\n");
 }
 
 /* Both threads go round. */
-static int answer_health(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+static int answer_health(struct server *s, const struct snapshot *now,
+			 const struct httpd_request *rq _unused_, struct httpd_reply *reply)
 {
 	(void)s;
 	(void)now;
 	return buf__append_str(reply->body, "ok\n");
 }
 
-static int answer_reload(struct server *s, const struct snapshot *now, struct httpd_reply *reply)
+static bool is_disabled(const struct server *s, struct httpd_reply *reply)
 {
-	(void)now;
-	if (!s->opts.reload) {
-		reply->status = 403;
-		return buf__append_str(reply->body,
-				       "not enabled: see server.enable_runtime_reload\n");
-	}
+	if (s->opts.reload)
+		return false;
+	reply->status = 403;
+	return true;
+}
+
+static int answer_reload(struct server *s, const struct snapshot *now _unused_,
+			 const struct httpd_request *rq _unused_, struct httpd_reply *reply)
+{
+	if (is_disabled(s, reply))
+		return buf__append_str(reply->body, DISABLED);
 	if (s->opts.reload_config(s->opts.ctx, reply->body))
 		reply->status = 500;
 	return 0;
+}
+
+/* Until the next reload. */
+static int answer_log_level(struct server *s, const struct snapshot *now _unused_,
+			    const struct httpd_request *rq, struct httpd_reply *reply)
+{
+	enum log_level level;
+	char name[16];
+
+	if (is_disabled(s, reply))
+		return buf__append_str(reply->body, DISABLED);
+	if (httpd_request__param(rq, "level", name, sizeof(name)) ||
+	    log__level_parse(name, &level)) {
+		reply->status = 400;
+		return buf__append_str(reply->body, "expected ?level=error, warn, info or debug\n");
+	}
+	log__level(level);
+	log_info("log level %s", name);
+	return buf__printf(reply->body, "log level %s\n", name);
 }
 
 static const struct route ROUTES[] = {
@@ -165,6 +205,7 @@ static const struct route ROUTES[] = {
 	{"/targets", false, false, true, SNAPSHOT_COUNTERS | SNAPSHOT_TARGETS, answer_targets},
 	{"/config", false, false, false, 0, answer_config},
 	{"/-/reload", false, true, false, 0, answer_reload},
+	{"/-/log-level", false, true, false, 0, answer_log_level},
 	{"/metrics", true, false, true, SNAPSHOT_COUNTERS, answer_metrics},
 	{"/ready", true, false, false, 0, answer_ready},
 	{"/healthz", true, false, true, 0, answer_health},
@@ -186,7 +227,7 @@ static void answer(struct server *s, const struct route *route, const struct sna
 	_buf_ struct buf body = {0};
 	struct httpd_reply reply = {.status = 200, .type = TEXT, .body = &body};
 
-	if (route->answer(s, now, &reply))
+	if (route->answer(s, now, rq, &reply))
 		refuse(rq, 503, NULL, "no memory");
 	else
 		httpd_request__reply(rq, &reply);

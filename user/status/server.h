@@ -19,9 +19,9 @@ struct server;
 
 struct server_opts {
 	struct loop *loop;
-	bool reload; /* POST /-/reload does something */
-	/* Whether capture is active, and not about to end. */
-	bool (*ready)(void *ctx);
+	bool reload; /* POST /-/reload and /-/log-level do something */
+	/* NULL: capture is active, not about to end, and what it captures gets on; else why not. */
+	const char *(*unready)(void *ctx);
 	/* A snapshot of these (enum snapshot_what; 0: any) is to be delivered. */
 	void (*ask)(void *ctx, unsigned what);
 	/* Fills in what the loop's thread knows; borrowed until the loop goes on. */

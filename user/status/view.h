@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "sink/sink.h"
 #include "status/samples.h"
 #include "status/snapshot.h"
 
@@ -23,11 +24,33 @@ struct view_engine {
 	const char *unasked; /* why none is; static */
 };
 
+/* What of a client's lines lies in files. */
+struct view_spool {
+	bool used;			       /* it has one */
+	uint64_t bytes, batches;	       /* that are there now */
+	uint64_t lines;			       /* written to it, ever */
+	uint64_t sent_lines;		       /* of those, read back and acknowledged */
+	uint64_t dropped_lines, dropped_bytes; /* since it was full */
+	uint64_t corrupt;		       /* segments that could not be read */
+	uint64_t oldest_real_ns;	       /* wall clock, of what lies there; 0: nothing does */
+	const char *problem;		       /* NULL: none */
+};
+
+/* Whether what is captured outlives the process. */
+struct view_durable {
+	enum { DURABLE_PRIVATE, DURABLE_YES, DURABLE_NO } state; /* private: it need not be */
+	const char *why;					 /* not; NULL: it is */
+	uint64_t adopted_ns; /* wall clock, when a predecessor's ring was taken over; 0: none */
+};
+
 struct view_client {
 	const char *name; /* NULL: none */
 	const char *url;
 	const char *problem; /* of the last try; NULL: none */
 	uint64_t lines, batches, bytes, retries, dropped_lines, queued_bytes;
+	uint64_t oldest_ns; /* CLOCK_BOOTTIME, of a line that it has not taken; 0: none */
+	const struct sink_stats *stats; /* NULL: none but the above */
+	struct view_spool spool;
 };
 
 struct view_config {
@@ -45,6 +68,7 @@ struct view {
 	struct view_client clients[VIEW_MAX_CLIENTS];
 	size_t n_clients;
 	bool prints; /* --stdout */
+	struct view_durable durable;
 	struct view_config config;
 	struct log_message messages[LOG_RECENT]; /* newest first */
 	size_t n_messages;

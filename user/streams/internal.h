@@ -73,6 +73,10 @@ struct labelled {
 	struct program_stream *stages; /* NULL: none */
 };
 
+struct container_counts {
+	uint64_t lines, bytes, lost_bytes;
+};
+
 struct container {
 	uint64_t cgroup_id;
 	struct meta *meta;
@@ -88,6 +92,7 @@ struct container {
 	uint64_t decided; /* the metadata's version that `excluded` was decided with; 0: not yet */
 	unsigned n_streams;
 	size_t shown; /* index in the snapshot that is being made */
+	struct container_counts ended; /* of streams that are gone */
 	uint64_t parked_since_ns;
 	struct parked *park_head, *park_tail;
 	size_t parked_bytes;
@@ -215,6 +220,10 @@ void stream__gap(struct stream *st, const struct nt_gap *gap, uint64_t time_ns, 
 void stream__open_gap(struct stream *st);
 /* `bytes` are behind the end of what records have told of: a record was skipped, or overwritten. */
 void stream__skipped(struct stream *st, uint64_t bytes, uint64_t time_ns, uint64_t pos);
+
+/* snapshot.c */
+
+void container_counts__add(struct container_counts *to, const struct stream *st);
 
 /* verdict.c */
 

@@ -9,6 +9,9 @@
 #include "base/clock.h"
 #include "status/snapshot.h"
 
+/* Containers with series of their own: those that write most. */
+#define TOP 100
+
 static void add_container(struct streams *s, struct container *c, struct snapshot *to)
 {
 	struct snapshot_target t = {
@@ -84,6 +87,92 @@ static void add_count(void *ctx, const char *metric, const char *help, uint64_t 
 	samples__add(&to->samples, SAMPLE_COUNTER, metric, help, value);
 }
 
+void container_counts__add(struct container_counts *to, const struct stream *st)
+{
+	to->lines += st->lines;
+	to->bytes += st->told - MIN(st->lost_bytes, st->told);
+	to->lost_bytes += st->lost_bytes;
+}
+
+struct counted {
+	const struct container *container;
+	struct container_counts counts;
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+	const struct container_counts *x = &((const struct counted *)a)->counts;
+	const struct container_counts *y = &((const struct counted *)b)->counts;
+
+	return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+static const char *name_of(const struct meta *m)
+{
+	return m->name ? m->name : m->id;
+}
+
+static void add_counted(struct snapshot *to, const struct counted *c)
+{
+	const struct meta *m = c->container->meta;
+	const struct sample_label labels[] = {{"container", name_of(m)},
+					      {"container_id", m->id ? m->id : ""}};
+
+	samples__add_labels(&to->samples, SAMPLE_COUNTER, false, "notail_container_lines_total",
+			    labels, 2, "lines assembled, of the 100 that wrote most",
+			    c->counts.lines);
+	samples__add_labels(&to->samples, SAMPLE_COUNTER, false, "notail_container_bytes_total",
+			    labels, 2, "bytes captured, of the 100 that wrote most",
+			    c->counts.bytes);
+	samples__add_labels(&to->samples, SAMPLE_COUNTER, false,
+			    "notail_container_lost_bytes_total", labels, 2,
+			    "bytes lost, of the 100 that wrote most", c->counts.lost_bytes);
+}
+
+/* It has a name, wrote something, and none before it is called the same: no series comes twice. */
+static bool is_shown(const struct counted *all, size_t i)
+{
+	const struct meta *m = all[i].container->meta, *other;
+
+	if (all[i].container->excluded || !m || (!m->name && !m->id))
+		return false;
+	if (!all[i].counts.bytes && !all[i].counts.lost_bytes)
+		return false;
+	for (size_t j = 0; j < i; j++) {
+		other = all[j].container->meta;
+		if (other && (other->name || other->id) && !strcmp(name_of(other), name_of(m)) &&
+		    !strcmp(other->id ? other->id : "", m->id ? m->id : ""))
+			return false;
+	}
+	return true;
+}
+
+/* Without a system call, as far as records have told. */
+static void add_top(struct streams *s, struct snapshot *to)
+{
+	_free_ struct counted *all = calloc(HASH_COUNT(s->by_cgroup) + 1, sizeof(*all));
+	struct container *c, *c_next;
+	struct stream *st, *st_next;
+	size_t n = 0;
+
+	to->failed |= !all;
+	if (!all)
+		return;
+	HASH_ITER (hh, s->by_cgroup, c, c_next) {
+		c->shown = n;
+		all[n++] = (struct counted){c, c->ended};
+	}
+	HASH_ITER (hh, s->by_key, st, st_next)
+		container_counts__add(&all[st->container->shown].counts, st);
+	qsort(all, n, sizeof(*all), by_bytes);
+	for (size_t i = 0, shown = 0; i < n && shown < TOP; i++) {
+		if (!is_shown(all, i))
+			continue;
+		add_counted(to, &all[i]);
+		shown++;
+	}
+}
+
 int streams__snapshot(struct streams *s, unsigned what, struct snapshot **ret)
 {
 	bool targets = what & SNAPSHOT_TARGETS;
@@ -100,6 +189,8 @@ int streams__snapshot(struct streams *s, unsigned what, struct snapshot **ret)
 	to->real_ns = clock__real_ns();
 	if (what & SNAPSHOT_COUNTERS)
 		routing__count(s->routing, add_count, to);
+	if (what & SNAPSHOT_COUNTERS)
+		add_top(s, to);
 	if (targets) {
 		HASH_ITER (hh, s->by_cgroup, c, c_next)
 			add_container(s, c, to);

@@ -66,6 +66,7 @@ void stream__free(struct streams *s, struct stream *st)
 {
 	HASH_DEL(s->by_key, st);
 	st->container->n_streams--;
+	container_counts__add(&st->container->ended, st);
 	if (st->waits)
 		DL_DELETE(s->waiting, st);
 	attribute__free(st->attribute);

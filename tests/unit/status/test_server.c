@@ -49,9 +49,9 @@ struct fixture {
 	char answer[1 << 18];
 };
 
-static bool ready(void *ctx)
+static const char *unready(void *ctx)
 {
-	return !((struct fixture *)ctx)->unready;
+	return ((struct fixture *)ctx)->unready ? "it rests" : NULL;
 }
 
 static void on_capture(void *ctx)
@@ -143,7 +143,7 @@ static int set_up_with(void **state, bool reload)
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct server_opts opts = {
 		.reload = reload,
-		.ready = ready,
+		.unready = unready,
 		.ask = ask,
 		.look = look,
 		.count = add_counts,
@@ -326,6 +326,37 @@ static void every_path(void **state)
 	expect(f, "GET /healthz", LOCAL, 200);
 	f->unready = true;
 	expect(f, "GET /ready", LOCAL, 503);
+	assert_string_equal(body(f), "not ready: it rests\n");
+}
+
+static void openmetrics(void **state)
+{
+	struct fixture *f = *state;
+
+	expect(f, "GET /metrics",
+	       LOCAL "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n",
+	       200);
+	expect_in(f,
+		  "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n");
+	expect_in(f, "\nfrom_loop 2\n");
+	expect_in(f, "\ncustom 3\n# EOF\n");
+}
+
+static void log_level(void **state)
+{
+	struct fixture *f = *state;
+
+	expect(f, "POST /-/log-level?level=error", LOCAL "Content-Length: 0\r\n", 200);
+	assert_false(log__enabled(LOG_WARN));
+	expect(f, "POST /-/log-level?a=b&level=info", LOCAL "Content-Length: 0\r\n", 200);
+	assert_true(log__enabled(LOG_INFO));
+	expect(f, "GET /-/log-level?level=debug", LOCAL, 405);
+	expect(f, "POST /-/log-level", LOCAL "Content-Length: 0\r\n", 400);
+	expect(f, "POST /-/log-level?level=loud", LOCAL "Content-Length: 0\r\n", 400);
+	expect(f, "POST /-/log-level?level=debug&level=debug", LOCAL "Content-Length: 0\r\n", 400);
+	expect(f, "POST /-/log-level?level=debug",
+	       LOCAL "Origin: http://a.example\r\nContent-Length: 0\r\n", 403);
+	assert_false(log__enabled(LOG_DEBUG));
 }
 
 static void head_has_no_body(void **state)
@@ -456,6 +487,7 @@ static void no_reload_unless_enabled(void **state)
 	struct fixture *f = *state;
 
 	expect(f, "POST /-/reload", LOCAL "Content-Length: 0\r\n", 403);
+	expect(f, "POST /-/log-level?level=debug", LOCAL "Content-Length: 0\r\n", 403);
 	expect_in(f, "server.enable_runtime_reload");
 	assert_int_equal(f->reloads, 0);
 }
@@ -649,6 +681,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_path),
+		TEST(openmetrics),
+		TEST(log_level),
 		TEST(head_has_no_body),
 		TEST(not_there),
 		TEST(other_methods),
