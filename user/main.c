@@ -466,6 +466,7 @@ int main(int argc, char **argv)
 	if (a.opts.action == ACTION_RUN)
 		status = read_config(&a);
 	log__level(a.opts.log_level);
+	log__format(a.opts.log_format);
 	switch (a.opts.action) {
 	case ACTION_VERSION:
 		puts("notail " NOTAIL_VERSION);

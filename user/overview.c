@@ -117,6 +117,10 @@ static void count(void *ctx, struct samples *s)
 		samples__add(s, SAMPLE_GAUGE, "notail_engine_connected",
 			     "the container engine answers", v.engine.version != NULL);
 	samples__add_counters(s, o->of.counters);
+	samples__add(s, SAMPLE_COUNTER, "notail_log_messages_suppressed_total",
+		     "notail's own messages that came too often", log__suppressed());
+	samples__add(s, SAMPLE_COUNTER, "notail_log_messages_unwritten_total",
+		     "notail's own messages that stderr did not take", log__unwritten());
 	client_samples__add(s, v.clients, v.n_clients);
 	process_samples__add(s);
 }

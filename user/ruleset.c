@@ -178,6 +178,8 @@ static void take(struct ruleset *r, struct config *config)
 {
 	if (!r->opts->given.log_level)
 		log__level((enum log_level)config->log.level);
+	if (!r->opts->given.log_format)
+		log__format((enum log_format)config->log.format);
 	config__free(r->now);
 	r->now = config;
 	r->since_ns = clock__real_ns();

@@ -52,6 +52,10 @@ static const char *const LEVELS[] = {[LOG_ERROR] = "error",
 				     [LOG_INFO] = "info",
 				     [LOG_DEBUG] = "debug",
 				     NULL};
+static const char *const FORMATS[] = {
+	[LOG_TEXT] = "text", [LOG_LOGFMT] = "logfmt", [LOG_JSON] = "json", NULL};
+static const char *const PROMTAIL_FORMATS[] = {
+	"", [LOG_TEXT + 1] = "text", [LOG_LOGFMT + 1] = "logfmt", [LOG_JSON + 1] = "json", NULL};
 static const char *const PROMTAIL_LEVELS[] = {"",
 					      [LOG_ERROR + 1] = "error",
 					      [LOG_WARN + 1] = "warn",
@@ -422,8 +426,8 @@ static const struct field SERVER_FIELDS[] = {
 	      .doc = "POST /-/reload reads the configuration again."),
 	FIELD(struct config_server, log_level, FIELD_ENUM, .names = PROMTAIL_LEVELS,
 	      .flags = FIELD_HIDDEN, .doc = "The same as log.level."),
-	IGNORED(struct config_server, "log_format", .flags = FIELD_IGNORED,
-		.doc = "messages have one form"),
+	FIELD(struct config_server, log_format, FIELD_ENUM, .names = PROMTAIL_FORMATS,
+	      .flags = FIELD_HIDDEN, .doc = "The same as log.format."),
 	FIELD(struct config_server, http_listen_address, FIELD_STRING, .flags = FIELD_HIDDEN,
 	      .doc = "See listen."),
 	FIELD(struct config_server, http_listen_port, FIELD_INT, .flags = FIELD_HIDDEN, .min = 0,
@@ -691,6 +695,8 @@ static const struct schema LIMITS = {
 static const struct field LOG_FIELDS[] = {
 	FIELD(struct config_log, level, FIELD_ENUM, .names = LEVELS, .dflt = "info",
 	      .doc = "notail's own messages, on stderr."),
+	FIELD(struct config_log, format, FIELD_ENUM, .names = FORMATS, .dflt = "text",
+	      .doc = "How they look."),
 	{0},
 };
 
@@ -898,6 +904,8 @@ static int finish(struct loaded *l, const struct node *root, struct diag *diag)
 			    "%zu clients, expected at most %d", c->clients.n, CLIENTS_MAX);
 	if (c->server.log_level && !given(given(root, "log"), "level"))
 		c->log.level = c->server.log_level - 1;
+	if (c->server.log_format && !given(given(root, "log"), "format"))
+		c->log.format = c->server.log_format - 1;
 	if (c->host && !values__is_name(c->host))
 		diag__error(diag, given(root, "host"),
 			    "expected a name without control characters");

@@ -85,7 +85,7 @@ struct config_server {
 	bool listen_given;	    /* by the file */
 	bool disable;		    /* Promtail's: nowhere */
 	bool enable_runtime_reload;
-	int log_level; /* Promtail's place for it: LOG_... + 1; 0: not said */
+	int log_level, log_format; /* Promtail's place for them: LOG_... + 1; 0: not said */
 	const char *http_listen_address;
 	int64_t http_listen_port;
 	const struct node *ignored;
@@ -137,7 +137,8 @@ struct config_limits {
 };
 
 struct config_log {
-	int level; /* enum log_level */
+	int level;  /* enum log_level */
+	int format; /* enum log_format */
 };
 
 /* Which containers a scrape_config would have had. */

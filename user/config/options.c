@@ -54,6 +54,7 @@ enum {
 	KEY_LISTEN,
 	KEY_SPOOL_DIR,
 	KEY_LOG_LEVEL,
+	KEY_LOG_FORMAT,
 	KEY_STATS,
 	KEY_JSON,
 	KEY_REGISTERED,
@@ -126,6 +127,8 @@ static const struct argp_option OPTIONS[] = {
 	{"stats", KEY_STATS, NULL, 0, "Print what was counted, on stderr, at the end", 3},
 	{"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
 	 "notail's own messages, on stderr: error, warn, info (default), debug", 3},
+	{"log-format", KEY_LOG_FORMAT, "FORMAT", 0, "How they look: text (default), logfmt, json",
+	 3},
 	{"json", KEY_JSON, NULL, 0, "`notail probe': print the report as JSON", 4},
 	{"registered", KEY_REGISTERED, NULL, 0,
 	 "`notail probe': the streams that the notails of this host have registered", 4},
@@ -484,6 +487,14 @@ static error_t set_mode(struct parse *p, int key, const char *name)
 				      "syscall",
 				      name);
 		return 0;
+	case KEY_LOG_FORMAT:
+		p->o.given.log_format = true;
+		if (log__format_parse(name, &p->o.log_format))
+			return refuse(p,
+				      "--log-format=%s: unknown format, expected text, logfmt or "
+				      "json",
+				      name);
+		return 0;
 	default:
 		p->o.given.log_level = true;
 		if (log__level_parse(name, &p->o.log_level))
@@ -606,6 +617,7 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case KEY_HOOKS:
 	case KEY_ATTRIBUTION:
 	case KEY_LOG_LEVEL:
+	case KEY_LOG_FORMAT:
 		return set_mode(p, key, arg);
 	case KEY_RING_SIZE:
 	case KEY_MAX_LINE_SIZE:
@@ -827,6 +839,8 @@ int options__apply(struct options *o, const struct config *c)
 		o->host = c->host;
 	if (!o->given.log_level)
 		o->log_level = (enum log_level)c->log.level;
+	if (!o->given.log_format)
+		o->log_format = (enum log_format)c->log.format;
 	o->park_max_ns = c->discovery.max_wait;
 	o->max_in_flight = c->limits.memory;
 	o->spool = &c->spool;

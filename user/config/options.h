@@ -74,10 +74,11 @@ struct options {
 	const char *spool_directory; /* --spool-dir, or the file's; NULL: the default; off: none */
 	const struct config_spool *spool; /* the file's; NULL: defaults */
 	enum log_level log_level;
+	enum log_format log_format;
 	bool stats;
 	/* On the command line: a configuration file does not change it. */
 	struct {
-		bool tap, hooks, attribution, log_level, listen;
+		bool tap, hooks, attribution, log_level, log_format, listen;
 	} given;
 };
 

@@ -139,6 +139,76 @@ static void test_long_line_is_cut(void **state _unused_)
 	assert_string_equal(text + 1020, "xxx\n");
 }
 
+static void test_formats(void **state _unused_)
+{
+	enum log_format format = LOG_TEXT;
+
+	assert_int_equal(log__format_parse("xml", &format), -EINVAL);
+	assert_int_equal(log__format_parse("logfmt", &format), 0);
+	log__format(format);
+	begin();
+	log_warn("a \"b\" \\ \xff\n");
+	end();
+	assert_string_equal(text + 3 + 30, " level=warn msg=\"a \\\"b\\\" \\\\ ??\"\n");
+	assert_memory_equal(text, "ts=2", 4);
+	assert_int_equal(log__format_parse("json", &format), 0);
+	log__format(format);
+	begin();
+	log_error("\"");
+	end();
+	assert_memory_equal(text, "{\"ts\":\"2", 8);
+	assert_non_null(strstr(text, "Z\",\"level\":\"error\",\"msg\":\"\\\"\"}\n"));
+	log__format(LOG_TEXT);
+}
+
+static size_t count(const char *what)
+{
+	size_t n = 0;
+
+	for (const char *p = text; (p = strstr(p, what)); p++)
+		n++;
+	return n;
+}
+
+static void say(struct log_site *site, int n)
+{
+	for (int i = 0; i < n; i++)
+		log__print_from(site, LOG_WARN, "again");
+}
+
+static void test_one_place_is_held_back(void **state _unused_)
+{
+	uint64_t before = log__suppressed();
+	struct log_site site = {0}, other = {0};
+
+	begin();
+	say(&site, LOG_BURST + 5);
+	say(&other, 1);
+	end();
+	assert_int_equal(count("again"), LOG_BURST + 1);
+	assert_int_equal(count("suppressed for a while"), 1);
+	assert_int_equal(log__suppressed() - before, 5);
+	atomic_store(&site.window_ns, atomic_load(&site.window_ns) - LOG_WINDOW_NS);
+	begin();
+	say(&site, 2);
+	end();
+	assert_string_equal(text, "notail: warn: 5 more suppressed, of the kind that follows\n"
+				  "notail: warn: again\nnotail: warn: again\n");
+}
+
+/* A pipe that nobody reads is full after a while: it costs messages, and never the caller. */
+static void test_a_stuck_reader(void **state _unused_)
+{
+	uint64_t before = log__unwritten();
+
+	begin();
+	assert_true(fcntl(STDERR_FILENO, F_SETPIPE_SZ, 4096) > 0);
+	for (int i = 0; i < 8; i++)
+		log__print(LOG_INFO, "%1000d", i);
+	end();
+	assert_in_range(log__unwritten() - before, 1, 7);
+}
+
 static void test_errno_stays(void **state _unused_)
 {
 	begin();
@@ -158,6 +228,9 @@ int main(void)
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_control_characters),
 		cmocka_unit_test(test_long_line_is_cut),
+		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_one_place_is_held_back),
+		cmocka_unit_test(test_a_stuck_reader),
 		cmocka_unit_test(test_errno_stays),
 	};
 
