@@ -54,7 +54,7 @@ UNIT_TESTS := $(or $(TESTS),$(notdir $(basename $(UNIT_SOURCES))))
 UNIT_BINS := $(addprefix $(SAN)/,$(UNIT_TESTS))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(BUILD)/tests/%,$(wildcard tests/bpf/test_*.c))
 BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/capture/*.c))
-PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak
+PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak $(BUILD)/tests/turned_clock.so
 
 .DEFAULT_GOAL := all
 .PHONY: all run test check config-files test-engines soak soak-vm bench bench-capture bench-pipeline fuzz vmtest install deps test-deps test-programs format clean help
@@ -238,6 +238,12 @@ $(BUILD)/tests/%: tests/e2e/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(if $(filter %_musl,$*),$(MUSL_CC),$(CC)) $(if $(filter %32,$*),-m32) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE $(or $(LINKAGE),$(if $(filter dynamic_%,$*),,-static)) -pthread \
 		-MMD -MP -MF $@.d -MT $@ -o $@ $<
+
+# A wall clock that a test can turn: preloaded into notail.
+$(BUILD)/tests/turned_clock.so: tests/e2e/faults/turned_clock.c
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -shared -fPIC -MMD -MP -MF $@.d -MT $@ -o $@ $< -ldl
 
 $(BUILD)/tests/vm_soak: tests/vm/soak.c
 	$(call say,LINK,$@)

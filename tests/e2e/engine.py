@@ -26,7 +26,7 @@ import records
 PREFIX = "notail-e2e-"
 DOCKERD = ["dockerd", "-l", "error", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none"]
 OURS = (b"dockerd", b"containerd", b"containerd-shim-runc-v2", b"runc", b"notail")
-PROGRAMS = ("writer", "racer", "ways", "ways32", "ways_musl", "dynamic_musl", "huge", "traced")
+PROGRAMS = ("writer", "racer", "ways", "ways32", "ways_musl", "dynamic_musl", "huge", "traced", "numbered")
 
 
 class EngineError(Exception):
