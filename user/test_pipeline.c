@@ -74,6 +74,7 @@ struct test {
 	struct clock_anchor anchor;
 	struct batcher *batcher;
 	uint64_t now_ns;
+	uint64_t end; /* of the line before, in all that is read */
 	struct buf pending; /* a line's beginning */
 	bool cut;	    /* its rest is not wanted */
 	bool help, wants_inspect;
@@ -276,6 +277,7 @@ static void run_line(struct test *t, const char *bytes, size_t len, bool untermi
 		.len = len,
 		.time_ns = t->now_ns,
 		.real_ns = clock__to_real(&t->anchor, t->now_ns),
+		.end = t->end + len + 1,
 		.stream = t->which,
 		.truncated = t->cut,
 		.unterminated = unterminated,
@@ -283,6 +285,7 @@ static void run_line(struct test *t, const char *bytes, size_t len, bool untermi
 		.tenant_len = t->route.tenant ? strlen(t->route.tenant) : 0,
 	};
 
+	t->end = line.end;
 	t->now_ns++;
 	if (t->stream)
 		program_stream__run(t->stream, t->route.set, &line);

@@ -30,17 +30,24 @@ struct assembler {
 	void *ctx;
 	uint64_t cgroup_id;
 	enum line_stream stream;
-	bool skipping; /* the rest of a cut line, up to its newline */
+	bool skipping;	   /* the rest of a cut line, up to its newline */
+	bool seeded;	   /* chunks may have bytes that are not to be read again */
+	uint64_t skip_pos; /* of the record that the cut line ended with */
 	size_t max_line_size;
 	uint64_t last_ns; /* of the last line delivered */
 	struct buf half;
+	uint64_t half_pos; /* of the record of its last byte */
 	struct assemble_stats stats;
 	struct line half_line; /* without bytes and len; valid while half.len */
+	const struct marks *marks;
+	struct crossings crossings;
+	uint64_t seed_pos, seed_end; /* as in struct assemble_seed */
 };
 
 int assembler__new(struct assembler **ret, const struct assemble_opts *opts, uint64_t cgroup_id,
 		   enum line_stream stream, assemble_line_fn fn, void *ctx)
 {
+	static const struct marks no_marks;
 	struct assembler *a;
 
 	a = calloc(1, sizeof(*a));
@@ -51,6 +58,7 @@ int assembler__new(struct assembler **ret, const struct assemble_opts *opts, uin
 	a->cgroup_id = cgroup_id;
 	a->stream = stream;
 	a->max_line_size = opts->max_line_size ? opts->max_line_size : ASSEMBLE_MAX_LINE_SIZE;
+	a->marks = opts->marks ? opts->marks : &no_marks;
 	*ret = a;
 	return 0;
 }
@@ -60,6 +68,7 @@ void assembler__free(struct assembler *a)
 	if (!a)
 		return;
 	buf__free(&a->half);
+	crossings__free(&a->crossings);
 	free(a);
 }
 
@@ -90,11 +99,29 @@ static void half_done(struct assembler *a)
 		buf__free(&a->half);
 }
 
+/* What began in the record at `from` is done with that at `to`. */
+static void cross(struct assembler *a, uint64_t from, uint64_t to, uint64_t end_pos, uint64_t end)
+{
+	const struct crossing c = {
+		.from = from, .to = to, .end_pos = end_pos, .end = end, .skipping = a->skipping};
+
+	if (marks__between(a->marks, from, to))
+		crossings__add(&a->crossings, a->marks, &c);
+}
+
+/* The half line is done. It is no more than a look at a number while there are no marks. */
+static void cross_half(struct assembler *a, uint64_t to, uint64_t end_pos, uint64_t end)
+{
+	crossings__close(&a->crossings);
+	cross(a, a->half_line.ring_pos, to, end_pos, end);
+}
+
 void assembler__flush(struct assembler *a)
 {
 	if (!a->half.len)
 		return;
 	a->half_line.unterminated = true;
+	cross_half(a, marks__newest(a->marks), a->half_pos, a->half_line.end);
 	deliver_log(a, &a->half_line, a->half.data, a->half.len, a->half_line.time_ns);
 	half_done(a);
 }
@@ -133,6 +160,7 @@ static int complete(struct assembler *a, struct line *line, const char *bytes, s
 	}
 	whole = *line;
 	join(a, &whole);
+	cross_half(a, line->ring_pos, line->ring_pos, line->end);
 	deliver_log(a, &whole, a->half.data, a->half.len, time_ns);
 	half_done(a);
 	return 0;
@@ -143,10 +171,14 @@ static int keep(struct assembler *a, struct line *line, const char *bytes, size_
 		uint64_t time_ns)
 {
 	struct line half = *line;
+	const struct crossing c = {
+		.from = a->half_pos, .to = line->ring_pos, .half = a->half.len, .open = true};
 	int err;
 
 	if (a->half.len)
 		join(a, &half);
+	if (a->half.len && marks__between(a->marks, c.from, c.to))
+		crossings__add(&a->crossings, a->marks, &c);
 	err = buf__append(&a->half, bytes, len);
 	if (err) {
 		assembler__flush(a);
@@ -155,6 +187,7 @@ static int keep(struct assembler *a, struct line *line, const char *bytes, size_
 	}
 	a->half_line = half;
 	a->half_line.time_ns = time_ns;
+	a->half_pos = line->ring_pos;
 	return 0;
 }
 
@@ -168,6 +201,8 @@ static int take(struct assembler *a, struct line *line, const char *bytes, size_
 	if (a->skipping) {
 		a->stats.truncated_bytes += len;
 		a->skipping = !ends;
+		if (ends)
+			cross(a, a->skip_pos, line->ring_pos, line->ring_pos, line->end);
 		return 0;
 	}
 	if (len <= room)
@@ -176,10 +211,24 @@ static int take(struct assembler *a, struct line *line, const char *bytes, size_
 	a->stats.truncated++;
 	a->stats.truncated_bytes += len - room;
 	a->skipping = !ends;
+	a->skip_pos = line->ring_pos;
 	line->truncated = true;
 	err = complete(a, line, bytes, room, time_ns + room);
 	line->truncated = false;
 	return err;
+}
+
+/* Bytes at the chunk's begin that a process before has made lines of, and that are delivered. */
+static size_t seeded_bytes(struct assembler *a, const struct chunk *chunk)
+{
+	uint64_t skip = a->seed_end - MIN(a->seed_end, chunk->offset);
+
+	if (chunk->ring_pos < a->seed_pos)
+		return chunk->len;
+	if (chunk->ring_pos == a->seed_pos)
+		return MIN(skip, chunk->len);
+	a->seeded = false;
+	return 0;
 }
 
 int assembler__feed(struct assembler *a, const struct chunk *chunk)
@@ -199,10 +248,13 @@ int assembler__feed(struct assembler *a, const struct chunk *chunk)
 		line.comm[i] = chunk->comm[i];
 	if (chunk->trace)
 		line.trace = *chunk->trace;
+	if (a->seeded)
+		p += seeded_bytes(a, chunk);
 	while (p < end) {
 		const char *newline = memchr(p, '\n', (size_t)(end - p));
 		const char *stop = newline ? newline : end;
 
+		line.end = chunk->offset + (uint64_t)(stop - chunk->bytes) + (newline != NULL);
 		err_take = take(a, &line, p, (size_t)(stop - p), newline != NULL,
 				chunk->time_ns + (uint64_t)(p - chunk->bytes));
 		if (err_take)
@@ -225,7 +277,10 @@ void assembler__gap(struct assembler *a, uint64_t bytes, uint64_t calls, const c
 	int prefix, len;
 
 	assembler__flush(a);
-	a->skipping = false; /* its newline may be among what is lost */
+	if (a->skipping) { /* its newline may be among what is lost */
+		a->skipping = false;
+		cross(a, a->skip_pos, marks__newest(a->marks), ring_pos, 0);
+	}
 	a->stats.gaps++;
 	a->stats.gap_bytes += bytes;
 	len = snprintf(text, sizeof(text), "notail: %" PRIu64 " bytes ", bytes);
@@ -249,4 +304,69 @@ uint64_t assembler__oldest(const struct assembler *a)
 const struct assemble_stats *assembler__stats(const struct assembler *a)
 {
 	return &a->stats;
+}
+
+bool assembler__at_mark(const struct assembler *a, uint64_t mark, struct assemble_seed *ret)
+{
+	const struct crossing *c = crossings__at(&a->crossings, mark);
+	struct assemble_seed seed = {.half = a->half_line};
+
+	seed.half.bytes = a->half.data;
+	seed.half.len = 0;
+	if (c && c->open) {
+		seed.half.len = c->half;
+	} else if (c) {
+		seed.end_pos = c->end_pos;
+		seed.end = c->end;
+		seed.skipping = c->skipping;
+	} else if (a->half.len && a->half_line.ring_pos < mark) {
+		seed.half.len = a->half.len;
+	} else if (a->skipping && a->skip_pos < mark) {
+		seed.skipping = true;
+	} else {
+		return false;
+	}
+	*ret = seed;
+	return true;
+}
+
+int assembler__restore(struct assembler *a, uint64_t mark, const struct assemble_seed *seed)
+{
+	size_t len = MIN(seed->half.len, a->max_line_size);
+	int err = len ? buf__append(&a->half, seed->half.bytes, len) : 0;
+
+	if (err)
+		return err;
+	a->half_line = seed->half;
+	a->half_line.bytes = NULL;
+	a->half_line.len = 0;
+	a->half_line.cgroup_id = a->cgroup_id;
+	a->half_line.stream = a->stream;
+	a->half_pos = a->skip_pos = mark - 1; /* it may as well have been the last one before */
+	a->skipping = seed->skipping;
+	a->seeded = seed->end_pos >= mark;
+	a->seed_pos = seed->end_pos;
+	a->seed_end = seed->end;
+	if (!a->seeded)
+		return 0;
+	/* A mark that is made on the way needs it as well. */
+	return crossings__add(&a->crossings, a->marks,
+			      &(struct crossing){.from = mark - 1,
+						 .to = seed->end_pos,
+						 .end_pos = seed->end_pos,
+						 .end = seed->end,
+						 .skipping = seed->skipping});
+}
+
+struct crossings assembler__take_crossings(struct assembler *a)
+{
+	struct crossings c;
+
+	/* What it was in the middle of is so for good. */
+	crossings__close(&a->crossings);
+	if (a->skipping)
+		cross(a, a->skip_pos, marks__newest(a->marks), 0, 0);
+	c = a->crossings;
+	a->crossings = (struct crossings){0};
+	return c;
 }

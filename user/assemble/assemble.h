@@ -19,12 +19,15 @@
 #ifndef NOTAIL_ASSEMBLE_ASSEMBLE_H
 #define NOTAIL_ASSEMBLE_ASSEMBLE_H
 
+#include "assemble/crossing.h"
 #include "base/line.h"
 
 struct assembler;
 
 struct assemble_opts {
 	size_t max_line_size; /* bytes; 0: 256 KiB */
+	/* Of the ring, for assembler__at_mark. Borrowed; NULL: none. */
+	const struct marks *marks;
 };
 
 #define ASSEMBLE_MAX_LINE_SIZE (256 * 1024)
@@ -39,6 +42,7 @@ struct chunk {
 	const char *comm; /* NUL-terminated, shorter than LINE_COMM_LEN; NULL or empty: not known */
 	uint32_t tid;
 	const struct line_trace *trace; /* NULL: none */
+	uint64_t offset;		/* of the first byte in the stream */
 };
 
 struct assemble_stats {
@@ -69,5 +73,22 @@ void assembler__flush(struct assembler *a);
 /* Ring position of the half line's oldest byte; UINT64_MAX when there is none. */
 uint64_t assembler__oldest(const struct assembler *a);
 const struct assemble_stats *assembler__stats(const struct assembler *a);
+
+/* What had begun at a mark and was not done: for an assembler that is fed the records from there
+ * on, and makes the same lines of them as this one did. */
+struct assemble_seed {
+	/* Records before end_pos, and bytes of that one below the offset `end`, are skipped. */
+	uint64_t end_pos, end;
+	bool skipping;	  /* then follows the rest of a cut line */
+	struct line half; /* bytes, len, time, writer, ring_pos; len 0: no half line */
+};
+
+/* False: there is nothing to know. What it points to is borrowed until the next call of any
+ * function here. `mark` is one of opts.marks, and the chunks before it were fed. */
+bool assembler__at_mark(const struct assembler *a, uint64_t mark, struct assemble_seed *ret);
+/* Before the first chunk, all of which are at or behind `mark`. 0; -ENOMEM. */
+int assembler__restore(struct assembler *a, uint64_t mark, const struct assemble_seed *seed);
+/* The notes, for assembler__at_mark's sake, outlive the assembler: the caller's, to be freed. */
+struct crossings assembler__take_crossings(struct assembler *a);
 
 #endif

@@ -148,6 +148,7 @@ static void deliver(struct attribute *a, uint64_t end, const struct match_writer
 			.len = MIN(w->len, end - w->offset),
 			.time_ns = w->time_ns,
 			.ring_pos = w->ring_pos,
+			.offset = w->offset,
 		};
 
 		if (writer && writer->pid) {
@@ -450,6 +451,7 @@ static int wait_from(struct attribute *a, const struct chunk *chunk, uint64_t of
 	part.bytes += skip;
 	part.len = chunk->len - skip;
 	part.time_ns += skip;
+	part.offset += skip;
 	if (wait(a, &part, offset + skip) == 0)
 		return err;
 	give_window_up(a);
@@ -521,4 +523,11 @@ uint64_t attribute__due_ns(const struct attribute *a)
 	const struct waiting *w = first(a);
 
 	return w ? w->time_ns + ATTRIBUTE_WAIT_NS : NEVER;
+}
+
+uint64_t attribute__oldest(const struct attribute *a)
+{
+	const struct waiting *w = first(a);
+
+	return w ? w->ring_pos : NEVER;
 }

@@ -50,5 +50,7 @@ void attribute__flush(struct attribute *a);
 /* CLOCK_BOOTTIME ns at which what waits is to be delivered by attribute__expire; UINT64_MAX:
  * nothing waits. */
 uint64_t attribute__due_ns(const struct attribute *a);
+/* Ring position of the oldest record that waits; UINT64_MAX: nothing does. */
+uint64_t attribute__oldest(const struct attribute *a);
 
 #endif

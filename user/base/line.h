@@ -35,6 +35,7 @@ struct line {
 	uint64_t time_ns; /* CLOCK_BOOTTIME, strictly increasing within a stream */
 	uint64_t cgroup_id;
 	uint64_t ring_pos; /* of the oldest record that the line needs */
+	uint64_t end; /* offset in its stream behind its last byte, the newline included; gaps: 0 */
 	enum line_stream stream;
 	uint32_t pid;		  /* of the writer; 0: not known */
 	uint32_t tid;		  /* of its thread; 0: not known */

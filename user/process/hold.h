@@ -32,6 +32,13 @@ void held__free(struct held *h);
 /* Nothing in it any more; its memory stays. */
 void held__clear(struct held *h);
 
+/* As bytes, without the line. 0; -ENOMEM. */
+int held__save(const struct held *h, struct buf *out);
+/* From what held__save wrote, or any bytes; `base`: the labels that the entry changes. 0; -EINVAL;
+ * -ENOMEM. */
+int held__load(struct held *h, const char *bytes, size_t len, size_t n_slots,
+	       struct label_set *base);
+
 /* Bytes that a stage holds, of all that its program may hold. False: no room, nothing was taken. */
 bool program_stream__reserve(struct program_stream *s, size_t bytes);
 void program_stream__release(struct program_stream *s, size_t bytes);
@@ -40,6 +47,10 @@ size_t program_stream__max_line_size(const struct program_stream *s);
 
 /* The stream's stage that runs or ticks sends it on. `h` stays as it is. */
 void program_stream__emit(struct program_stream *s, const struct held *h);
+/* As entry__label_set, of an entry that is held: that ends the life of the one at work. */
+struct label_set *program_stream__label_set(struct program_stream *s, const struct held *h);
+/* Slots of its program. */
+size_t program_stream__n_slots(const struct program_stream *s);
 /* The stage wants a tick then (CLOCK_BOOTTIME ns). */
 void program_stream__due(struct program_stream *s, uint64_t due_ns);
 /* The entry's labels as they are now, interned: the same labels of the same stream are the same

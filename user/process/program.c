@@ -77,13 +77,26 @@ struct program {
 	uint64_t due_ns;
 	uint64_t swept_ns;
 	size_t held_bytes;
+	const struct marks *marks;
+	bool remembers;	    /* a stage saves something */
+	uint64_t signature; /* of stages and slots: what they save means nothing to others */
 	struct drop drops[MAX_REASONS];
 	size_t n_drops;
 	struct stage_counters counters;
 };
 
+/* For the marks behind `from`, up to `to`. */
+struct saved_state {
+	uint64_t from, to;
+	size_t len;
+	struct saved_state *next;
+	char bytes[];
+};
+
 struct program_stream {
 	struct program *program;
+	uint64_t saved_to; /* a mark; UINT64_MAX: there is nothing to save */
+	struct saved_state *saved;
 	struct program_stream *prev, *next;
 	struct base base;
 	const struct derived *last;
@@ -275,6 +288,24 @@ static int make_entry(struct program *p)
 	return make_names(p);
 }
 
+static void sign_text(struct program *p, const char *text)
+{
+	do
+		p->signature = (p->signature ^ (unsigned char)*text) * 0x100000001b3;
+	while (*text++);
+}
+
+static void sign(struct program *p)
+{
+	p->signature = 0xcbf29ce484222325;
+	for (size_t i = 0; i < p->n_ops; i++) {
+		sign_text(p, p->ops[i].type->options.name);
+		p->remembers |= p->ops[i].type->save != NULL;
+	}
+	for (size_t i = 0; i < p->n_slots; i++)
+		sign_text(p, slots__name(p->slots, i));
+}
+
 static int make(struct program *p, const struct node *stages, struct diag *diag)
 {
 	struct derive_opts derive = {
@@ -291,6 +322,7 @@ static int make(struct program *p, const struct node *stages, struct diag *diag)
 		return err;
 	p->n_slots = slots__count(p->slots);
 	derive.slots = p->slots;
+	sign(p);
 	err = derivations__new(&p->derivations, &derive);
 	return err ? err : make_entry(p);
 }
@@ -298,12 +330,14 @@ static int make(struct program *p, const struct node *stages, struct diag *diag)
 int program__new(struct program **ret, const struct node *stages, const struct program_opts *opts,
 		 struct diag *diag)
 {
+	static const struct marks no_marks;
 	struct program *p = calloc(1, sizeof(*p));
 	int err;
 
 	if (!p)
 		return -ENOMEM;
 	p->opts = *opts;
+	p->marks = &no_marks;
 	if (!p->opts.types)
 		p->opts.types = stage_types;
 	if (!p->opts.max_line_size)
@@ -368,10 +402,25 @@ int program_stream__new(struct program_stream **ret, struct program *p)
 	if (!s)
 		return -ENOMEM;
 	s->program = p;
+	s->saved_to = p->remembers ? 0 : UINT64_MAX;
 	s->due_ns = UINT64_MAX;
 	DL_APPEND(p->streams, s);
 	*ret = s;
 	return 0;
+}
+
+void saved_state__tidy(struct saved_state **list, const struct marks *marks)
+{
+	struct saved_state **at = list, *old;
+
+	while ((old = *at)) {
+		if (marks && marks__between(marks, old->from, old->to)) {
+			at = &old->next;
+			continue;
+		}
+		*at = old->next;
+		free(old);
+	}
 }
 
 static void unload(struct program *p)
@@ -388,6 +437,7 @@ void program_stream__free(struct program_stream *s)
 	if (!s)
 		return;
 	p = s->program;
+	saved_state__tidy(&s->saved, NULL);
 	for (size_t i = 0; i < p->n_ops; i++)
 		if (p->ops[i].type->end)
 			p->ops[i].type->end(p->ops[i].stage, s->states + p->ops[i].state_offset, s);
@@ -588,11 +638,132 @@ static void run_from(struct program_stream *s, size_t at)
 	send(p, e);
 }
 
+/* What a stage saved: its place, how much, then that. */
+struct saved_op {
+	uint32_t at, len;
+};
+
+static int save_now(const struct program_stream *s, struct buf *out)
+{
+	const struct program *p = s->program;
+	size_t begin = out->len;
+	int err = buf__append(out, &p->signature, sizeof(p->signature));
+
+	for (size_t i = 0; i < p->n_ops && !err; i++) {
+		const struct op *op = &p->ops[i];
+		struct saved_op head = {.at = (uint32_t)i};
+		size_t at = out->len;
+
+		if (!op->type->save)
+			continue;
+		err = buf__append(out, &head, sizeof(head));
+		if (!err)
+			err = op->type->save(s->states + op->state_offset, out);
+		head.len = (uint32_t)(out->len - at - sizeof(head));
+		if (!err && head.len)
+			memcpy(out->data + at, &head, sizeof(head));
+		else
+			out->len = at;
+	}
+	if (err || out->len == begin + sizeof(p->signature))
+		out->len = begin;
+	return err;
+}
+
+/* Before a line of behind a mark comes: once for each mark at most. */
+static void save_state(struct program_stream *s, uint64_t pos)
+{
+	const struct marks *marks = s->program->marks;
+	uint64_t mark = marks__before(marks, pos);
+	_buf_ struct buf out = {0};
+	struct saved_state *new;
+
+	if (mark <= s->saved_to)
+		return;
+	saved_state__tidy(&s->saved, marks);
+	if (save_now(s, &out) || !(new = malloc(sizeof(*new) + out.len))) {
+		s->program->counters.no_memory++;
+		return;
+	}
+	new->from = s->saved_to;
+	new->to = mark;
+	new->len = out.len;
+	if (out.len)
+		memcpy(new->bytes, out.data, out.len);
+	LL_PREPEND(s->saved, new);
+	s->saved_to = mark;
+}
+
+int saved_state__at(const struct saved_state *list, uint64_t mark, struct buf *out)
+{
+	for (; list; list = list->next)
+		if (list->from < mark && mark <= list->to)
+			return list->len ? buf__append(out, list->bytes, list->len) : 0;
+	return 0;
+}
+
+int program_stream__at_mark(const struct program_stream *s, uint64_t mark, struct buf *out)
+{
+	return mark > s->saved_to ? save_now(s, out) : saved_state__at(s->saved, mark, out);
+}
+
+struct saved_state *program_stream__take_saved(struct program_stream *s)
+{
+	save_state(s, UINT64_MAX);
+	return TAKE_PTR(s->saved);
+}
+
+void program_stream__restore(struct program_stream *s, struct label_set *set, const char *bytes,
+			     size_t len)
+{
+	struct program *p = s->program;
+	struct saved_op head;
+
+	if (len < sizeof(p->signature) || memcmp(bytes, &p->signature, sizeof(p->signature)))
+		return;
+	for (size_t at = sizeof(p->signature); len - at > sizeof(head); at += head.len) {
+		const struct op *op;
+
+		memcpy(&head, bytes + at, sizeof(head));
+		at += sizeof(head);
+		if (head.len > len - at || head.at >= p->n_ops)
+			return;
+		op = &p->ops[head.at];
+		if (op->type->load)
+			op->type->load(s->states + op->state_offset, s, set, bytes + at, head.len);
+	}
+}
+
+void program__marks(struct program *p, const struct marks *marks)
+{
+	p->marks = marks;
+}
+
+uint64_t program__oldest(const struct program *p)
+{
+	uint64_t pos = UINT64_MAX, oldest;
+	struct program_stream *s;
+
+	DL_FOREACH (p->streams, s) {
+		for (size_t i = 0; i < p->n_ops && s->due_ns != UINT64_MAX; i++) {
+			const struct op *op = &p->ops[i];
+
+			if (!op->type->oldest)
+				continue;
+			oldest = op->type->oldest(s->states + op->state_offset);
+			pos = MIN(pos, oldest);
+		}
+	}
+	return pos;
+}
+
 void program_stream__run(struct program_stream *s, struct label_set *set, const struct line *line)
 {
 	struct program *p = s->program;
 	struct entry *e = &p->entry;
 
+	if (marks__newest(p->marks) > s->saved_to)
+		save_state(s, line->ring_pos);
 	if (!p->n_ops) {
 		p->opts.line(p->opts.ctx, set, line);
 		return;
@@ -625,15 +796,14 @@ void program_stream__run(struct program_stream *s, struct label_set *set, const 
 
 /* hold.h */
 
-void program_stream__emit(struct program_stream *s, const struct held *h)
+static int load_held(struct program_stream *s, const struct held *h)
 {
 	struct program *p = s->program;
 	struct entry *e = &p->entry, of_program = *e;
-	size_t at = s->at;
 
 	if (load_base(s, h->entry.base, true)) {
 		p->counters.no_memory++;
-		return;
+		return -ENOMEM;
 	}
 	*e = h->entry;
 	e->line = h->line.data ? h->line.data : "";
@@ -649,8 +819,28 @@ void program_stream__emit(struct program_stream *s, const struct held *h)
 		memcpy(e->metadata, h->entry.metadata, e->n_metadata * sizeof(*e->metadata));
 	for (size_t i = 0; i < h->n_values; i++)
 		e->values[h->values[i].slot] = h->values[i].value;
+	return 0;
+}
+
+struct label_set *program_stream__label_set(struct program_stream *s, const struct held *h)
+{
+	return load_held(s, h) ? NULL : entry__label_set(&s->program->entry);
+}
+
+size_t program_stream__n_slots(const struct program_stream *s)
+{
+	return s->program->n_slots;
+}
+
+void program_stream__emit(struct program_stream *s, const struct held *h)
+{
+	struct program *p = s->program;
+	size_t at = s->at;
+
+	if (load_held(s, h))
+		return;
 	if (p->places)
-		inspect__emitted(p->opts.inspect, &p->places[at], e);
+		inspect__emitted(p->opts.inspect, &p->places[at], &p->entry);
 	run_from(s, at + 1);
 	s->at = at;
 }

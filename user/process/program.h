@@ -11,7 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/line.h"
+#include "base/marks.h"
 #include "config/preset.h"
 #include "config/diag.h"
 #include "config/node.h"
@@ -20,6 +22,7 @@
 
 struct program;
 struct program_stream;
+struct saved_state;
 struct custom_metrics;
 struct inspect;
 struct limits;
@@ -69,6 +72,26 @@ void program_stream__flush(struct program_stream *s);
  * Returns when something is due next; UINT64_MAX: nothing is. */
 uint64_t program__tick(struct program *p, uint64_t now_ns);
 void program__flush(struct program *p);
+
+/*
+ * Of the ring (base/marks.h): streams note what their stages have to know of the past at each.
+ * Before the first stream, borrowed. Lines come in the order of the ring but for those that have
+ * waited.
+ */
+void program__marks(struct program *p, const struct marks *marks);
+/* The least ring position of what stages hold; UINT64_MAX: nothing. */
+uint64_t program__oldest(const struct program *p);
+/* Appends what there is to know at a mark before which all lines have come; nothing when there is
+ * none. 0; -ENOMEM. */
+int program_stream__at_mark(const struct program_stream *s, uint64_t mark, struct buf *out);
+/* What program_stream__at_mark wrote, or any bytes, before the first line. */
+void program_stream__restore(struct program_stream *s, struct label_set *set, const char *bytes,
+			     size_t len);
+/* What there is to know at the marks so far, for when the stream is freed: the caller's. */
+struct saved_state *program_stream__take_saved(struct program_stream *s);
+int saved_state__at(const struct saved_state *list, uint64_t mark, struct buf *out);
+/* What holds for none of the marks is freed; NULL: all. */
+void saved_state__tidy(struct saved_state **list, const struct marks *marks);
 
 const struct stage_counters *program__counters(const struct program *p);
 /* Lines that stages dropped, by reason. */

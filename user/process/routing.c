@@ -416,6 +416,23 @@ void routing__flush(struct routing *r)
 		program__flush(r->compiled[i].program);
 }
 
+void routing__marks(struct routing *r, const struct marks *marks)
+{
+	for (size_t i = 0; i < r->n_jobs; i++)
+		program__marks(r->compiled[i].program, marks);
+}
+
+uint64_t routing__oldest(const struct routing *r)
+{
+	uint64_t pos = UINT64_MAX, oldest;
+
+	for (size_t i = 0; i < r->n_jobs; i++) {
+		oldest = program__oldest(r->compiled[i].program);
+		pos = MIN(pos, oldest);
+	}
+	return pos;
+}
+
 uint64_t routing__version(const struct routing *r)
 {
 	return r->checks + (r->limits ? limits__version(r->limits) : 0);

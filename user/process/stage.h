@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/line.h"
 #include "config/schema.h"
 #include "process/labels.h"
@@ -114,6 +115,16 @@ struct stage_type {
 	uint64_t (*tick)(void *stage, void *state, struct program_stream *stream, uint64_t now_ns);
 	/* Frees what the state holds. NULL: nothing. */
 	void (*end)(void *stage, void *state, struct program_stream *stream);
+	/* The least ring position of the entries that it holds; UINT64_MAX: it holds none. NULL:
+	 * never. */
+	uint64_t (*oldest)(const void *state);
+	/* What has to be known of the past to treat the next lines alike, without the lines that
+	 * are held: appends it, nothing when nothing is. NULL: nothing ever. 0; -ENOMEM. */
+	int (*save)(const void *state, struct buf *out);
+	/* What save wrote, of a stream that has had no line yet; `set`: its labels. The bytes are
+	 * any. What is wrong is left out. */
+	void (*load)(void *state, struct program_stream *stream, struct label_set *set,
+		     const char *bytes, size_t len);
 };
 
 /* All stages, by name; the end is NULL. */

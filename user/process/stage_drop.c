@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stages that drop lines by what they are: drop, whose conditions must all hold, and sampling,
- * which is a hash of the line and its record's time, so that the same record has the same fate.
+ * which is a hash of the line's stream and its offset there, so that the same bytes have the same
+ * fate.
  */
 #include <errno.h>
 #include <string.h>
@@ -271,20 +272,12 @@ static uint64_t mix(uint64_t hash, uint64_t word)
 	return hash ^ hash >> 32;
 }
 
+/* By the line's place, which is the same whenever the ring is read. */
 static uint64_t hash_of(const struct entry *e)
 {
-	uint64_t hash = mix(mix(e->record.cgroup_id, e->record.stream), e->record.time_ns), word;
-	const char *p = e->line;
-	size_t len = e->len;
+	uint64_t hash = mix(mix(e->record.cgroup_id, e->record.stream), e->record.end);
 
-	for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		hash = mix(hash, word);
-	}
-	word = len;
-	while (len)
-		word = word << 8 | (unsigned char)p[--len];
-	hash = mix(hash, word) * 0xc4ceb9fe1a85ec53;
+	hash = mix(hash, 0) * 0xc4ceb9fe1a85ec53;
 	return hash ^ hash >> 33;
 }
 

@@ -78,6 +78,7 @@ struct waiting {
 struct state {
 	struct bucket bucket;
 	struct waiting *waiting;
+	uint64_t oldest_pos; /* of those that wait, or waited among them */
 };
 
 static int check(const struct limit_options *o, const struct node *node, struct diag *diag)
@@ -251,6 +252,7 @@ static enum stage_result delay(const struct limit *l, struct entry *e)
 		free(w);
 		return STAGE_DROP;
 	}
+	s->oldest_pos = s->waiting ? MIN(s->oldest_pos, e->record.ring_pos) : e->record.ring_pos;
 	DL_APPEND(s->waiting, w);
 	due_ns = send_due(l, s, stream, now_ns);
 	if (due_ns != UINT64_MAX)
@@ -287,6 +289,13 @@ static uint64_t tick_limit(void *stage, void *state, struct program_stream *stre
 	return send_due(stage, state, stream, now_ns);
 }
 
+static uint64_t oldest_limit(const void *state)
+{
+	const struct state *s = state;
+
+	return s->waiting ? s->oldest_pos : UINT64_MAX;
+}
+
 static void end_limit(void *stage _unused_, void *state, struct program_stream *stream)
 {
 	struct state *s = state;
@@ -307,4 +316,5 @@ const struct stage_type stage_limit = {
 	.state_size = sizeof(struct state),
 	.tick = tick_limit,
 	.end = end_limit,
+	.oldest = oldest_limit,
 };

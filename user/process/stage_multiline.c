@@ -54,6 +54,7 @@ struct block {
 	uint64_t lines; /* 0: ended, its first line's labels are kept */
 	uint64_t last_ns;
 	size_t reserved; /* bytes */
+	bool told; /* a process before has sent it, or will have: its end is all that counts */
 };
 
 /* Of a stream. */
@@ -102,7 +103,9 @@ static void send(struct block *b, struct program_stream *stream)
 	b->lines = 0;
 	program_stream__release(stream, b->reserved);
 	b->reserved = 0;
-	program_stream__emit(stream, &b->first);
+	if (!b->told)
+		program_stream__emit(stream, &b->first);
+	b->told = false;
 	b->first.line.len = 0;
 	if (b->first.line.size > KEEP_BYTES)
 		buf__free(&b->first.line);
@@ -187,6 +190,7 @@ static void note(struct block *b, struct program_stream *stream, const struct en
 		first->record_ns = e->record_ns;
 	}
 	first->record.bytes = NULL;
+	first->record.ring_pos = MIN(first->record.ring_pos, e->record.ring_pos);
 	first->record.truncated = truncated || e->record.truncated;
 	first->record.unterminated = e->record.unterminated;
 	b->lines++;
@@ -332,6 +336,117 @@ static uint64_t tick_multiline(void *stage, void *state, struct program_stream *
 	return due_ns;
 }
 
+static uint64_t oldest_multiline(const void *state)
+{
+	const struct state *s = state;
+	uint64_t pos = UINT64_MAX;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->blocks[i].lines && !s->blocks[i].told)
+			pos = MIN(pos, s->blocks[i].first.entry.record.ring_pos);
+	return pos;
+}
+
+/* A block as bytes: this, the tenant, then its first line's entry. Its lines were sent by whoever
+ * saved it before anybody loads it. */
+struct saved_block {
+	uint64_t lines, last_ns, line_len, reserved;
+	uint32_t tenant_len, has_tenant;
+	uint64_t entry_len;
+};
+
+static int save_block(const struct block *b, struct buf *out)
+{
+	struct saved_block head = {
+		.lines = b->lines,
+		.last_ns = b->last_ns,
+		.line_len = b->first.line.len,
+		.reserved = b->reserved,
+		.tenant_len = (uint32_t)b->tenant_len,
+		.has_tenant = b->tenant != NULL,
+	};
+	size_t at = out->len, entry;
+	int err = buf__append(out, &head, sizeof(head));
+
+	if (!err && b->tenant)
+		err = buf__append(out, b->tenant, b->tenant_len);
+	entry = out->len;
+	if (!err)
+		err = held__save(&b->first, out);
+	head.entry_len = out->len - entry;
+	if (!err)
+		memcpy(out->data + at, &head, sizeof(head));
+	return err;
+}
+
+static int save_multiline(const void *state, struct buf *out)
+{
+	const struct state *s = state;
+	int err = 0;
+
+	for (size_t i = 0; i < s->n && !err; i++)
+		err = save_block(&s->blocks[i], out);
+	return err;
+}
+
+static int load_block(struct block *b, const struct saved_block *head, const char *bytes,
+		      struct program_stream *stream, struct label_set *base)
+{
+	size_t tenant_len = head->has_tenant ? head->tenant_len : 0;
+	struct label_set *set;
+	int err = held__load(&b->first, bytes + tenant_len, head->entry_len,
+			     program_stream__n_slots(stream), base);
+
+	if (err)
+		return err;
+	set = program_stream__label_set(stream, &b->first);
+	if (!set || buf__reserve(&b->first.line, head->line_len + 1) ||
+	    (head->has_tenant && !(b->tenant = calloc(1, tenant_len + 1))))
+		return -ENOMEM;
+	b->set = label_set__ref(set);
+	if (b->tenant)
+		memcpy(b->tenant, bytes, tenant_len);
+	b->tenant_len = tenant_len;
+	memset(b->first.line.data, 0, head->line_len);
+	b->first.line.len = head->line_len;
+	b->lines = head->lines;
+	b->last_ns = head->last_ns;
+	b->told = b->lines > 0;
+	if (b->lines && program_stream__reserve(stream, head->reserved))
+		b->reserved = head->reserved;
+	return 0;
+}
+
+static void load_multiline(void *state, struct program_stream *stream, struct label_set *set,
+			   const char *bytes, size_t len)
+{
+	size_t max = program_stream__max_line_size(stream);
+	struct state *s = state;
+	struct saved_block head;
+
+	if (!s->blocks)
+		s->blocks = calloc(MAX_BLOCKS + 1, sizeof(*s->blocks));
+	while (s->blocks && s->n < MAX_BLOCKS && len > sizeof(head)) {
+		struct block b = {0};
+
+		memcpy(&head, bytes, sizeof(head));
+		bytes += sizeof(head);
+		len -= sizeof(head);
+		if (head.line_len > max || head.reserved > 2 * max || head.has_tenant > 1 ||
+		    head.tenant_len > len || head.entry_len > len - head.tenant_len)
+			return;
+		if (load_block(&b, &head, bytes, stream, set)) {
+			block__free(&b, stream);
+			return;
+		}
+		s->blocks[s->n++] = b;
+		if (b.lines)
+			program_stream__due(stream, b.last_ns);
+		bytes += head.tenant_len + head.entry_len;
+		len -= head.tenant_len + head.entry_len;
+	}
+}
+
 const struct stage_type stage_multiline = {
 	.options = {.name = "multiline",
 		    .type = FIELD_OBJECT,
@@ -345,4 +460,7 @@ const struct stage_type stage_multiline = {
 	.state_size = sizeof(struct state),
 	.tick = tick_multiline,
 	.end = end_multiline,
+	.oldest = oldest_multiline,
+	.save = save_multiline,
+	.load = load_multiline,
 };

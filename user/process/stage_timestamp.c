@@ -280,6 +280,22 @@ static enum stage_result run_timestamp(void *stage, struct entry *e)
 	return STAGE_CONTINUE;
 }
 
+static int save_timestamp(const void *state, struct buf *out)
+{
+	const struct last_times *times = state;
+
+	return buf__append(out, times->items, times->n * sizeof(times->items[0]));
+}
+
+static void load_timestamp(void *state, struct program_stream *stream _unused_,
+			   struct label_set *set _unused_, const char *bytes, size_t len)
+{
+	struct last_times *times = state;
+
+	times->n = MIN(len / sizeof(times->items[0]), (size_t)LAST_TIMES);
+	memcpy(times->items, bytes, times->n * sizeof(times->items[0]));
+}
+
 const struct stage_type stage_timestamp = {
 	.options = {.name = "timestamp",
 		    .type = FIELD_OBJECT,
@@ -290,4 +306,6 @@ const struct stage_type stage_timestamp = {
 	.run = run_timestamp,
 	.free = free_timestamp,
 	.state_size = sizeof(struct last_times),
+	.save = save_timestamp,
+	.load = load_timestamp,
 };

@@ -97,7 +97,8 @@ int state__new(struct state **ret, void *memory, size_t size, enum state_found *
 	s->memory = memory;
 	if (h->magic != STATE_MAGIC || h->version != STATE_VERSION) {
 		found = is_zero(memory, STATE_SLOTS) ? STATE_EMPTY : STATE_FOREIGN;
-		memset(memory, 0, STATE_BYTES);
+		if (found == STATE_FOREIGN)
+			memset(memory, 0, STATE_BYTES);
 		h->version = STATE_VERSION;
 		atomic_signal_fence(memory_order_release);
 		h->magic = STATE_MAGIC;

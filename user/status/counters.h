@@ -57,6 +57,10 @@
 	  "decisions that the journal had no room for: lines may come twice after a kill")   \
 	X(journal_damaged, "notail_journal_damaged_total",                                   \
 	  "places of the journal that could not be read")                                    \
+	X(ring_relief, "notail_ring_relief_total",                                           \
+	  "half lines that went as they were, for they held half of the ring")               \
+	X(state_damaged, "notail_state_damaged_total",                                       \
+	  "marks of the process before that were damaged")                                   \
 	X(streams, "notail_streams_total", "streams registered")                             \
 	X(reloads, "notail_reloads_total", "configurations that took another's place")       \
 	X(reloads_failed, "notail_reload_failures_total", "configurations that could not")   \

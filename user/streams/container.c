@@ -124,6 +124,7 @@ int container__park(struct streams *s, struct container *c, const struct line *l
 	p->line = *line;
 	p->line.bytes = memcpy(p + 1, line->bytes, line->len);
 	p->next = NULL;
+	c->parked_pos = c->park_head ? MIN(c->parked_pos, line->ring_pos) : line->ring_pos;
 	if (c->park_tail)
 		c->park_tail->next = p;
 	else
@@ -158,6 +159,7 @@ void container__stop_waiting(struct streams *s, struct container *c)
 void container__free(struct streams *s, struct container *c)
 {
 	container__drop_parked(s, c);
+	container__leave_relics(s, c);
 	HASH_DEL(s->by_cgroup, c);
 	for (size_t i = 0; i < ARRAY_SIZE(c->by_file); i++)
 		labelled__clear(&c->by_file[i]);

@@ -77,6 +77,27 @@ struct container_counts {
 	uint64_t lines, bytes, lost_bytes;
 };
 
+/* For marks that are older than the end of a stream, or of a container. */
+struct relic {
+	struct nt_stream_key key; /* of a stream */
+	uint64_t cgroup_id;
+	enum line_stream file;
+	uint8_t tap;
+	bool session;
+	struct crossings crossings;
+	struct saved_state *stages; /* not NULL: of a (container, file) */
+	struct relic *prev, *next;
+};
+
+/* What the stages of a (container, file) have to know, until there are some. */
+struct stage_seed {
+	uint64_t cgroup_id;
+	enum line_stream file;
+	struct stage_seed *next;
+	size_t len;
+	char bytes[];
+};
+
 struct container {
 	uint64_t cgroup_id;
 	struct meta *meta;
@@ -96,6 +117,7 @@ struct container {
 	uint64_t parked_since_ns;
 	struct parked *park_head, *park_tail;
 	size_t parked_bytes;
+	uint64_t parked_pos; /* the least that a parked line needs */
 	struct container *prev, *next;
 	UT_hash_handle hh;
 };
@@ -122,6 +144,8 @@ struct streams {
 	struct routing *routing;
 	uint64_t routing_version;
 	uint64_t decided_at; /* the registry's version that all containers were looked at with */
+	struct relic *relics;
+	struct stage_seed *stage_seeds;
 	bool newly_excluded; /* streams of excluded containers are there */
 };
 
@@ -131,6 +155,7 @@ struct verdict {
 	uint64_t before, unread, foreign; /* differences with a name */
 	bool incomplete;		  /* hooks were skipped: no proof */
 	bool open;
+	uint64_t pos; /* of the record that tells it; UINT64_MAX: none does */
 };
 
 static inline unsigned hash_key(const void *key, size_t len)
@@ -235,6 +260,16 @@ bool stream__incomplete(struct streams *s, struct stream *st);
 void stream__print_stats(struct streams *s, struct stream *st, const struct verdict *v);
 /* Compares the counts, tells what is missing, and flushes the stream. */
 void stream__finish(struct streams *s, struct stream *st, const struct verdict *counts);
+
+/* marks.c */
+
+/* Before the stream is freed: what is noted of it for marks is kept. */
+void stream__leave_relic(struct streams *s, struct stream *st);
+void container__leave_relics(struct streams *s, struct container *c);
+/* Stages that were just made go on where those of a process before were. */
+void container__seed_stages(struct streams *s, const struct container *c, enum line_stream file,
+			    struct labelled *l);
+void streams__free_marks(struct streams *s);
 
 /* reconcile.c */
 

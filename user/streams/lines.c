@@ -66,6 +66,8 @@ struct labelled *container__labels(struct streams *s, struct container *c, enum 
 	kept = routing__route(s->routing, c->meta, file, time_ns, &route);
 	if (kept < 0 || (kept && labelled__adopt(l, &route)))
 		return l->built ? l : NULL;
+	if (l->stages && s->stage_seeds)
+		container__seed_stages(s, c, file, l);
 	if (!kept)
 		labelled__leave(l);
 	l->built = true;

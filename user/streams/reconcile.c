@@ -12,7 +12,7 @@
 
 void stream__end_untold(struct streams *s, struct stream *st)
 {
-	struct verdict v = {0};
+	struct verdict v = {.pos = UINT64_MAX};
 	struct nt_stream kernel;
 	uint64_t there;
 

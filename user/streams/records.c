@@ -109,6 +109,7 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 		.len = rec->len,
 		.time_ns = rec->hdr.time_ns,
 		.ring_pos = pos,
+		.offset = rec->offset,
 		.pid = rec->pid,
 		.comm = rec->comm,
 	};
@@ -163,7 +164,12 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	struct stream *st = stream__find(s, &rec->key);
 	struct container *c;
 
-	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file) || !st)
+	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
+		return;
+	/* A process before read its other records: what the end tells is this one's. */
+	if (!st && s->opts.marks && !is_excluded(s, rec->hdr.cgroup_id))
+		st = stream__new(s, &rec->key, rec->hdr.cgroup_id, rec->file, rec->tap);
+	if (!st)
 		return;
 	c = st->container;
 	if (c->excluded) {
@@ -185,7 +191,8 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 					 .seen = rec->seen,
 					 .before = rec->before,
 					 .unread = rec->unread,
-					 .foreign = rec->foreign});
+					 .foreign = rec->foreign,
+					 .pos = pos});
 	stream__free(s, st);
 	container__try_free(s, c);
 }

@@ -64,6 +64,7 @@ err_out:
 
 void stream__free(struct streams *s, struct stream *st)
 {
+	stream__leave_relic(s, st);
 	HASH_DEL(s->by_key, st);
 	st->container->n_streams--;
 	container_counts__add(&st->container->ended, st);

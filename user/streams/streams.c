@@ -41,12 +41,15 @@ int streams__new(struct streams **ret, const struct streams_opts *opts)
 		return err;
 	}
 	routing__output(s->routing, s->opts.line, s->opts.ctx);
+	if (s->opts.marks)
+		routing__marks(s->routing, s->opts.marks);
 	s->routing_version = routing__version(s->routing);
 	if (!s->opts.park_max_ns)
 		s->opts.park_max_ns = PARK_MAX_NS;
 	if (!s->opts.park_max_bytes)
 		s->opts.park_max_bytes = PARK_MAX_BYTES;
 	s->assemble.max_line_size = opts->max_line_size;
+	s->assemble.marks = opts->marks;
 	*ret = s;
 	return 0;
 }
@@ -62,6 +65,7 @@ void streams__free(struct streams *s)
 		stream__free(s, st);
 	HASH_ITER (hh, s->by_cgroup, c, c_next)
 		container__free(s, c);
+	streams__free_marks(s);
 	routing__free(s->routing);
 	free(s);
 }
@@ -187,6 +191,8 @@ void streams__use(struct streams *s, struct routing *routing)
 	}
 	s->decided_at = 0;
 	routing__output(routing, s->opts.line, s->opts.ctx);
+	if (s->opts.marks)
+		routing__marks(routing, s->opts.marks);
 	routing__inherit(routing, s->routing);
 	routing__free(s->routing);
 	s->routing = routing;

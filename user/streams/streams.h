@@ -15,7 +15,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/line.h"
+#include "base/marks.h"
 #include "capture/record.h"
 #include "containers/registry.h"
 #include "process/labels.h"
@@ -43,6 +45,8 @@ struct streams_opts {
 	size_t max_line_size;		   /* bytes; 0: the assembler's default */
 	uint64_t park_max_ns;		   /* 0: 10 s */
 	size_t park_max_bytes;		   /* of all parked lines; 0: 16 MiB */
+	/* Of the ring, for streams__save. Borrowed; NULL: no process follows this one. */
+	const struct marks *marks;
 	FILE *stats;	/* one line for each wanted stream at its end; NULL: none */
 	bool uncounted; /* the write tap is off: there is no `written` to compare with */
 	/* A line that is wanted. All is borrowed. */
@@ -62,9 +66,9 @@ struct streams_opts {
 	/*
 	 * What records that the ring had no room for would have told. `ring`: how far it was read
 	 * and written, and how many records of registrations and ends it had no room for. `lives`:
-	 * the kernel side knows the cgroup. `reads`: it knows the process as a reader. `holds`: that
-	 * process has the stream's file open. `orphans`:
-	 * calls fn for each stream whose cgroup and reader are both gone. All or none are NULL.
+	 * the kernel side knows the cgroup. `reads`: it knows the process as a reader. `holds`:
+	 * that process has the stream's file open. `orphans`: calls fn for each stream whose cgroup
+	 * and reader are both gone. All or none are NULL.
 	 */
 	void (*ring)(void *ctx, struct streams_ring *ret);
 	bool (*lives)(void *ctx, uint64_t cgroup_id);
@@ -95,6 +99,28 @@ uint64_t streams__tick(struct streams *s, uint64_t now_ns, bool drained);
 void streams__finish(struct streams *s);
 /* As all is now, for others to read: enum snapshot_what. The caller's. 0 or -ENOMEM. */
 int streams__snapshot(struct streams *s, unsigned what, struct snapshot **ret);
+/*
+ * What a process needs to know that goes on from a mark, at which all that came before is
+ * delivered but for half lines: those that are no longer than max_half are copied, up to max_copies
+ * bytes of them all. Appends it. 0; -EAGAIN: a half line is longer, and *ret_oldest is the ring
+ * position that it begins at (of several, the least); -ENOMEM.
+ */
+int streams__save(struct streams *s, uint64_t mark, size_t max_half, size_t max_copies,
+		  struct buf *out, uint64_t *ret_oldest);
+/* What streams__save wrote, or any bytes, before the first record, which is at the mark or behind.
+ * 0; -EINVAL: not all of it could be understood; -ENOMEM. */
+int streams__restore(struct streams *s, uint64_t mark, const char *bytes, size_t len);
+/* The least ring position that anything but half lines needs: lines that wait, parked or held.
+ * UINT64_MAX: nothing does. */
+uint64_t streams__oldest(const struct streams *s);
+/* Marks have gone: what was kept for them may. */
+void streams__forget_marks(struct streams *s);
+/* Half lines that begin before `pos` and are longer than max_half are delivered as they are.
+ * Returns how many. */
+size_t streams__cut_half_lines(struct streams *s, uint64_t pos, size_t max_half);
+/* What stages hold goes on, whatever it waited for. */
+void streams__flush_stages(struct streams *s);
+
 /* The statistics of the streams that have not ended. */
 void streams__print_open(struct streams *s);
 

@@ -72,7 +72,7 @@ static void feed_at(struct world *w, const char *bytes, size_t len, uint64_t tim
 {
 	/* Of its own size, so that ASAN sees a read beyond it. */
 	char *copy = malloc(len ? len : 1);
-	struct chunk chunk = {copy, len, time_ns, pos, 71, "nginx", 0, NULL};
+	struct chunk chunk = {copy, len, time_ns, pos, 71, "nginx", 0, NULL, 0};
 
 	memcpy(copy, bytes, len);
 	assert_int_equal(assembler__feed(w->a, &chunk), 0);
@@ -142,7 +142,7 @@ static void test_any_bytes(void **state _unused_)
 static void test_whole_lines_are_borrowed(void **state _unused_)
 {
 	static const char bytes[] = "whole\nhalf";
-	struct chunk chunk = {bytes, sizeof(bytes) - 1, 1000, 1, 0, NULL, 0, NULL};
+	struct chunk chunk = {bytes, sizeof(bytes) - 1, 1000, 1, 0, NULL, 0, NULL, 0};
 	struct world w;
 
 	setup(&w, 0);
@@ -192,13 +192,13 @@ static void test_writer_is_that_of_all_bytes(void **state _unused_)
 {
 	const struct line_trace trace = {.trace_id = "t", .span_id = "s"};
 	const struct chunk chunks[] = {
-		{"a", 1, 10, 1, 1, "first", 0, NULL},
-		{"b\nc", 3, 20, 2, 2, "second", 20, &trace},
-		{"d\ne", 3, 30, 3, 2, "second", 20, &trace},
-		{"f\ng", 3, 40, 4, 2, "second", 21, NULL},
-		{"h\ni", 3, 50, 5, 2, "renamed", 21, NULL},
-		{"", 0, 55, 5, 2, "renamed", 21, NULL},
-		{"j", 1, 60, 6, 0, "", 0, NULL},
+		{"a", 1, 10, 1, 1, "first", 0, NULL, 0},
+		{"b\nc", 3, 20, 2, 2, "second", 20, &trace, 0},
+		{"d\ne", 3, 30, 3, 2, "second", 20, &trace, 0},
+		{"f\ng", 3, 40, 4, 2, "second", 21, NULL, 0},
+		{"h\ni", 3, 50, 5, 2, "renamed", 21, NULL, 0},
+		{"", 0, 55, 5, 2, "renamed", 21, NULL, 0},
+		{"j", 1, 60, 6, 0, "", 0, NULL, 0},
 	};
 	struct world w;
 
@@ -526,7 +526,7 @@ static void test_long_comm_is_cut(void **state _unused_)
 static void test_no_memory(void **state _unused_)
 {
 	static char bytes[700000];
-	struct chunk chunk = {bytes, sizeof(bytes), 1000000, 10, 0, NULL, 0, NULL};
+	struct chunk chunk = {bytes, sizeof(bytes), 1000000, 10, 0, NULL, 0, NULL, 0};
 	void *probe = malloc(2 << 20);
 	struct world w;
 

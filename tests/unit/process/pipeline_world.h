@@ -34,6 +34,7 @@ struct world {
 	struct buf out;
 	char *messages; /* of diag */
 	uint64_t now_ns;
+	uint64_t end; /* of the line, in its stream */
 	size_t lines;
 	struct line last; /* its borrowed parts are not to be looked at */
 };
@@ -164,8 +165,10 @@ static inline void world__bytes(struct world *w, const char *bytes, size_t len)
 			    .time_ns = w->now_ns,
 			    .real_ns = WORLD_WALL_NS + w->now_ns,
 			    .cgroup_id = 7,
+			    .end = w->end + len + 1,
 			    .stream = LINE_STDOUT};
 
+	w->end = line.end;
 	program_stream__run(w->stream, w->set, &line);
 }
 
