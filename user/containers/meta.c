@@ -153,8 +153,13 @@ int meta__copy(struct meta *to, const struct meta *from)
 
 int meta__copy_networks(struct meta *to, const struct meta *from)
 {
-	int err = copy_string(&to->network_name, from->network_name);
+	int err;
 
+	free(TAKE_PTR(to->network_name));
+	free(TAKE_PTR(to->network_id));
+	free(TAKE_PTR(to->network_ip));
+	meta_network__unref(TAKE_PTR(to->network));
+	err = copy_string(&to->network_name, from->network_name);
 	if (!err)
 		err = copy_string(&to->network_id, from->network_id);
 	if (!err)

@@ -67,8 +67,8 @@ int meta__add_label(struct meta *m, const char *name, const char *value);
 /* Copies all that an engine says: not the cgroup's path, the pod's uid, the container around it,
  * nor the version. `to` has none of it yet. 0 or -ENOMEM. */
 int meta__copy(struct meta *to, const struct meta *from);
-/* Copies what is said of networks, but for the mode and whose they are: `to` has nothing of it yet.
- * 0 or -ENOMEM. */
+/* Copies what is said of networks, but for the mode and whose they are, in place of what `to` has
+ * of it. 0 or -ENOMEM. */
 int meta__copy_networks(struct meta *to, const struct meta *from);
 /* An engine says the same with both. */
 bool meta__same(const struct meta *a, const struct meta *b);

@@ -49,6 +49,7 @@ struct container {
 	struct meta *meta;  /* published; NULL: nothing is */
 	struct cgroup *cgroups;
 	bool never;
+	bool restored; /* what is published is of another life: an engine may still say more */
 	bool removed;  /* registry__gone */
 	unsigned list; /* the last that it was published in, or after */
 	bool wanted;   /* in the list `wanted` */
@@ -214,7 +215,7 @@ static struct container *container__get(struct registry *r, const char *id)
 /* All that labels need is published. */
 static bool container__complete(const struct registry *r, const struct container *c)
 {
-	return c->meta && (c->meta->detailed || c->meta->over || !r->details);
+	return c->meta && !c->restored && (c->meta->detailed || c->meta->over || !r->details);
 }
 
 /* A client that may still answer for it is there. "kubernetes" is a path that leaves the engine
@@ -601,6 +602,17 @@ static int container__publish(struct registry *r, struct container *c, struct me
 	return err ? err : e;
 }
 
+/* An engine says what it is. */
+static void settle(struct registry *r, struct container *c)
+{
+	if (!c->restored)
+		return;
+	c->restored = false;
+	if (container__complete(r, c))
+		wanted__remove(r, c);
+	r->version++;
+}
+
 int registry__publish(struct registry *r, struct meta *m)
 {
 	struct container *c;
@@ -615,6 +627,7 @@ int registry__publish(struct registry *r, struct meta *m)
 	if (!c) {
 		err = -ENOMEM;
 	} else {
+		settle(r, c);
 		/* A list after a reconnect says mostly what is known: lines keep their label sets.
 		 * What has ended keeps its networks for its last lines. */
 		if (!c->meta || !(meta__same(c->meta, m) || (m->over && c->meta->detailed)))
@@ -625,6 +638,35 @@ int registry__publish(struct registry *r, struct meta *m)
 	}
 	unlock(r);
 	meta__unref(m);
+	return err;
+}
+
+/* Takes a reference. 0 or -ENOMEM. */
+static int container__restore(struct registry *r, struct container *c, struct meta *m)
+{
+	if (c->meta || c->never)
+		return 0;
+	c->restored = true;
+	c->list = r->list;
+	return container__publish(r, c, m);
+}
+
+int registry__restore(struct registry *r, uint64_t cgroup_id, const struct meta *m)
+{
+	_meta_ struct meta *copy = meta__new();
+	struct cgroup *g;
+	int err = copy ? meta__copy(copy, m) : -ENOMEM;
+
+	if (!err && m->cgroup_path)
+		err = registry__cgroup_new(r, cgroup_id, m->cgroup_path, strlen(m->cgroup_path));
+	if (err)
+		return err;
+	lock(r);
+	g = cgroup__find(r, cgroup_id);
+	/* A container that has no name was nothing that an engine had told of. */
+	if (g && g->container && m->name && m->id && !strcmp(g->container->id, m->id))
+		err = container__restore(r, g->container, copy);
+	unlock(r);
 	return err;
 }
 
@@ -713,7 +755,7 @@ bool registry__known(struct registry *r, const char *container_id)
 
 	lock(r);
 	c = container__find(r, container_id);
-	known = c && c->meta;
+	known = c && c->meta && !c->restored;
 	unlock(r);
 	return known;
 }

@@ -33,6 +33,10 @@ void registry__free(struct registry *r);
 int registry__cgroup_new(struct registry *r, uint64_t cgroup_id, const char *path, size_t len);
 /* Something that is no container has a name: --pid, -- CMD. */
 int registry__cgroup_named(struct registry *r, uint64_t cgroup_id, const char *name);
+/* What a process before this one knew of the cgroup. That of its container holds until an engine
+ * says something, or that it does not know it; until then it is PENDING as another. 0 or -ENOMEM.
+ */
+int registry__restore(struct registry *r, uint64_t cgroup_id, const struct meta *m);
 /* After the cgroup's last line is out. */
 void registry__cgroup_gone(struct registry *r, uint64_t cgroup_id);
 /* *ret_meta: a reference of the caller's, never NULL on success (PENDING too: what is known so

@@ -63,6 +63,12 @@ struct limits {
 	uint64_t now_ns; /* the latest that was passed in */
 	uint64_t version;
 	bool said_names, said_streams;
+	void (*observe)(void *ctx, const struct limits_event *event);
+	void *observe_ctx;
+	bool held;
+	bool (*past)(void *ctx, const char *name, uint64_t state); /* NULL: as it is now */
+	void *past_ctx;
+	uint64_t past_state;
 };
 
 static void seen__free(struct seen *s)
@@ -217,6 +223,16 @@ static struct guarded_name *add_name(struct limits *l, const char *name)
 	return g;
 }
 
+static void tell(struct limits *l, const struct guarded_name *g)
+{
+	const struct limits_event event = {
+		.name = g->name, .taken = g->guarded, .since_ns = g->since_ns};
+
+	l->version++;
+	if (l->observe)
+		l->observe(l->observe_ctx, &event);
+}
+
 static void trip(struct limits *l, struct guarded_name *g)
 {
 	g->guarded = true;
@@ -231,7 +247,7 @@ static void trip(struct limits *l, struct guarded_name *g)
 	}
 	seen__free(&g->values);
 	l->counters.guard_trips++;
-	l->version++;
+	tell(l, g);
 	log_warn("label %s has more than %zu values within %llu minutes: from now on it is "
 		 "structured metadata, no label",
 		 g->name, l->opts.label_values,
@@ -245,7 +261,14 @@ static void give_back(struct limits *l, struct guarded_name *g)
 		return;
 	g->guarded = false;
 	if (!g->identity)
-		l->version++;
+		tell(l, g);
+}
+
+static bool is_guarded(const struct limits *l, const struct guarded_name *g, const char *name)
+{
+	if (l->past && !identity(name))
+		return l->past(l->past_ctx, name, l->past_state);
+	return g && g->guarded && !g->identity;
 }
 
 /* 1: the label may stay; 0: not; -ENOMEM. */
@@ -267,15 +290,19 @@ static int look_at(struct limits *l, const struct label *label)
 		g = add_name(l, label->name);
 	if (!g)
 		return -ENOMEM;
-	give_back(l, g);
-	if (g->guarded && !g->identity)
+	if (!l->held)
+		give_back(l, g);
+	if (is_guarded(l, g, label->name))
 		return 0;
+	/* Guarded since. */
+	if (l->held && g->guarded && !g->identity)
+		return 1;
 	max = g->identity ? l->opts.identity_values : l->opts.label_values;
 	in = seen__add(&g->values, hash_text(HASH_START, label->value), max, l->now_ns,
 		       l->opts.guard_window_ns);
-	if (in == 0 && !g->guarded)
+	if (in == 0 && !g->guarded && !l->held)
 		trip(l, g);
-	return in < 0 ? in : in || g->identity;
+	return in < 0 ? in : in || g->identity || l->held;
 }
 
 /* The label goes to the metadata. */
@@ -416,9 +443,48 @@ int limits__fit(struct limits *l, struct label_set *s, size_t n_own, uint64_t ti
 
 bool limits__guarded(const struct limits *l, const char *name)
 {
-	const struct guarded_name *g = find_name(l, name);
+	return is_guarded(l, find_name(l, name), name);
+}
 
-	return g && g->guarded && !g->identity;
+void limits__observe(struct limits *l, void (*fn)(void *ctx, const struct limits_event *event),
+		     void *ctx)
+{
+	l->observe = fn;
+	l->observe_ctx = ctx;
+}
+
+int limits__restore(struct limits *l, const char *name, uint64_t since_ns)
+{
+	struct guarded_name *g = find_name(l, name);
+
+	if (!g)
+		g = add_name(l, name);
+	if (!g)
+		return -ENOMEM;
+	seen__free(&g->values);
+	g->guarded = true;
+	g->since_ns = since_ns;
+	l->now_ns = MAX(l->now_ns, since_ns);
+	l->version++;
+	return 0;
+}
+
+void limits__hold(struct limits *l, bool (*guarded)(void *ctx, const char *name, uint64_t state),
+		  void *ctx, uint64_t state)
+{
+	l->held = true;
+	if (l->past == guarded && (!guarded || l->past_state == state))
+		return;
+	l->past = guarded;
+	l->past_ctx = ctx;
+	l->past_state = state;
+	l->version++;
+}
+
+void limits__release(struct limits *l)
+{
+	limits__hold(l, NULL, NULL, 0);
+	l->held = false;
 }
 
 uint64_t limits__version(const struct limits *l)

@@ -64,10 +64,30 @@ void limits__free(struct limits *l); /* NULL is fine */
 int limits__fit(struct limits *l, struct label_set *s, size_t n_own, uint64_t time_ns);
 /* The guard has it: for those who make sets, so that a changing value costs no set each. */
 bool limits__guarded(const struct limits *l, const char *name);
-/* Moves when the guard takes a label or gives it back. */
+/* Moves when the guard takes a label or gives it back, or is held at what it had. */
 uint64_t limits__version(const struct limits *l);
 /* Forgets all that was seen and guarded. */
 void limits__reset(struct limits *l);
+
+/* The guard took a label, or gave it back; called when it did, before the set has changed. The name
+ * is valid within fn. */
+struct limits_event {
+	const char *name;
+	bool taken;
+	uint64_t since_ns; /* of the record that made it so */
+};
+void limits__observe(struct limits *l, void (*fn)(void *ctx, const struct limits_event *event),
+		     void *ctx);
+/* It took the label in another life. 0 or -ENOMEM. */
+int limits__restore(struct limits *l, const char *name, uint64_t since_ns);
+/*
+ * For lines that somebody decided on before: while it is held, it takes nothing and gives nothing
+ * back. With `guarded` it has what that says, which is told from others by `state`; NULL: what it
+ * has. May be called again; limits__release ends it.
+ */
+void limits__hold(struct limits *l, bool (*guarded)(void *ctx, const char *name, uint64_t state),
+		  void *ctx, uint64_t state);
+void limits__release(struct limits *l);
 const struct limits_counters *limits__counters(const struct limits *l);
 
 struct limits_label {

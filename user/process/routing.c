@@ -583,3 +583,29 @@ void routing__guarded(const struct routing *r,
 	if (r->limits)
 		limits__each(r->limits, tell_guarded, &g);
 }
+
+void routing__observe_guard(struct routing *r,
+			    void (*fn)(void *ctx, const struct limits_event *event), void *ctx)
+{
+	if (r->limits)
+		limits__observe(r->limits, fn, ctx);
+}
+
+int routing__restore_guard(struct routing *r, const char *name, uint64_t since_ns)
+{
+	return r->limits ? limits__restore(r->limits, name, since_ns) : 0;
+}
+
+void routing__hold_guard(struct routing *r,
+			 bool (*guarded)(void *ctx, const char *name, uint64_t state), void *ctx,
+			 uint64_t state)
+{
+	if (r->limits)
+		limits__hold(r->limits, guarded, ctx, state);
+}
+
+void routing__release_guard(struct routing *r)
+{
+	if (r->limits)
+		limits__release(r->limits);
+}

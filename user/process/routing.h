@@ -18,6 +18,7 @@
 #include "containers/meta.h"
 #include "process/label_list.h"
 #include "process/labels.h"
+#include "process/limits.h"
 #include "process/program.h"
 
 struct routing;
@@ -81,6 +82,15 @@ void routing__inherit(struct routing *r, const struct routing *before);
 void routing__count(const struct routing *r,
 		    void (*fn)(void *ctx, const char *metric, const char *help, uint64_t value),
 		    void *ctx);
+/* Of the guard: as limits__observe, limits__restore, limits__hold and limits__release. Without
+ * limits: nothing. */
+void routing__observe_guard(struct routing *r,
+			    void (*fn)(void *ctx, const struct limits_event *event), void *ctx);
+int routing__restore_guard(struct routing *r, const char *name, uint64_t since_ns);
+void routing__hold_guard(struct routing *r,
+			 bool (*guarded)(void *ctx, const char *name, uint64_t state), void *ctx,
+			 uint64_t state);
+void routing__release_guard(struct routing *r);
 /* Each label that the guard moved to structured metadata, with the record's time (CLOCK_BOOTTIME)
  * that made it so. */
 void routing__guarded(const struct routing *r,

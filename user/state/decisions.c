@@ -828,6 +828,11 @@ bool decisions__find(struct decisions *d, uint64_t cgroup_id, enum line_stream f
 	return true;
 }
 
+bool decisions__knows(const struct decisions *d, uint64_t cgroup_id)
+{
+	return find_container(d, cgroup_id);
+}
+
 void decisions__gone(struct decisions *d, uint64_t cgroup_id, uint64_t pos)
 {
 	struct known_container *c = find_container(d, cgroup_id);

@@ -55,6 +55,8 @@ struct decided {
 /* What held for a line. False: nothing was decided about the (container, file). */
 bool decisions__find(struct decisions *d, uint64_t cgroup_id, enum line_stream file,
 		     uint64_t time_ns, struct decided *ret);
+/* Something was decided about the container. */
+bool decisions__knows(const struct decisions *d, uint64_t cgroup_id);
 /* The container is gone, and nothing of it comes behind `pos`. */
 void decisions__gone(struct decisions *d, uint64_t cgroup_id, uint64_t pos);
 /* Each container that is not gone, with its newest metadata. */

@@ -91,7 +91,8 @@ void container__decide(struct streams *s, struct container *c)
 {
 	bool excluded;
 
-	if (c->pending || !c->meta || c->decided == c->meta->version || !s->opts.exclude)
+	if (c->pending || !c->meta || c->decided == c->meta->version || !s->opts.exclude ||
+	    container__is_decided(s, c))
 		return;
 	c->decided = c->meta->version;
 	excluded = routing__excludes(s->routing, c->meta);
@@ -106,6 +107,7 @@ void container__decide(struct streams *s, struct container *c)
 	s->opts.exclude(s->opts.ctx, c->cgroup_id, excluded);
 	if (!excluded)
 		return;
+	container__tell_excluded(s, c);
 	s->newly_excluded = true;
 	for (struct parked *p = c->park_head; p; p = p->next)
 		counters__add(s->opts.counters, excluded, p->line.len);
@@ -171,6 +173,7 @@ void container__try_free(struct streams *s, struct container *c)
 {
 	if (!c->gone || c->n_streams || c->listed)
 		return;
+	container__tell_gone(s, c);
 	registry__cgroup_gone(s->opts.registry, c->cgroup_id);
 	s->opts.forget(s->opts.ctx, c->cgroup_id);
 	container__free(s, c);

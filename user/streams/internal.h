@@ -71,6 +71,9 @@ struct labelled {
 	char *tenant;	       /* NULL: the client's */
 	struct program *program;
 	struct program_stream *stages; /* NULL: none */
+	/* What was journalled last: the metadata's version, the guard's state, the labels' hash. */
+	uint64_t told_version, told_guard, told_hash;
+	uint64_t guard; /* the state of the guard that it was built in */
 };
 
 struct container_counts {
@@ -147,6 +150,13 @@ struct streams {
 	struct relic *relics;
 	struct stage_seed *stage_seeds;
 	bool newly_excluded; /* streams of excluded containers are there */
+	uint64_t pos;	     /* of the record that was handled last */
+	struct decisions *decisions; /* NULL: nothing outlives this process */
+	uint64_t decided_until;	     /* lines of records before it were decided on; 0: none */
+	bool replaying;		     /* such records are still to come */
+	/* The line that goes through stages now, and whose it is; NULL: none. */
+	const struct line *sent;
+	struct container *sent_of;
 };
 
 /* What is said of a stream at its end. */
@@ -214,10 +224,43 @@ void labelled__clear(struct labelled *l);
 /* Borrowed until the container is freed. NULL: no memory, or nothing is known of the container. */
 struct labelled *container__labels(struct streams *s, struct container *c, enum line_stream file,
 				   uint64_t time_ns);
+/* The same, with other metadata. */
+struct labelled *container__labels_by(struct streams *s, struct container *c, enum line_stream file,
+				      uint64_t time_ns, const struct meta *m);
+/* To its stages, or out. It is wanted. */
+void labelled__send(struct streams *s, struct container *c, struct labelled *l,
+		    const struct line *line);
 /* Returns what it was sent with, borrowed; NULL: it was dropped, no memory. */
 struct labelled *container__send(struct streams *s, struct container *c, const struct line *line);
 /* The assembler's callback, whose context is a struct stream. */
 void stream__on_line(void *ctx, const struct line *line);
+
+/* decisions.c */
+
+/* A line that was decided on before goes the same way. False: it was not. */
+bool stream__send_again(struct stream *st, const struct line *line);
+/* Journals what the line is about to be sent with, if that is new. */
+void labelled__tell(struct streams *s, struct container *c, struct labelled *l,
+		    const struct line *line);
+void container__tell_excluded(struct streams *s, struct container *c);
+/* Nothing is decided anew about the container: its lines of before are still to come. */
+bool container__is_decided(const struct streams *s, const struct container *c);
+void container__tell_gone(struct streams *s, const struct container *c);
+/* Ends replaying when the ring was read so far. */
+void streams__tick_replay(struct streams *s);
+/* Of new rules and stages. */
+void streams__follow_guard(struct streams *s);
+
+/* streams.c */
+
+/* The next line of each stream asks for its labels again. */
+void streams__forget_labels(struct streams *s);
+
+/* A process before this one read what the line is of, and may have sent it. */
+static inline bool streams__was_read(const struct streams *s, const struct line *line)
+{
+	return line->ring_pos < s->decided_until || (s->replaying && line->ring_pos == UINT64_MAX);
+}
 
 /* stream.c */
 

@@ -52,18 +52,18 @@ static int labelled__adopt(struct labelled *l, struct route *route)
 	return 0;
 }
 
-struct labelled *container__labels(struct streams *s, struct container *c, enum line_stream file,
-				   uint64_t time_ns)
+struct labelled *container__labels_by(struct streams *s, struct container *c, enum line_stream file,
+				      uint64_t time_ns, const struct meta *m)
 {
 	struct labelled *l = &c->by_file[file];
 	struct route route;
 	int kept;
 
-	if (l->built && (!c->meta || l->version == c->meta->version))
+	if (l->built && (!m || l->version == m->version))
 		return l;
-	if (!c->meta)
+	if (!m)
 		return l->built ? l : NULL;
-	kept = routing__route(s->routing, c->meta, file, time_ns, &route);
+	kept = routing__route(s->routing, m, file, time_ns, &route);
 	if (kept < 0 || (kept && labelled__adopt(l, &route)))
 		return l->built ? l : NULL;
 	if (l->stages && s->stage_seeds)
@@ -71,13 +71,20 @@ struct labelled *container__labels(struct streams *s, struct container *c, enum 
 	if (!kept)
 		labelled__leave(l);
 	l->built = true;
-	l->version = c->meta->version;
-	l->wanted = kept && (!s->opts.selection ||
-			     selection__wants(s->opts.selection, c->meta, l->set, file));
+	l->version = m->version;
+	l->wanted = kept &&
+		    (!s->opts.selection || selection__wants(s->opts.selection, m, l->set, file));
 	return l;
 }
 
-static void send_through(struct streams *s, struct labelled *l, const struct line *line)
+struct labelled *container__labels(struct streams *s, struct container *c, enum line_stream file,
+				   uint64_t time_ns)
+{
+	return container__labels_by(s, c, file, time_ns, c->meta);
+}
+
+static void send_through(struct streams *s, struct container *c, struct labelled *l,
+			 const struct line *line)
 {
 	struct line of_tenant = *line;
 
@@ -85,15 +92,19 @@ static void send_through(struct streams *s, struct labelled *l, const struct lin
 		of_tenant.tenant = l->tenant;
 		of_tenant.tenant_len = strlen(l->tenant);
 	}
+	s->sent = line;
+	s->sent_of = c;
 	if (l->stages) {
 		of_tenant.real_ns = clock__to_real(s->opts.anchor, line->time_ns);
 		program_stream__run(l->stages, l->set, &of_tenant);
 	} else {
 		s->opts.line(s->opts.ctx, l->set, &of_tenant);
 	}
+	s->sent = NULL;
 }
 
-static void send(struct streams *s, struct labelled *l, const struct line *line)
+void labelled__send(struct streams *s, struct container *c, struct labelled *l,
+		    const struct line *line)
 {
 	counters__add_alone(s->opts.counters, lines, 1);
 	counters__add_alone(s->opts.counters, bytes, line->len);
@@ -101,17 +112,21 @@ static void send(struct streams *s, struct labelled *l, const struct line *line)
 	if (l->plain)
 		s->opts.line(s->opts.ctx, l->set, line);
 	else
-		send_through(s, l, line);
+		send_through(s, c, l, line);
 }
 
 struct labelled *container__send(struct streams *s, struct container *c, const struct line *line)
 {
 	struct labelled *l = container__labels(s, c, line->stream, line->time_ns);
 
-	if (!l)
+	if (!l) {
 		counters__add(s->opts.counters, dropped_no_memory, 1);
-	else if (l->wanted)
-		send(s, l, line);
+		return NULL;
+	}
+	if (s->decisions)
+		labelled__tell(s, c, l, line);
+	if (l->wanted)
+		labelled__send(s, c, l, line);
 	return l;
 }
 
@@ -129,9 +144,11 @@ void stream__on_line(void *ctx, const struct line *line)
 		of_session.session = true;
 		line = &of_session;
 	}
+	if (streams__was_read(s, line) && stream__send_again(st, line))
+		return;
 	if (st->set_version == registry__version(s->opts.registry)) {
 		if (st->labelled)
-			send(s, st->labelled, line);
+			labelled__send(s, c, st->labelled, line);
 		return;
 	}
 	container__look_up(s, c);
@@ -150,5 +167,6 @@ void stream__on_line(void *ctx, const struct line *line)
 	if (!l)
 		return;
 	st->labelled = l->wanted ? l : NULL;
-	st->set_version = c->looked_up;
+	/* The guard may have taken a label meanwhile: the next line has a set without it. */
+	st->set_version = l->version ? c->looked_up : 0;
 }

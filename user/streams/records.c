@@ -26,7 +26,7 @@ static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec
 	struct streams *s = ctx;
 	struct stream *st = stream__find(s, &rec->key);
 
-	(void)pos;
+	s->pos = pos;
 	if (st) { /* its end found no room in the ring */
 		stream__flush(st);
 		stream__free(s, st);
@@ -73,6 +73,7 @@ static void on_tap(void *ctx, uint64_t pos, const struct nt_register *rec)
 	struct streams *s = ctx;
 	struct stream *st = stream__find(s, &rec->key);
 
+	s->pos = pos;
 	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
 		return;
 	if (!st) {
@@ -120,6 +121,7 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 		.tap = (enum nt_tap)rec->tap,
 	};
 
+	s->pos = pos;
 	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
 		return;
 	if (st ? st->container->excluded : is_excluded(s, rec->hdr.cgroup_id)) {
@@ -164,6 +166,7 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	struct stream *st = stream__find(s, &rec->key);
 	struct container *c;
 
+	s->pos = pos;
 	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
 		return;
 	/* A process before read its other records: what the end tells is this one's. */
@@ -201,7 +204,7 @@ static void on_cgroup_new(void *ctx, uint64_t pos, const struct nt_cgroup_event 
 {
 	struct streams *s = ctx;
 
-	(void)pos;
+	s->pos = pos;
 	if (registry__cgroup_new(s->opts.registry, rec->hdr.cgroup_id, rec->path, rec->path_len))
 		log_error("cgroup %.*s has no name: out of memory", (int)rec->path_len, rec->path);
 	container__get(s, rec->hdr.cgroup_id);
@@ -214,7 +217,7 @@ static void on_cgroup_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event
 	struct container *c = container__find(s, rec->hdr.cgroup_id);
 	struct stream *st, *next;
 
-	(void)pos;
+	s->pos = pos;
 	if (!c)
 		return;
 	HASH_ITER (hh, s->by_key, st, next) {

@@ -9,6 +9,7 @@
 
 #include "assemble/attribute.h"
 #include "base/clock.h"
+#include "state/decisions.h"
 
 #define PARK_MAX_NS (10 * NS_PER_SEC)
 #define PARK_MAX_BYTES (16u * 1024 * 1024)
@@ -139,8 +140,7 @@ static void tick_excluded(struct streams *s)
 	}
 }
 
-/* The next line of each stream asks for its labels again. */
-static void forget_labels(struct streams *s)
+void streams__forget_labels(struct streams *s)
 {
 	struct container *c, *c_next;
 	struct stream *st, *st_next;
@@ -158,11 +158,14 @@ static uint64_t tick_stages(struct streams *s, uint64_t now_ns, bool drained)
 
 	if (routing__version(s->routing) != s->routing_version) {
 		s->routing_version = routing__version(s->routing);
-		forget_labels(s);
+		streams__forget_labels(s);
 	}
 	if (!drained)
 		return UINT64_MAX;
+	/* What the guard takes is journalled with the line that made it so: here is none. */
+	routing__hold_guard(s->routing, NULL, NULL, 0);
 	due_ns = routing__tick(s->routing, now_ns - lag_ns);
+	routing__release_guard(s->routing);
 	return due_ns == UINT64_MAX ? due_ns : due_ns + TICK_LAG_NS;
 }
 
@@ -172,6 +175,7 @@ uint64_t streams__tick(struct streams *s, uint64_t now_ns, bool drained)
 
 	streams__reconcile(s, now_ns);
 	streams__read_misses(s);
+	streams__tick_replay(s);
 	due_ns = tick_parked(s, now_ns);
 	next_ns = MIN(next_ns, due_ns);
 	tick_excluded(s);
@@ -183,7 +187,7 @@ void streams__use(struct streams *s, struct routing *routing)
 {
 	struct container *c, *next;
 
-	forget_labels(s);
+	streams__forget_labels(s);
 	HASH_ITER (hh, s->by_cgroup, c, next) {
 		for (size_t i = 0; i < ARRAY_SIZE(c->by_file); i++)
 			labelled__leave(&c->by_file[i]);
@@ -197,6 +201,10 @@ void streams__use(struct streams *s, struct routing *routing)
 	routing__free(s->routing);
 	s->routing = routing;
 	s->routing_version = routing__version(routing);
+	if (s->decisions) {
+		decisions__guard_reset(s->decisions);
+		streams__follow_guard(s);
+	}
 }
 
 const struct routing *streams__routing(const struct streams *s)
@@ -219,7 +227,9 @@ void streams__finish(struct streams *s)
 		if (!c->excluded)
 			container__unpark(s, c);
 	}
+	routing__hold_guard(s->routing, NULL, NULL, 0);
 	routing__flush(s->routing);
+	routing__release_guard(s->routing);
 }
 
 void streams__print_open(struct streams *s)

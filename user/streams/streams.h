@@ -25,6 +25,7 @@
 #include "process/select.h"
 #include "status/counters.h"
 
+struct decisions;
 struct snapshot;
 struct streams;
 
@@ -81,6 +82,13 @@ struct streams_opts {
 /* Everything in opts is borrowed for the streams' life. */
 int streams__new(struct streams **ret, const struct streams_opts *opts);
 void streams__free(struct streams *s);
+
+/*
+ * What is decided about lines is journalled from now on, and what was decided about those of
+ * records before `until`, a position of the ring, holds for them. `decisions` is borrowed. Before
+ * the first record. 0 or -ENOMEM.
+ */
+int streams__decide_by(struct streams *s, struct decisions *decisions, uint64_t until);
 
 /* Record handlers for capture, whose context is a struct streams. */
 extern const struct record_ops streams_record_ops;

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Decisions about lines that a successor has to make again. What a (container, file) is sent with
+ * is journalled when it changes, before the line goes; nothing is done for a line that goes with
+ * what the one before it had.
+ *
+ * Records that another process read before are read again: their lines go by what that process
+ * decided, whatever is known of the container by now, and nothing new is decided about it until
+ * they are through. A line of which nothing was journalled was not sent then.
+ */
+#include "streams/internal.h"
+
+#include "base/log.h"
+#include "state/decisions.h"
+
+static bool was_guarded(void *ctx, const char *name, uint64_t state)
+{
+	return decisions__guarded(ctx, name, state);
+}
+
+static void tell(struct streams *s, struct container *c, const struct decision *d)
+{
+	decisions__add(s->decisions, d, c->meta);
+}
+
+/* In the middle of a line, whose labels it may be about. */
+static void on_guard(void *ctx, const struct limits_event *event)
+{
+	struct streams *s = ctx;
+
+	if (event->taken)
+		decisions__guard_take(s->decisions, event->name, event->since_ns);
+	else
+		decisions__guard_give(s->decisions, event->name);
+	streams__forget_labels(s);
+	if (s->sent && s->sent_of->meta)
+		tell(s, s->sent_of,
+		     &(struct decision){.cgroup_id = s->sent_of->cgroup_id,
+					.file = s->sent->stream,
+					.from_ns = s->sent->time_ns,
+					.pos = s->pos});
+}
+
+static void restore_guard(void *ctx, const char *name, uint64_t since_ns)
+{
+	struct streams *s = ctx;
+
+	if (routing__restore_guard(s->routing, name, since_ns))
+		log_error("label %s is not guarded: out of memory", name);
+}
+
+void streams__follow_guard(struct streams *s)
+{
+	routing__observe_guard(s->routing, on_guard, s);
+}
+
+int streams__decide_by(struct streams *s, struct decisions *decisions, uint64_t until)
+{
+	s->decisions = decisions;
+	s->decided_until = until;
+	s->replaying = until > 0;
+	decisions__each_guarded(decisions, restore_guard, s);
+	streams__follow_guard(s);
+	return 0;
+}
+
+/* Streams of the container that have it at hand look again. */
+static void forget_at_hand(struct streams *s, const struct container *c)
+{
+	struct stream *st, *next;
+
+	HASH_ITER (hh, s->by_key, st, next)
+		if (st->container == c)
+			st->set_version = 0;
+}
+
+bool stream__send_again(struct stream *st, const struct line *line)
+{
+	struct streams *s = st->owner;
+	struct container *c = st->container;
+	struct labelled *l = &c->by_file[line->stream];
+	uint64_t version = l->version;
+	struct decided was;
+	bool past;
+
+	if (!decisions__find(s->decisions, c->cgroup_id, line->stream, line->time_ns, &was))
+		return false;
+	if (was.excluded) {
+		counters__add(s->opts.counters, excluded, line->len);
+		return true;
+	}
+	past = was.guard != decisions__guard(s->decisions);
+	routing__hold_guard(s->routing, past ? was_guarded : NULL, s->decisions, was.guard);
+	if (l->guard != was.guard)
+		l->version = 0;
+	l = container__labels_by(s, c, line->stream, line->time_ns, was.meta);
+	if (l) {
+		l->guard = was.guard;
+		if (l->version != version)
+			forget_at_hand(s, c);
+	}
+	if (!l)
+		counters__add(s->opts.counters, dropped_no_memory, 1);
+	else if (l->wanted)
+		labelled__send(s, c, l, line);
+	routing__release_guard(s->routing);
+	return true;
+}
+
+void labelled__tell(struct streams *s, struct container *c, struct labelled *l,
+		    const struct line *line)
+{
+	uint64_t guard = decisions__guard(s->decisions), hash = l->set ? l->set->hash : 0;
+	bool same = l->told_version == c->meta->version;
+
+	if (same && l->told_guard == guard)
+		return;
+	/* What the guard took is no label of it. */
+	if (!same || l->stages || l->told_hash != hash)
+		tell(s, c,
+		     &(struct decision){.cgroup_id = c->cgroup_id,
+					.file = line->stream,
+					.from_ns = line->time_ns,
+					.pos = s->pos});
+	l->told_version = c->meta->version;
+	l->told_guard = l->guard = guard;
+	l->told_hash = hash;
+}
+
+/* From behind all that was read of it on. */
+void container__tell_excluded(struct streams *s, struct container *c)
+{
+	struct decision d = {.cgroup_id = c->cgroup_id,
+			     .file = DECISIONS_ALL_FILES,
+			     .excluded = true,
+			     .pos = s->pos};
+	struct stream *st, *next;
+
+	if (!s->decisions)
+		return;
+	HASH_ITER (hh, s->by_key, st, next)
+		if (st->container == c)
+			d.from_ns = MAX(d.from_ns, st->last_ns + 1);
+	tell(s, c, &d);
+}
+
+bool container__is_decided(const struct streams *s, const struct container *c)
+{
+	return s->replaying && decisions__knows(s->decisions, c->cgroup_id);
+}
+
+void container__tell_gone(struct streams *s, const struct container *c)
+{
+	if (s->decisions)
+		decisions__gone(s->decisions, c->cgroup_id, s->pos);
+}
+
+void streams__tick_replay(struct streams *s)
+{
+	struct streams_ring ring;
+
+	if (!s->replaying)
+		return;
+	s->opts.ring(s->opts.ctx, &ring);
+	if (ring.read < s->decided_until)
+		return;
+	s->replaying = false;
+	s->decided_at = 0;
+	decisions__settle(s->decisions);
+}
