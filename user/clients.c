@@ -208,6 +208,8 @@ static int client__new_configured(struct client *c, const char **ret_why)
 		.proxy = config->proxy_url,
 		.no_proxy = config->no_proxy,
 		.drop_rate_limited = config->drop_rate_limited_batches,
+		.max_in_flight = (unsigned)config->max_in_flight,
+		.max_retries = (unsigned)config->backoff_config.max_retries,
 		.min_backoff_ns = config->backoff_config.min_period,
 		.max_backoff_ns = config->backoff_config.max_period,
 		.timeout_ns = config->timeout,

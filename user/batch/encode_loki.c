@@ -433,6 +433,24 @@ static char *put_head(char *out, const struct group *g)
 	return put_bytes(out, g->head.data, g->head.len);
 }
 
+/* Of a rate that one stream exceeds Loki says nothing when another one follows it in the request:
+ * the one with the most bytes goes last. */
+static void largest_last(struct loki *l)
+{
+	struct group **largest = &l->first, *g;
+
+	for (struct group **at = &l->first; *at; at = &(*at)->next)
+		if ((*at)->bytes >= (*largest)->bytes)
+			largest = at;
+	g = *largest;
+	if (g == l->last)
+		return;
+	*largest = g->next;
+	g->next = NULL;
+	l->last->next = g;
+	l->last = g;
+}
+
 /* The request in one piece. */
 static const char *gather(struct loki *l, size_t *ret_len)
 {
@@ -449,6 +467,7 @@ static const char *gather(struct loki *l, size_t *ret_len)
 		put_head(out, l->first);
 		return out;
 	}
+	largest_last(l);
 	for (struct group *g = l->first; g; g = g->next) {
 		g->end = put_head(out, g);
 		out = g->end + g->bytes;

@@ -287,8 +287,8 @@ static const struct field BACKOFF_FIELDS[] = {
 	      .max = HOUR_NS, .doc = "The first pause; each further one is up to twice as long."),
 	FIELD(struct config_backoff, max_period, FIELD_DURATION, .dflt = "5m", .min = NS_PER_MS,
 	      .max = 24 * HOUR_NS, .doc = "The longest pause."),
-	FIELD(struct config_backoff, max_retries, FIELD_INT, .flags = FIELD_IGNORED,
-	      .doc = "notail tries until Loki has the lines"),
+	FIELD(struct config_backoff, max_retries, FIELD_INT, .dflt = "0", .min = 0, .max = 1000000,
+	      .doc = "Give a batch up after so many; 0: never."),
 	{0},
 };
 
@@ -298,6 +298,11 @@ static void check_backoff(const void *object, const struct node *node, struct di
 
 	if (b->min_period > b->max_period)
 		diag__error(diag, node, "min_period is over max_period, expected at most that");
+	if (b->max_retries)
+		diag__warn(diag, node__get(node, "max_retries"),
+			   "lines are lost after %lld tries; without it notail tries until "
+			   "Loki has them",
+			   (long long)b->max_retries);
 }
 
 static const struct schema BACKOFF = {
@@ -345,8 +350,8 @@ static const struct field CLIENT_FIELDS[] = {
 	      .max = HOUR_NS, .doc = "How long a push may take."),
 	FIELD(struct config_client, external_labels, FIELD_MAP,
 	      .doc = "Labels of every line that goes to this client."),
-	FIELD(struct config_client, max_in_flight, FIELD_SIZE, .dflt = "0", .flags = FIELD_LATER,
-	      .doc = "Memory of what waits for this client; 0: limits.memory alone."),
+	FIELD(struct config_client, max_in_flight, FIELD_INT, .dflt = "4", .min = 1, .max = 64,
+	      .doc = "Pushes that are under way at once; those of one stream go one by one."),
 	FIELD(struct config_client, drop_rate_limited_batches, FIELD_BOOL, .dflt = "false",
 	      .doc = "Give up what Loki answers with 429."),
 	PROXIES(struct config_client),

@@ -69,7 +69,7 @@ struct config_client {
 	struct config_backoff backoff_config;
 	uint64_t timeout; /* ns */
 	struct string_map external_labels;
-	uint64_t max_in_flight; /* bytes */
+	int64_t max_in_flight; /* requests */
 	bool drop_rate_limited_batches;
 	const struct node *ignored;
 	const struct node *node;

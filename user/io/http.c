@@ -14,9 +14,11 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -28,6 +30,8 @@
 #define DEFAULT_CONNECT_NS (10 * NS_PER_SEC)
 #define DEFAULT_MAX_BODY (1u << 20)
 #define MAX_RETRY_AFTER_S (365 * 86400L)
+#define MAX_HEADERS ((size_t)256 << 10)
+#define MAX_PEM ((size_t)4 << 20)
 
 struct http_socket {
 	struct http *http;
@@ -53,7 +57,7 @@ struct http_request {
 	struct curl_slist *connect_to;
 	const char *body;
 	size_t body_len, body_sent;
-	size_t max_body;
+	size_t max_body, headers_len;
 	struct buf answer;
 	bool added, cancelled, finished;
 	bool too_big, ended;
@@ -130,6 +134,11 @@ static int http_request__error(struct http_request *r, CURLcode code)
 		snprintf(r->error, sizeof(r->error), "the answer is longer than %zu bytes",
 			 r->max_body);
 		return -EFBIG;
+	}
+	if (r->headers_len > MAX_HEADERS) {
+		snprintf(r->error, sizeof(r->error),
+			 "the answer's headers have more than %zu bytes", MAX_HEADERS);
+		return -EPROTO;
 	}
 	if (r->ended) {
 		snprintf(r->error, sizeof(r->error), "ended by the reader");
@@ -363,6 +372,16 @@ static size_t http_request__on_write(char *data, size_t one _unused_, size_t len
 	return len;
 }
 
+/* curl keeps headers for as long as they come. */
+static size_t http_request__on_header(char *data _unused_, size_t one _unused_, size_t len,
+				      void *ctx)
+{
+	struct http_request *r = ctx;
+
+	r->headers_len += len;
+	return r->headers_len <= MAX_HEADERS ? len : CURL_WRITEFUNC_ERROR;
+}
+
 static size_t http_request__on_read(char *out, size_t one _unused_, size_t size, void *ctx)
 {
 	struct http_request *r = ctx;
@@ -433,6 +452,7 @@ static void http_request__set_method(struct http_request *r, const struct http_o
 	}
 }
 
+/* At least 1.2, unless it is said otherwise. */
 static long tls_versions(const struct http_tls *tls)
 {
 	static const long MIN_VERSIONS[] = {CURL_SSLVERSION_TLSv1_0, CURL_SSLVERSION_TLSv1_1,
@@ -440,49 +460,81 @@ static long tls_versions(const struct http_tls *tls)
 	static const long MAX_VERSIONS[] = {
 		CURL_SSLVERSION_MAX_TLSv1_0, CURL_SSLVERSION_MAX_TLSv1_1,
 		CURL_SSLVERSION_MAX_TLSv1_2, CURL_SSLVERSION_MAX_TLSv1_3};
+	int min_version = tls && tls->min_version ? tls->min_version : 12;
+	int max_version = tls ? tls->max_version : 0;
 
-	return (tls->min_version ? MIN_VERSIONS[tls->min_version - 10] : CURL_SSLVERSION_DEFAULT) |
-	       (tls->max_version ? MAX_VERSIONS[tls->max_version - 10]
-				 : CURL_SSLVERSION_MAX_DEFAULT);
+	if (max_version && !tls->min_version)
+		min_version = MIN(min_version, max_version);
+	return MIN_VERSIONS[min_version - 10] |
+	       (max_version ? MAX_VERSIONS[max_version - 10] : CURL_SSLVERSION_MAX_DEFAULT);
+}
+
+/* A file that is not read here is left to curl, which then says so. */
+static int read_pem(const char *path, struct buf *out)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n;
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		err = buf__reserve(out, 16384);
+		if (err)
+			return err;
+		n = read(fd, out->data + out->len, out->size - out->len);
+		if (n < 0)
+			return -errno;
+		out->len += (size_t)n;
+		if (out->len > MAX_PEM)
+			return -EFBIG;
+	} while (n);
+	return out->len ? 0 : -ENODATA;
+}
+
+/*
+ * curl tells connections by the names of their files, and keeps them, and what it read of a
+ * ca_file, when the files change: it gets the files' contents instead. A connection made with other
+ * contents is not used again then.
+ */
+static CURLcode http_request__set_pem(struct http_request *r, CURLoption file_option,
+				      CURLoption blob_option, const char *file, const char *text)
+{
+	_buf_ struct buf pem = {0};
+	struct curl_blob blob = {.flags = CURL_BLOB_COPY};
+
+	if (text) {
+		blob.data = (char *)text;
+		blob.len = strlen(text);
+	} else if (!file) {
+		return CURLE_OK;
+	} else if (read_pem(file, &pem)) {
+		return curl_easy_setopt(r->easy, file_option, file);
+	} else {
+		blob.data = pem.data;
+		blob.len = pem.len;
+	}
+	return curl_easy_setopt(r->easy, blob_option, &blob);
 }
 
 static CURLcode http_request__set_tls(struct http_request *r, const struct http_tls *tls)
 {
-	const struct {
-		CURLoption option;
-		const char *file;
-	} files[] = {
-		{CURLOPT_CAINFO, tls->ca_file},
-		{CURLOPT_SSLCERT, tls->cert_file},
-		{CURLOPT_SSLKEY, tls->key_file},
-	};
-	const struct {
-		CURLoption option;
-		const char *text;
-	} texts[] = {
-		{CURLOPT_CAINFO_BLOB, tls->ca},
-		{CURLOPT_SSLCERT_BLOB, tls->cert},
-		{CURLOPT_SSLKEY_BLOB, tls->key},
-	};
-	CURLcode code = CURLE_OK;
+	CURLcode code = curl_easy_setopt(r->easy, CURLOPT_SSLVERSION, tls_versions(tls));
 
-	for (size_t i = 0; i < ARRAY_SIZE(files) && !code; i++) {
-		if (files[i].file)
-			code = curl_easy_setopt(r->easy, files[i].option, files[i].file);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(texts) && !code; i++) {
-		struct curl_blob blob = {.data = (char *)texts[i].text, .flags = CURL_BLOB_COPY};
-
-		if (!texts[i].text)
-			continue;
-		blob.len = strlen(texts[i].text);
-		code = curl_easy_setopt(r->easy, texts[i].option, &blob);
-	}
+	if (!tls)
+		return code;
+	if (!code)
+		code = http_request__set_pem(r, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, tls->ca_file,
+					     tls->ca);
+	if (!code)
+		code = http_request__set_pem(r, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB,
+					     tls->cert_file, tls->cert);
+	if (!code)
+		code = http_request__set_pem(r, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, tls->key_file,
+					     tls->key);
 	/* Or the system's directory would be trusted besides. */
 	if (!code && (tls->ca_file || tls->ca))
 		code = curl_easy_setopt(r->easy, CURLOPT_CAPATH, NULL);
-	if (!code)
-		code = curl_easy_setopt(r->easy, CURLOPT_SSLVERSION, tls_versions(tls));
 	if (!code && tls->insecure) {
 		curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYPEER, 0L);
 		curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -537,7 +589,7 @@ static int http_request__set(struct http_request *r, const struct http_opts *opt
 	}
 	if (!code)
 		code = curl_easy_setopt(r->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	if (!code && opts->tls)
+	if (!code)
 		code = http_request__set_tls(r, opts->tls);
 	if (!code)
 		code = curl_easy_setopt(r->easy, CURLOPT_USERAGENT, "notail/" NOTAIL_VERSION);
@@ -548,6 +600,8 @@ static int http_request__set(struct http_request *r, const struct http_opts *opt
 	curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
 	curl_easy_setopt(r->easy, CURLOPT_WRITEFUNCTION, http_request__on_write);
 	curl_easy_setopt(r->easy, CURLOPT_WRITEDATA, r);
+	curl_easy_setopt(r->easy, CURLOPT_HEADERFUNCTION, http_request__on_header);
+	curl_easy_setopt(r->easy, CURLOPT_HEADERDATA, r);
 	curl_easy_setopt(r->easy, CURLOPT_ERRORBUFFER, r->error);
 	curl_easy_setopt(r->easy, CURLOPT_PRIVATE, r);
 	curl_easy_setopt(r->easy, CURLOPT_NOSIGNAL, 1L);

@@ -27,7 +27,8 @@ struct http_answer {
 				   future */
 };
 
-/* Files are read when a connection is made. NULL: the system's, or none. */
+/* Files are read for each request: with other contents, another connection is made. NULL: the
+ * system's, or none. */
 struct http_tls {
 	const char *ca_file;
 	const char *cert_file, *key_file;
@@ -35,7 +36,8 @@ struct http_tls {
 	const char *server_name; /* to ask for and to verify, in place of the URL's host; no_proxy
 				    of the environment then means it too */
 	bool insecure;		 /* the server's certificate is not verified */
-	int min_version, max_version; /* 10 * major + minor, 10 to 13; 0: the library's */
+	int min_version, max_version; /* 10 * major + minor, 10 to 13; 0: 1.2 and the
+					 library's */
 };
 
 struct http_opts {

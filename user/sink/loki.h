@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loki's push API: POST /loki/api/v1/push, protobuf + snappy. Requests go one after the other
- * (order within a stream); 2xx is success; 401, 403, 404, 408, 429, 5xx and failures of the
- * connection are tried again with jittered backoff, 0.5 s to 5 min, Retry-After obeyed (at most 5
- * min), for ever; a token that is refused with 401 is renewed, once at once; 400, 413 and 422 are
- * final for the batch: Loki keeps the good part of most of them, what its text says is logged and
- * counted. A batch that Loki took in part counts as delivered, and in `partial`. Any other status
- * is tried again too. A batch that names a tenant goes to that one.
+ * Loki's push API: POST /loki/api/v1/push, protobuf + snappy. Up to max_in_flight requests are
+ * under way; one never overtakes another that has a stream in common with it.
+ *
+ * 2xx is success, where the body is empty or JSON. 400, 413 and 422 are about single entries: those
+ * are found by Loki's text, or else by halves, and cut or dropped, each with its reason; the others
+ * are sent again. All else is tried again with jittered backoff, 0.5 s to 5 min, Retry-After obeyed
+ * (at most 5 min), for ever unless max_retries says otherwise: 401, 403, 404 and what is no answer
+ * of Loki's can be put right while the lines wait. A 429 of a tenant, or of one stream, slows only
+ * that one. A token that is refused with 401 is renewed, once at once. A batch that names a tenant
+ * goes to that one.
  */
 #ifndef NOTAIL_SINK_LOKI_H
 #define NOTAIL_SINK_LOKI_H
@@ -36,6 +39,8 @@ struct loki_opts {
 	const char *proxy;	    /* NULL: the environment's; borrowed likewise */
 	const char *no_proxy;	    /* hosts that it is not for; NULL: none; borrowed likewise */
 	bool drop_rate_limited;	    /* 429 is final */
+	unsigned max_in_flight;	    /* requests; 0: 4 */
+	unsigned max_retries;	    /* 0: for ever */
 	uint64_t min_backoff_ns;    /* 0: 500 ms */
 	uint64_t max_backoff_ns;    /* 0: 5 min */
 	uint64_t timeout_ns;	    /* 0: 10 s */

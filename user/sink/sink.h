@@ -14,10 +14,32 @@
 #include "batch/batch.h"
 
 enum sink_result {
-	SINK_DELIVERED,
-	SINK_REFUSED,	  /* by the receiver, for good */
-	SINK_UNDELIVERED, /* the sink ended or failed before */
+	SINK_DELIVERED,	  /* but for the lines that sink_stats.dropped has */
+	SINK_REFUSED,	  /* all of it, for good */
+	SINK_UNDELIVERED, /* the sink ended or failed before; some of it may have arrived */
 };
+
+/* Why a receiver does not get a line that it could have been sent. */
+enum sink_reason {
+	SINK_TOO_OLD,
+	SINK_TOO_NEW,
+	SINK_TOO_FAR_BEHIND,
+	SINK_LINE_TOO_LONG,
+	SINK_METADATA,
+	SINK_LABEL_NAMES,
+	SINK_LABEL_LENGTH,
+	SINK_LABELS,
+	SINK_RATE_LIMITED, /* where the client is to give such lines up */
+	SINK_TENANT,	   /* a name that Loki does not take */
+	SINK_TOO_LARGE,	   /* alone, for its request */
+	SINK_SERVER_ERROR, /* again and again, while others got through */
+	SINK_MAX_RETRIES,
+	SINK_REFUSED_OTHER, /* for what it does not say */
+	SINK_REASONS,
+};
+
+/* As metrics have it. */
+const char *sink_reason__name(enum sink_reason reason);
 
 /* On the I/O thread. Takes the batch over. */
 typedef void (*sink_done_fn)(void *ctx, struct batch *b, enum sink_result result);
@@ -35,11 +57,14 @@ enum sink_failure {
 
 struct sink_stats {
 	_Atomic uint64_t batches;
-	_Atomic uint64_t lines;
+	_Atomic uint64_t lines; /* delivered */
 	_Atomic uint64_t bytes; /* sent, compressed */
 	_Atomic uint64_t retries;
-	_Atomic uint64_t dropped_lines;
-	_Atomic uint64_t partial; /* requests that the receiver took in part */
+	_Atomic uint64_t dropped_lines; /* for any reason */
+	_Atomic uint64_t partial;	/* batches of which some lines were dropped or cut */
+	_Atomic uint64_t dropped[SINK_REASONS];
+	_Atomic uint64_t cut_lines;    /* delivered, but shorter */
+	_Atomic uint64_t cut_metadata; /* delivered with less of it */
 	/* Of HTTP, sink_stats__init. */
 	_Atomic uint64_t retries_by[SINK_FAILURES];
 	_Atomic uint64_t failed_ns; /* wall clock, when the last one did; 0: none has */

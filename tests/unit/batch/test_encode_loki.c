@@ -77,14 +77,14 @@ static void test_one_line(void **state _unused_)
 	teardown(&w);
 }
 
-/* Two streams in turn: each has its entries in order. */
+/* Two streams in turn: each has its entries in order, and the larger one is the last. */
 static void test_streams_are_grouped(void **state _unused_)
 {
 	_label_set_ struct label_set *a = make_set("a", "stdout", "aaaa");
 	_label_set_ struct label_set *b = make_set("b", "stdout", NULL);
 	_label_set_ struct label_set *a2 = make_set("a", "stdout", "cccc"); /* a's replica */
 	struct label_set *turn[] = {a, b, a2, a2, b, b, a};
-	static const char *const expected[][4] = {{"0", "2", "3", "6"}, {"1", "4", "5", NULL}};
+	static const char *const expected[][4] = {{"1", "4", "5", NULL}, {"0", "2", "3", "6"}};
 	Logproto__PushRequest *request;
 	char text[8];
 	struct world w;
@@ -102,18 +102,18 @@ static void test_streams_are_grouped(void **state _unused_)
 		batcher__seal(w.b);
 		request = unpack(w.sealed[round]);
 		assert_int_equal(request->n_streams, 2);
-		assert_string_equal(request->streams[0]->labels, a->text);
-		assert_string_equal(request->streams[1]->labels, b->text);
-		assert_int_equal(request->streams[0]->n_entries, 4);
-		assert_int_equal(request->streams[1]->n_entries, 3);
+		assert_string_equal(request->streams[1]->labels, a->text);
+		assert_string_equal(request->streams[0]->labels, b->text);
+		assert_int_equal(request->streams[1]->n_entries, 4);
+		assert_int_equal(request->streams[0]->n_entries, 3);
 		for (size_t s = 0; s < 2; s++)
 			for (size_t i = 0; i < request->streams[s]->n_entries; i++)
 				assert_text(request->streams[s]->entries[i], expected[s][i]);
-		assert_pair(request->streams[0]->entries[0], 0, "container_id", "aaaa");
-		assert_pair(request->streams[0]->entries[1], 0, "container_id", "cccc");
-		assert_pair(request->streams[0]->entries[2], 0, "container_id", "cccc");
-		assert_pair(request->streams[0]->entries[3], 0, "container_id", "aaaa");
-		assert_pair(request->streams[1]->entries[0], 0, "pid", "71");
+		assert_pair(request->streams[1]->entries[0], 0, "container_id", "aaaa");
+		assert_pair(request->streams[1]->entries[1], 0, "container_id", "cccc");
+		assert_pair(request->streams[1]->entries[2], 0, "container_id", "cccc");
+		assert_pair(request->streams[1]->entries[3], 0, "container_id", "aaaa");
+		assert_pair(request->streams[0]->entries[0], 0, "pid", "71");
 		logproto__push_request__free_unpacked(request, NULL);
 	}
 	teardown(&w);

@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "io/http.h"
 #include "io/loop.h"
 #include "io/server.h"
@@ -354,32 +355,25 @@ static void test_comes_up_later(void **state)
 
 struct refusal {
 	const char *answer;
-	bool in_part;
+	enum sink_reason reason;
 };
 
+/* Of batches that cannot be looked into: nothing can be repaired. */
 static const struct refusal refusals[] = {
-	{TEXT_ANSWER("400", "entry for stream '{a=\"b\"}' has timestamp too old: 2020"), true},
-	{TEXT_ANSWER("400", "max entry size '262144' bytes exceeded for stream '{a=\"b\"}' while"
-			    " adding an entry with length '262145' bytes"),
-	 true},
-	{TEXT_ANSWER("400", "2 errors like: stream '{a=\"b\"}' has label value too long: 'x'"),
-	 true},
-	{TEXT_ANSWER("400", "entry with timestamp 2020 ignored, reason: 'entry too far behind,\n"
-			    "user 'fake', total ignored: 1 out of 4 for stream: {a=\"b\"}"),
-	 true},
-	{TEXT_ANSWER("400", "couldn't parse labels: 1:38: parse error: for stream"), false},
-	{TEXT_ANSWER("400", "snappy: corrupt input"), false},
-	{TEXT_ANSWER("400", "proto: illegal wireType 7"), false},
-	{TEXT_ANSWER("400", "unexpected EOF"), false},
-	{TEXT_ANSWER("413", "request body too large: for stream"), false},
-	{TEXT_ANSWER("422", "error at least one valid stream is required for ingestion"), false},
+	{TEXT_ANSWER("400", "entry for stream '{a=\"b\"}' has timestamp too old: 2020"),
+	 SINK_REFUSED_OTHER},
+	{TEXT_ANSWER("422", "error at least one valid stream is required for ingestion"),
+	 SINK_REFUSED_OTHER},
+	{TEXT_ANSWER("400", "no reason"), SINK_REFUSED_OTHER},
+	{TEXT_ANSWER("413", "request body too large"), SINK_TOO_LARGE},
+	{TEXT_ANSWER("413", "<html>Request Entity Too Large</html>"), SINK_TOO_LARGE},
 };
 
 static void test_refusals(void **state)
 {
 	struct server_step steps[ARRAY_SIZE(refusals)];
+	uint64_t dropped[SINK_REASONS] = {0}, all = 0;
 	struct fixture *f = *state;
-	uint64_t dropped = 0, partial = 0;
 	char *log;
 
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++)
@@ -393,17 +387,104 @@ static void test_refusals(void **state)
 	log = caught_log(f);
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
 		assert_int_equal(f->results.sequence[i], i);
-		assert_int_equal(f->results.result[i],
-				 refusals[i].in_part ? SINK_DELIVERED : SINK_REFUSED);
-		dropped += refusals[i].in_part ? 0 : 10 + i;
-		partial += refusals[i].in_part;
+		assert_int_equal(f->results.result[i], SINK_REFUSED);
+		dropped[refusals[i].reason] += 10 + i;
+		all += 10 + i;
 	}
-	assert_int_equal(loki_sink__stats(f->sink)->dropped_lines, dropped);
-	assert_int_equal(loki_sink__stats(f->sink)->partial, partial);
+	assert_int_equal(loki_sink__stats(f->sink)->dropped_lines, all);
+	for (unsigned i = 0; i < SINK_REASONS; i++)
+		assert_int_equal(loki_sink__stats(f->sink)->dropped[i], dropped[i]);
 	assert_int_equal(loki_sink__stats(f->sink)->retries, 0);
 	/* One message for all of them within the minute. */
 	assert_int_equal(occurrences(log, "\n"), 1);
 	assert_int_equal(occurrences(log, "timestamp too old: 2020"), 1);
+}
+
+/* Answers that look like one, and are none: it is tried again. */
+static void test_lies(void **state)
+{
+	static const struct server_step steps[] = {
+		{.answer = TEXT_ANSWER("200", "<html>It works</html>"), .after = SERVER_CLOSE},
+		{.answer = TEXT_ANSWER("200", "welcome"), .after = SERVER_CLOSE},
+		{.answer = TEXT_ANSWER("400", "\n<html>plain HTTP to HTTPS port</html>"),
+		 .after = SERVER_CLOSE},
+		{.answer = TEXT_ANSWER("400", "snappy: corrupt input"), .after = SERVER_CLOSE},
+		{.answer = TEXT_ANSWER("400", "unexpected EOF"), .after = SERVER_CLOSE},
+		{.answer = TEXT_ANSWER("302", "go there"), .after = SERVER_CLOSE},
+		{.answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		 .after = SERVER_CLOSE},
+		{.answer = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{", .after = SERVER_CLOSE},
+		{.answer = "no HTTP at all", .after = SERVER_CLOSE},
+		{.answer = TEXT_ANSWER("200", "{\"status\":\"success\"}"), .after = SERVER_CLOSE},
+		{.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+	};
+	struct fixture *f = *state;
+	char *log;
+
+	serve(f, steps, ARRAY_SIZE(steps));
+	catch_log(f);
+	submit(f, 1);
+	submit(f, 2);
+	run(f);
+	log = caught_log(f);
+	assert_int_equal(f->results.result[0], SINK_DELIVERED);
+	assert_int_equal(f->results.result[1], SINK_DELIVERED);
+	assert_int_equal(loki_sink__stats(f->sink)->retries, 9);
+	assert_int_equal(loki_sink__stats(f->sink)->dropped_lines, 0);
+	assert_int_equal(occurrences(log, "not Loki's answer"), 1);
+}
+
+static void test_endless_answers(void **state)
+{
+	static char body[2 << 20], headers[2 << 20];
+	const struct server_step steps[] = {
+		{.answer = body, .len = sizeof(body), .after = SERVER_CLOSE},
+		{.answer = headers, .len = sizeof(headers), .after = SERVER_CLOSE},
+		{.answer = NO_CONTENT},
+	};
+	struct fixture *f = *state;
+	char *log;
+
+	memset(body, 'x', sizeof(body));
+	memset(headers, 'x', sizeof(headers));
+	for (size_t i = 0; i < sizeof(headers) - 1000; i += 1000)
+		memcpy(headers + i, "\r\nX-More: ", 10);
+	memcpy(body, "HTTP/1.1 200 OK\r\n\r\n", 19);
+	memcpy(headers, "HTTP/1.1 200 OK\r\nX-More: ", 25);
+	serve(f, steps, ARRAY_SIZE(steps));
+	log__level(LOG_DEBUG);
+	catch_log(f);
+	submit(f, 1);
+	run(f);
+	log = caught_log(f);
+	log__level(LOG_INFO);
+	assert_int_equal(loki_sink__stats(f->sink)->retries, 2);
+	assert_int_equal(f->results.result[0], SINK_DELIVERED);
+	assert_non_null(strstr(log, "headers have more than"));
+}
+
+static void test_max_retries(void **state)
+{
+	static const struct server_step steps[] = {
+		{.answer = TEXT_ANSWER("503", "no"), .after = SERVER_CLOSE},
+		{.answer = TEXT_ANSWER("429", "no"), .after = SERVER_CLOSE},
+		{.after = SERVER_RESET},
+		{.answer = NO_CONTENT},
+	};
+	struct fixture *f = *state;
+	struct loki_opts opts;
+
+	f->server = server__new(steps, ARRAY_SIZE(steps), NULL);
+	server__start(f->server);
+	opts = options(f);
+	opts.max_retries = 2;
+	make_sink(f, &opts);
+	submit(f, 1);
+	submit(f, 2);
+	run(f);
+	assert_int_equal(f->results.result[0], SINK_REFUSED);
+	assert_int_equal(f->results.result[1], SINK_DELIVERED);
+	assert_int_equal(loki_sink__stats(f->sink)->dropped[SINK_MAX_RETRIES], 11);
 }
 
 static void test_long_refusal_is_cut(void **state)
@@ -702,6 +783,9 @@ int main(void)
 		TEST(test_submit_does_not_end_the_wait),
 		TEST(test_comes_up_later),
 		TEST(test_refusals),
+		TEST(test_lies),
+		TEST(test_endless_answers),
+		TEST(test_max_retries),
 		TEST(test_long_refusal_is_cut),
 		TEST(test_tenant_and_basic_auth),
 		TEST(test_headers_and_token),
