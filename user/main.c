@@ -20,6 +20,7 @@
 #include "capture/probe.h"
 #include "capture/registered.h"
 #include "clients.h"
+#include "confine.h"
 #include "config/check.h"
 #include "config/options.h"
 #include "containers/cgroup.h"
@@ -316,6 +317,9 @@ static int set_up(struct app *a, char *why, size_t size)
 	if (!err)
 		err = start_overview(a);
 	if (!err)
+		confine__run(&a->opts,
+			     a->opts.docker_host ? a->opts.docker_host : docker__default_host());
+	if (!err)
 		err = pipeline__start(a->pipeline, a->capture);
 	return err;
 }
@@ -463,8 +467,10 @@ int main(int argc, char **argv)
 	err = options__parse(&a.opts, argc, argv);
 	if (err)
 		return err < 0 ? EXIT_USAGE : flush_stdout();
-	if (a.opts.action == ACTION_RUN)
+	if (a.opts.action == ACTION_RUN) {
+		confine__begin(&a.opts);
 		status = read_config(&a);
+	}
 	log__level(a.opts.log_level);
 	log__format(a.opts.log_format);
 	switch (a.opts.action) {

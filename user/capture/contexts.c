@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/privileges.h"
 #include "base/util.h"
 #include "capture/elf_tls.h"
 #include "capture/maps.h"
@@ -81,7 +82,10 @@ static void look(struct contexts *c, const struct asked *asked)
 static void *run(void *arg)
 {
 	struct contexts *c = arg;
+	int err = privileges__drop(false);
 
+	if (err)
+		log_debug("contexts: capabilities are kept: %s", strerror(-err));
 	pthread_mutex_lock(&c->lock);
 	while (!c->stop) {
 		struct asked asked = c->asked[0];

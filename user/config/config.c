@@ -22,6 +22,7 @@
 #include "io/http.h"
 #include "io/httpd.h"
 #include "io/server_name.h"
+#include "security/filter.h"
 #include "process/relabel.h"
 #include "spool/spool.h"
 
@@ -697,6 +698,22 @@ static const struct schema LIMITS = {
 	.fields = LIMITS_FIELDS,
 };
 
+static const char *const FILTER_MODES[] = {
+	[FILTER_OFF] = "off", [FILTER_ON] = "on", [FILTER_KILL] = "kill", NULL};
+
+static const struct field SECURITY_FIELDS[] = {
+	FIELD(struct config_security, seccomp, FIELD_ENUM, .names = FILTER_MODES, .dflt = "on",
+	      .doc = "A filter of the system calls that a run does not need: on refuses them, and "
+		     "the kernel logs it; kill ends notail."),
+	{0},
+};
+
+static const struct schema SECURITY = {
+	.name = "security",
+	.size = sizeof(struct config_security),
+	.fields = SECURITY_FIELDS,
+};
+
 static const struct field LOG_FIELDS[] = {
 	FIELD(struct config_log, level, FIELD_ENUM, .names = LEVELS, .dflt = "info",
 	      .doc = "notail's own messages, on stderr."),
@@ -734,6 +751,8 @@ static const struct field CONFIG_FIELDS[] = {
 	FIELD(struct config, spool, FIELD_OBJECT, .object = &SPOOL, .flags = FIELD_LATER,
 	      .doc = "Files for what Loki has not taken."),
 	FIELD(struct config, server, FIELD_OBJECT, .object = &SERVER, .doc = "Status and metrics."),
+	FIELD(struct config, security, FIELD_OBJECT, .object = &SECURITY,
+	      .doc = "What notail denies itself."),
 	FIELD(struct config, log, FIELD_OBJECT, .object = &LOG, .doc = "Messages."),
 	IGNORED(struct config, "positions", .flags = FIELD_IGNORED,
 		.doc = "there are no files whose ends would have to be known"),

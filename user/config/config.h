@@ -136,6 +136,10 @@ struct config_limits {
 	int64_t streams;
 };
 
+struct config_security {
+	int seccomp; /* enum filter_mode */
+};
+
 struct config_log {
 	int level;  /* enum log_level */
 	int format; /* enum log_format */
@@ -197,6 +201,7 @@ struct config {
 	struct config_spool spool;
 	struct config_limits limits;
 	struct config_log log;
+	struct config_security security;
 	const char *host;	 /* NULL: the host's name */
 	bool promtail;		 /* the file has scrape_configs */
 	struct object_list jobs; /* of struct config_job, at least one */

@@ -20,6 +20,7 @@
 #include "config/values.h"
 #include "io/http.h"
 #include "io/httpd.h"
+#include "security/filter.h"
 #include "spool/spool.h"
 
 #define KIB 1024ull
@@ -354,7 +355,25 @@ static error_t set_format(struct parse *p, const char *name)
 	return refuse(p, "--stdout=%s: unknown format, expected text, json, logfmt or raw", name);
 }
 
-static error_t set_loki(struct parse *p, const char *url)
+/* What is before the host is a copy of our own, for ps shows the command line. */
+static error_t take_url(struct parse *p, char *url)
+{
+	char *host = strstr(url, "://"), *end;
+
+	p->o.loki_url = url;
+	if (!host)
+		return 0;
+	host += strlen("://");
+	end = memrchr(host, '@', strcspn(host, "/?#"));
+	if (!end)
+		return 0;
+	free(p->o.secret_url);
+	p->o.loki_url = p->o.secret_url = strdup(url);
+	memset(host, 'x', (size_t)(end - host));
+	return p->o.secret_url ? 0 : ENOMEM;
+}
+
+static error_t set_loki(struct parse *p, char *url)
 {
 	/* A password may be in it. */
 	const char *shown = strchr(url, '@') ? "" : url, *why = "its user or password is malformed";
@@ -363,8 +382,7 @@ static error_t set_loki(struct parse *p, const char *url)
 	if (http__check_url(url, &why) || http__split_userinfo(url, &bare, &userinfo))
 		return refuse(p, "--loki%s%s: %s, expected a URL like http://localhost:3100",
 			      *shown ? "=" : "", shown, why);
-	p->o.loki_url = url;
-	return 0;
+	return take_url(p, url);
 }
 
 static error_t set_docker(struct parse *p, const char *host)
@@ -734,7 +752,7 @@ static error_t check(struct parse *p)
 
 int options__parse(struct options *ret, int argc, char **argv)
 {
-	struct parse p = {.o = {.format = BATCH_TEXT, .log_level = LOG_INFO}};
+	struct parse p = {.o = {.format = BATCH_TEXT, .log_level = LOG_INFO, .seccomp = FILTER_ON}};
 	error_t err;
 
 	err = argp_parse(&ARGP, argc, argv,
@@ -760,6 +778,9 @@ void options__free(struct options *o)
 	free(o->cgroups);
 	free(o->labels);
 	free(o->streams);
+	if (o->secret_url)
+		explicit_bzero(o->secret_url, strlen(o->secret_url));
+	free(o->secret_url);
 	*o = (struct options){0};
 }
 
@@ -839,6 +860,7 @@ int options__apply(struct options *o, const struct config *c)
 		o->host = c->host;
 	if (!o->given.log_level)
 		o->log_level = (enum log_level)c->log.level;
+	o->seccomp = c->security.seccomp;
 	if (!o->given.log_format)
 		o->log_format = (enum log_format)c->log.format;
 	o->park_max_ns = c->discovery.max_wait;

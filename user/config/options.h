@@ -36,6 +36,7 @@ struct options {
 	bool times;
 	bool inspect;	      /* show what stages do */
 	const char *loki_url; /* NULL: none */
+	char *secret_url;     /* it has a user in it: ours, and overwritten in argv; NULL: not */
 	const char *tenant;   /* NULL: none */
 
 	const char **containers; /* --container, in order; n_containers of them */
@@ -75,6 +76,7 @@ struct options {
 	const struct config_spool *spool; /* the file's; NULL: defaults */
 	enum log_level log_level;
 	enum log_format log_format;
+	int seccomp; /* enum filter_mode */
 	bool stats;
 	/* On the command line: a configuration file does not change it. */
 	struct {

@@ -106,6 +106,7 @@ static void test_everything(void **state)
 			  "--exec-sessions --attribution off --rate-limit 1MiB/s:10M "
 			  "--cgroup /system.slice/a.service --cgroup=/lxc.payload.*");
 	assert_string_equal(o.loki_url, "https://u:p@loki:3100");
+	assert_non_null(o.secret_url); /* argv has another */
 	assert_string_equal(o.tenant, "a");
 	assert_string_equal(o.host, "h");
 	assert_string_equal(o.docker_host, "tcp://10.0.0.1:2375");
