@@ -151,9 +151,9 @@ class Compose(harness.TestCase):
         """The set of the label sets that are pushed, before Loki adds any."""
         seen, receive = set(), self.receiver.receive
 
-        def listen(headers, body):
+        def listen(headers, body, *fault):
             seen.update(tuple(sorted(pairs)) for pairs, _ in parse(headers, body, Limits()))
-            return receive(headers, body)
+            return receive(headers, body, *fault)
 
         self.receiver.receive = listen
         return seen

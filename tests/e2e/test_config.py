@@ -143,9 +143,9 @@ class Config(harness.TestCase):
         self.addCleanup(receiver.__exit__, None, None, None)
         seen, receive = [], receiver.receive
 
-        def listen(headers, body):
+        def listen(headers, body, *fault):
             seen.append(dict(headers))
-            return receive(headers, body)
+            return receive(headers, body, *fault)
 
         receiver.receive = listen
         return receiver, seen
