@@ -69,6 +69,19 @@ static void add_requests(const struct add *a, const struct sink_stats *stats)
 				    "requests that failed and are sent again, by status",
 				    stats->retries_by[i]);
 	}
+	for (int i = 0; i < SINK_REASONS; i++) {
+		const struct sample_label labels[] = {
+			a->label, {"reason", sink_reason__name((enum sink_reason)i)}};
+
+		samples__add_labels(a->s, SAMPLE_COUNTER, false,
+				    "notail_client_refused_lines_total", labels, 2,
+				    "lines that the receiver does not take, by its reason",
+				    stats->dropped[i]);
+	}
+	put(a, SAMPLE_COUNTER, "notail_client_cut_lines_total",
+	    "lines that were cut since the receiver takes no longer ones", stats->cut_lines);
+	put(a, SAMPLE_COUNTER, "notail_client_cut_metadata_total",
+	    "lines that lost metadata since the receiver takes no more", stats->cut_metadata);
 	put(a, SAMPLE_COUNTER, "notail_client_partial_batches_total",
 	    "batches of which the receiver left out a part", stats->partial);
 	put_ns(a, "notail_client_last_error_timestamp_seconds",

@@ -60,7 +60,13 @@ static const char *metadata(const struct request *r, size_t i)
 /* Two streams in turn, six lines: 0 2 4 are web's. */
 static struct batch *six_lines(struct world *w)
 {
-	static const char *const texts[] = {"zero", "one", "", "three", "four \xff", "five"};
+	static const char *const texts[] = {"zero",
+					    "one",
+					    "",
+					    "three",
+					    "four \xff",
+					    "five is the longest of them, so that its stream is "
+					    "the larger one, and the last in the request"};
 	_label_set_ struct label_set *web = make_set("web", "stdout", "6c4c");
 	_label_set_ struct label_set *db = make_set("db", "stderr", NULL);
 
