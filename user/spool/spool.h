@@ -146,7 +146,7 @@ bool spool_queue__empty(const struct spool_queue *q);
 /* A record that is held, or being appended, has the stream; at worst a little longer than so. */
 bool spool_queue__has_stream(const struct spool_queue *q, uint64_t hash);
 /* How many have one, and the hashes of all in *ret (to free; NULL for none). -ENOMEM. */
-int spool_queue__streams(const struct spool_queue *q, uint64_t **ret, size_t *ret_n);
+int spool_queue__streams(struct spool_queue *q, uint64_t **ret, size_t *ret_n);
 /* Changes when the answers of the two above may have. */
 uint64_t spool_queue__streams_version(const struct spool_queue *q);
 
