@@ -933,7 +933,7 @@ int main(void)
 		cmocka_unit_test(test_killed_writer),
 	};
 
-	log__level(getenv("SPOOL_LOG") ? LOG_DEBUG : (enum log_level)-1);
+	log__level(getenv("SPOOL_LOG") ? LOG_DEBUG : (enum log_level) - 1);
 	srand(1);
 	return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }
