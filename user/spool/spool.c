@@ -242,24 +242,25 @@ int spool_queue__new(struct spool_queue **ret, struct spool *s, const char *key,
 	return 0;
 }
 
-/* Those that the thread has not begun with are done. */
-static void cancel_appends(struct spool *s, struct spool_queue *q)
+/* Those that the thread has not begun with. */
+static struct append *take_appends(struct spool *s, struct spool_queue *q)
 {
-	struct append *a, *next;
+	struct append *a, *next, *taken = NULL;
 
 	DL_FOREACH_SAFE (s->appends, a, next) {
 		if (a->queue != q)
 			continue;
 		DL_DELETE(s->appends, a);
 		a->err = -ECANCELED;
-		DL_APPEND(s->done, a);
+		DL_APPEND(taken, a);
 	}
+	return taken;
 }
 
 void spool_queue__free(struct spool_queue *q)
 {
 	struct timespec until = in_seconds(CLOSE_SECONDS, CLOCK_MONOTONIC);
-	struct append *a;
+	struct append *a, *next, *cancelled;
 	struct spool *s;
 	bool closed;
 
@@ -267,7 +268,7 @@ void spool_queue__free(struct spool_queue *q)
 		return;
 	s = q->spool;
 	pthread_mutex_lock(&s->lock);
-	cancel_appends(s, q);
+	cancelled = take_appends(s, q);
 	q->closing = true;
 	pthread_cond_signal(&s->wake);
 	while (!q->closed && !pthread_cond_timedwait(&s->changed, &s->lock, &until))
@@ -275,6 +276,8 @@ void spool_queue__free(struct spool_queue *q)
 	closed = q->closed;
 	pthread_mutex_unlock(&s->lock);
 	while ((a = take_done(s, q)))
+		call_done(a);
+	DL_FOREACH_SAFE (cancelled, a, next)
 		call_done(a);
 	/* Or the thread has it still, in a call that does not end. */
 	if (!closed)
