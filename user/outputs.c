@@ -150,21 +150,6 @@ static struct tenant *tenant_of(struct output *out, const struct line *line)
 	return new_tenant(out, line->tenant, len);
 }
 
-static bool backlog__has(const struct backlog *b, uint64_t stream)
-{
-	size_t begin = 0, end = b->n;
-
-	while (begin < end) {
-		size_t middle = begin + (end - begin) / 2;
-
-		if (b->streams[middle] < stream)
-			begin = middle + 1;
-		else
-			end = middle;
-	}
-	return b->all || (begin < b->n && b->streams[begin] == stream);
-}
-
 static int add(struct output *out, struct label_set *set, const struct line *line)
 {
 	const struct backlog *backlog = out->o->backlog;

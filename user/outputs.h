@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "batch/batch.h"
+#include "delivery/backlog.h"
 #include "sink/sink.h"
 #include "status/counters.h"
 
@@ -30,13 +31,6 @@ struct outputs_opts {
 	uint64_t seed;	   /* of the waits' jitter; 0: none */
 	bool enabled[PIPELINE_OUTPUTS];
 	struct batch_opts batch[PIPELINE_OUTPUTS]; /* anchor is set here */
-};
-
-/* request__labels_hash of each of the streams, sorted. */
-struct backlog {
-	bool all; /* or of every stream */
-	size_t n;
-	uint64_t streams[];
 };
 
 struct outputs;

@@ -49,6 +49,8 @@
 	X(park_expired, "notail_park_expired_lines_total", "lines sent with what was known") \
 	X(dropped_no_memory, "notail_dropped_lines_total{reason=\"no_memory\"}",             \
 	  "lines dropped: no memory")                                                        \
+	X(dropped_queue_full, "notail_dropped_lines_total{reason=\"queue_full\"}",           \
+	  "lines for a client that is down, when there was no memory left for it")           \
 	X(dropped_refused, "notail_dropped_lines_total{reason=\"refused\"}",                 \
 	  "lines the receiver refused")                                                      \
 	X(dropped_undelivered, "notail_dropped_lines_total{reason=\"undelivered\"}",         \
