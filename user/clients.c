@@ -2,27 +2,47 @@
 /*
  * What the command line says of all clients (--tenant, --batch-size, --batch-wait) comes before
  * what the file says of each.
+ *
+ * Clients whose batches would be the same share an output of the pipeline. The tenant of a client
+ * is no part of a batch.
  */
 #include "clients.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/clock.h"
 #include "base/util.h"
+#include "config/values.h"
+#include "delivery/delivery.h"
 #include "io/loop.h"
 #include "sink/loki.h"
+#include "spool/spool.h"
 
 #define CLIENTS_MAX (PIPELINE_OUTPUTS - PIPELINE_LOKI)
+#define DEFAULT_DRAIN_RATE (64ull << 20) /* as the configuration has it */
+/* Of the end, for the spool to be written; less of a short one. */
+#define SPOOL_TIME_NS (2 * NS_PER_SEC)
 
 struct client {
 	struct clients *all;
 	const struct config_client *config; /* NULL: --loki's */
-	size_t output;			    /* of the pipeline */
 	struct loki_sink *loki;
-	struct loop_watch *sealed;
+	struct delivery_client *delivery;
 	struct label *external_labels;
 	struct http_tls tls, oauth2_tls;
+};
+
+/* Clients that share their batches. */
+struct profile {
+	struct clients *all;
+	size_t output; /* of the pipeline */
+	struct batch_opts batch;
+	size_t n;
+	struct client *clients[CLIENTS_MAX];
+	struct loop_watch *sealed;
 };
 
 struct clients {
@@ -30,8 +50,14 @@ struct clients {
 	struct loop *loop;
 	struct http *http;
 	struct pipeline *pipeline;
+	struct counters *counters;
 	size_t n;
 	struct client client[CLIENTS_MAX];
+	size_t n_profiles;
+	struct profile profiles[CLIENTS_MAX];
+	struct spool *spool; /* NULL: none */
+	struct delivery *delivery;
+	struct loop_watch *wanted;
 };
 
 struct http_tls clients__tls(const struct config_tls *t)
@@ -77,7 +103,6 @@ int clients__new(struct clients **ret, const struct options *opts)
 	c->n = MIN(c->n, (size_t)CLIENTS_MAX);
 	for (size_t i = 0; i < c->n && !err; i++) {
 		c->client[i].all = c;
-		c->client[i].output = PIPELINE_LOKI + i;
 		if (opts->clients)
 			err = client__configure(&c->client[i],
 						(struct config_client *)opts->clients->items + i);
@@ -91,10 +116,17 @@ int clients__new(struct clients **ret, const struct options *opts)
 
 void clients__disconnect(struct clients *c)
 {
-	for (size_t i = 0; c && i < c->n; i++) {
-		loop_watch__free(TAKE_PTR(c->client[i].sealed));
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n_profiles; i++)
+		loop_watch__free(TAKE_PTR(c->profiles[i].sealed));
+	loop_watch__free(TAKE_PTR(c->wanted));
+	if (c->delivery)
+		delivery__close(c->delivery);
+	for (size_t i = 0; i < c->n; i++)
 		loki_sink__free(TAKE_PTR(c->client[i].loki));
-	}
+	delivery__free(TAKE_PTR(c->delivery));
+	spool__free(TAKE_PTR(c->spool));
 }
 
 void clients__free(struct clients *c)
@@ -107,37 +139,116 @@ void clients__free(struct clients *c)
 	free(c);
 }
 
-void clients__outputs(const struct clients *c, struct pipeline_opts *ret_opts)
+static struct batch_opts client__batch(const struct client *client)
+{
+	const struct config_client *config = client->config;
+	struct batch_opts b = {
+		.encoding = BATCH_LOKI,
+		.max_bytes = client->all->opts->batch_bytes,
+		.max_wait_ns = client->all->opts->batch_wait_ns,
+		.external_labels = client->external_labels,
+		.n_external_labels = config ? config->external_labels.n : 0,
+	};
+
+	if (config && !b.max_bytes)
+		b.max_bytes = config->batchsize;
+	if (config && !b.max_wait_ns)
+		b.max_wait_ns = config->batchwait;
+	return b;
+}
+
+static bool is_same(const struct batch_opts *a, const struct batch_opts *b)
+{
+	if (a->max_bytes != b->max_bytes || a->max_wait_ns != b->max_wait_ns ||
+	    a->n_external_labels != b->n_external_labels)
+		return false;
+	for (size_t i = 0; i < a->n_external_labels; i++)
+		if (strcmp(a->external_labels[i].name, b->external_labels[i].name) ||
+		    strcmp(a->external_labels[i].value, b->external_labels[i].value))
+			return false;
+	return true;
+}
+
+static struct profile *profile_of(struct clients *c, const struct batch_opts *batch)
+{
+	struct profile *p;
+
+	for (size_t i = 0; i < c->n_profiles; i++)
+		if (is_same(&c->profiles[i].batch, batch))
+			return &c->profiles[i];
+	p = &c->profiles[c->n_profiles];
+	*p = (struct profile){.all = c, .output = PIPELINE_LOKI + c->n_profiles++, .batch = *batch};
+	return p;
+}
+
+void clients__outputs(struct clients *c, struct pipeline_opts *ret_opts)
 {
 	for (size_t i = 0; i < c->n; i++) {
-		const struct client *client = &c->client[i];
-		const struct config_client *config = client->config;
-		struct batch_opts *b = &ret_opts->batch[client->output];
+		struct batch_opts batch = client__batch(&c->client[i]);
+		struct profile *p = profile_of(c, &batch);
 
-		ret_opts->enabled[client->output] = true;
-		*b = (struct batch_opts){
-			.encoding = BATCH_LOKI,
-			.max_bytes = c->opts->batch_bytes,
-			.max_wait_ns = c->opts->batch_wait_ns,
-			.external_labels = client->external_labels,
-			.n_external_labels = config ? config->external_labels.n : 0,
-		};
-		if (config && !b->max_bytes)
-			b->max_bytes = config->batchsize;
-		if (config && !b->max_wait_ns)
-			b->max_wait_ns = config->batchwait;
+		p->clients[p->n++] = &c->client[i];
+		ret_opts->enabled[p->output] = true;
+		ret_opts->batch[p->output] = batch;
 	}
 }
 
 static void on_sealed(void *ctx, int fd, int what)
 {
-	struct client *c = ctx;
+	struct delivery_client *to[CLIENTS_MAX];
+	const struct profile *p = ctx;
 	struct batch *b;
 
 	(void)fd;
 	(void)what;
-	while ((b = pipeline__next(c->all->pipeline, c->output)))
-		loki_sink__submit(c->loki, b);
+	for (size_t i = 0; i < p->n; i++)
+		to[i] = p->clients[i]->delivery;
+	while ((b = pipeline__next(p->all->pipeline, p->output)))
+		delivery__submit(p->all->delivery, b, to, p->n);
+}
+
+static void on_wanted(void *ctx, int fd, int what)
+{
+	struct clients *c = ctx;
+
+	(void)fd;
+	(void)what;
+	delivery__want(c->delivery, outputs__wanted(pipeline__outputs(c->pipeline)));
+}
+
+static void on_safe(void *ctx, struct batch *b)
+{
+	struct clients *c = ctx;
+
+	outputs__done(pipeline__outputs(c->pipeline), b, SINK_DELIVERED);
+}
+
+static void on_backlog(void *ctx, struct backlog *b)
+{
+	struct clients *c = ctx;
+
+	outputs__use_backlog(pipeline__outputs(c->pipeline), b);
+}
+
+static void on_sent(void *ctx, struct batch *b, enum sink_result result)
+{
+	struct client *c = ctx;
+
+	delivery__sent(c->delivery, b, result);
+}
+
+static void send_batch(void *ctx, struct batch *b)
+{
+	struct client *c = ctx;
+
+	loki_sink__submit(c->loki, b);
+}
+
+static bool is_failing(void *ctx)
+{
+	struct client *c = ctx;
+
+	return loki_sink__problem(c->loki);
 }
 
 static int client__new_sink(struct client *c, const char **ret_why)
@@ -145,8 +256,7 @@ static int client__new_sink(struct client *c, const char **ret_why)
 	const struct options *o = c->all->opts;
 	const struct loki_opts opts = {.url = o->loki_url, .tenant = o->tenant};
 
-	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, pipeline__done,
-			      c->all->pipeline, ret_why);
+	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, on_sent, c, ret_why);
 }
 
 static struct oauth2_opts client__oauth2(const struct client *c, struct oauth2_param *params)
@@ -222,35 +332,157 @@ static int client__new_configured(struct client *c, const char **ret_why)
 	for (size_t i = 0; i < config->headers.n; i++)
 		headers[i] = (struct loki_header){config->headers.items[i].name,
 						  config->headers.items[i].value};
-	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, pipeline__done,
-			      c->all->pipeline, ret_why);
+	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, on_sent, c, ret_why);
+}
+
+/* The spool's name of it: what stays the same, and is no secret. To free; NULL: no memory. */
+static char *client__key(const struct client *c)
+{
+	const struct config_client *config = c->config;
+	const char *tenant = config && config->tenant_id ? config->tenant_id : "";
+	char *key;
+
+	if (c->all->opts->tenant)
+		tenant = c->all->opts->tenant;
+	if (config && config->name && *config->name)
+		return strdup(config->name);
+	if (asprintf(&key, "%s%s%s", loki_sink__url(c->loki), *tenant ? " " : "", tenant) < 0)
+		return NULL;
+	return key;
+}
+
+static int client__connect(struct client *c, const char **ret_why)
+{
+	struct delivery_client_opts opts = {
+		.send = send_batch,
+		.failing = is_failing,
+		.ctx = c,
+	};
+	_free_ char *key = NULL;
+	int err = c->config ? client__new_configured(c, ret_why) : client__new_sink(c, ret_why);
+
+	if (err)
+		return err;
+	key = client__key(c);
+	if (!key)
+		return -ENOMEM;
+	opts.key = key;
+	err = delivery__add_client(c->all->delivery, &opts, &c->delivery);
+	if (err == -EEXIST)
+		*ret_why = "another client has its name, or its URL and tenant";
+	return err;
+}
+
+/* The run of a service has one, others where they are asked. */
+static int make_spool(struct clients *c)
+{
+	const struct options *o = c->opts;
+	const char *directory = o->spool_directory;
+	const struct config_spool *config = o->spool;
+	const struct spool_opts opts = {
+		.directory = directory ? directory : SPOOL_DEFAULT_DIRECTORY,
+		.max_bytes = config ? config->max_size : 0,
+		.segment_bytes = config ? config->segment_size : 0,
+		.fsync = config ? (enum spool_fsync)config->fsync : SPOOL_FSYNC_INTERVAL,
+	};
+
+	if (!c->n || (directory ? !values__spools(directory) : !o->service))
+		return 0;
+	return spool__new(&c->spool, c->loop, &opts);
+}
+
+static int make_delivery(struct clients *c)
+{
+	static const struct delivery_ops ops = {.safe = on_safe, .backlog = on_backlog};
+	static const enum delivery_order orders[] = {
+		[SPOOL_OLDEST_FIRST] = DELIVERY_OLDEST_FIRST,
+		[SPOOL_LIVE_FIRST] = DELIVERY_LIVE_FIRST,
+		[SPOOL_BACKFILL] = DELIVERY_BACKFILL,
+	};
+	const struct config_spool *config = c->opts->spool;
+	const struct delivery_opts opts = {
+		.loop = c->loop,
+		.spool = c->spool,
+		.counters = c->counters,
+		.memory = outputs__account(pipeline__outputs(c->pipeline)),
+		.max_memory = c->opts->max_in_flight,
+		.n_clients = c->n,
+		.order = config ? orders[config->order] : DELIVERY_OLDEST_FIRST,
+		.drain_rate = config ? config->drain_rate : DEFAULT_DRAIN_RATE,
+		.ops = &ops,
+		.ctx = c,
+	};
+
+	return delivery__new(&c->delivery, &opts);
 }
 
 int clients__connect(struct clients *c, struct loop *loop, struct http *http, struct pipeline *p,
-		     char *ret_why, size_t size)
+		     struct counters *counters, char *ret_why, size_t size)
 {
-	int err = 0;
+	int err;
 
 	c->loop = loop;
 	c->http = http;
 	c->pipeline = p;
+	c->counters = counters;
+	err = make_spool(c);
+	if (!err)
+		err = make_delivery(c);
 	for (size_t i = 0; i < c->n && !err; i++) {
-		struct client *client = &c->client[i];
 		const char *why = "";
 
-		if (client->config)
-			err = client__new_configured(client, &why);
-		else
-			err = client__new_sink(client, &why);
-		if (err && client->config)
+		err = client__connect(&c->client[i], &why);
+		if (err && *why && c->client[i].config)
 			snprintf(ret_why, size, "clients[%zu]: %s", i, why);
-		else if (err)
+		else if (err && *why)
 			snprintf(ret_why, size, "--loki: %s", why);
-		else
-			err = loop__watch(loop, pipeline__fd(p, client->output), LOOP_READ,
-					  on_sealed, client, &client->sealed);
 	}
+	for (size_t i = 0; i < c->n_profiles && !err; i++)
+		err = loop__watch(loop, pipeline__fd(p, c->profiles[i].output), LOOP_READ,
+				  on_sealed, &c->profiles[i], &c->profiles[i].sealed);
+	if (!err)
+		err = loop__watch(loop, outputs__wanted_fd(pipeline__outputs(p)), LOOP_READ,
+				  on_wanted, c, &c->wanted);
 	return err;
+}
+
+void clients__durable(struct clients *c, bool durable)
+{
+	delivery__durable(c->delivery, durable);
+}
+
+void clients__end(struct clients *c, uint64_t timeout_ns)
+{
+	uint64_t spool_ns = MIN(SPOOL_TIME_NS, timeout_ns / 4);
+
+	delivery__end(c->delivery, clock__boot_ns() + timeout_ns - spool_ns);
+}
+
+static void look_at_delivery(const struct client *c, struct view_client *v)
+{
+	uint64_t real_ns = clock__real_ns(), boot_ns = clock__boot_ns();
+	struct spool_stats spool = {0};
+	struct delivery_stats s;
+
+	delivery_client__stats(c->delivery, &s);
+	if (c->all->spool)
+		spool__stats(c->all->spool, &spool);
+	v->queued_bytes = s.queued_bytes;
+	if (s.oldest_ns)
+		v->oldest_ns = boot_ns - MIN(boot_ns - 1, real_ns - MIN(real_ns, s.oldest_ns));
+	v->dropped_lines += s.dropped_lines;
+	v->spool = (struct view_spool){
+		.used = c->all->spool,
+		.bytes = s.spool_bytes,
+		.batches = s.spool_batches,
+		.lines = s.spooled_lines,
+		.sent_lines = s.drained_lines,
+		.dropped_lines = s.spool_lost_lines,
+		.dropped_bytes = s.spool_lost_bytes,
+		.corrupt = spool.corrupt_found,
+		.oldest_real_ns = s.spool_oldest_ns,
+		.problem = s.spool_problem,
+	};
 }
 
 size_t clients__look(const struct clients *c, struct view_client *ret)
@@ -273,10 +505,9 @@ size_t clients__look(const struct clients *c, struct view_client *ret)
 			.bytes = stats->bytes,
 			.retries = stats->retries,
 			.dropped_lines = stats->dropped_lines,
-			.queued_bytes = loki_sink__queued_bytes(client->loki),
-			.oldest_ns = loki_sink__oldest_ns(client->loki),
 			.stats = stats,
 		};
+		look_at_delivery(client, &ret[n - 1]);
 	}
 	return n;
 }

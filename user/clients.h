@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clients of a run, as the configuration or --loki has them: each has an output of the pipeline
- * and pushes what comes out of it to one Loki. Loop's thread.
+ * The clients of a run, as the configuration or --loki has them: each pushes to one Loki what comes
+ * out of the pipeline, at its own pace, with a queue in the spool behind it. Loop's thread.
  */
 #ifndef NOTAIL_CLIENTS_H
 #define NOTAIL_CLIENTS_H
@@ -18,16 +18,21 @@ struct clients;
 
 /* None is fine. `opts` and what it borrows must outlive them. */
 int clients__new(struct clients **ret, const struct options *opts);
-/* Batches that are still queued are counted as not delivered. Before the pipeline is freed. */
+/* Batches that are still queued, and neither in the spool nor in a ring that stays, are counted as
+ * not delivered. Before the pipeline is freed. */
 void clients__disconnect(struct clients *c);
 /* After the pipeline, which borrows external labels. NULL is fine. */
 void clients__free(struct clients *c);
 /* Their outputs of the pipeline. */
-void clients__outputs(const struct clients *c, struct pipeline_opts *ret_opts);
+void clients__outputs(struct clients *c, struct pipeline_opts *ret_opts);
 /* Takes batches from the pipeline from now on. Text in ret_why where strerror does not say enough.
  */
 int clients__connect(struct clients *c, struct loop *loop, struct http *http, struct pipeline *p,
-		     char *ret_why, size_t size);
+		     struct counters *counters, char *ret_why, size_t size);
+/* The ring outlives the process. */
+void clients__durable(struct clients *c, bool durable);
+/* It ends within timeout_ns: what is not delivered goes to the spool in time. */
+void clients__end(struct clients *c, uint64_t timeout_ns);
 /* Each one as it is now, VIEW_MAX_CLIENTS at most; borrowed until the loop goes on. How many. */
 size_t clients__look(const struct clients *c, struct view_client *ret);
 /* What a tls_config says; strings are borrowed. */

@@ -45,6 +45,8 @@ struct pipeline {
 	int stop_fd;		     /* eventfd: somebody asked for the end */
 	int stopped_fd;		     /* eventfd: the thread is through */
 	_Atomic uint64_t stop_at_ns; /* CLOCK_BOOTTIME; 0: not asked for */
+	size_t undelivered;	     /* lines, at the end */
+	size_t ring_bytes;
 	unsigned idle_rounds;
 	uint64_t clock_checked_ns;
 	_Atomic uint64_t round_ns; /* when the last round began */
@@ -388,6 +390,7 @@ static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes
 	next_ns = outputs__seal(p->outputs, now_ns, finish && !*ret_bytes);
 	oldest = outputs__oldest(p->outputs);
 	capture__commit(p->capture, MIN(position, oldest));
+	outputs__look(p->outputs, position, p->ring_bytes);
 	next_ns = MIN(next_ns, capture__due_ns(p->capture));
 	return MIN(next_ns, parked_ns);
 }
@@ -416,21 +419,21 @@ static void wait_for_work(struct pipeline *p, uint64_t next_ns, bool idle)
 }
 
 /* Until the ring is empty, everything is delivered, or the deadline. */
-static void drain(struct pipeline *p, uint64_t deadline_ns)
+static void drain(struct pipeline *p)
 {
-	uint64_t next_ns;
+	uint64_t next_ns, deadline_ns;
 	size_t bytes, lines;
 
-	settle(p->stop_fd);
 	do {
+		settle(p->stop_fd);
+		deadline_ns = atomic_load(&p->stop_at_ns);
 		next_ns = round_of_work(p, true, &bytes);
 		if (!bytes && !outputs__in_flight(p->outputs, &lines))
 			return;
 		if (!bytes)
 			wait_for_work(p, MIN(next_ns, deadline_ns), false);
 	} while (clock__boot_ns() < deadline_ns);
-	outputs__in_flight(p->outputs, &lines);
-	log_warn("%zu lines were not delivered in time", lines);
+	outputs__in_flight(p->outputs, &p->undelivered);
 }
 
 static void *run(void *arg)
@@ -449,7 +452,7 @@ static void *run(void *arg)
 		if (bytes < ROUND_BYTES)
 			wait_for_work(p, next_ns, idle && !bytes);
 	}
-	drain(p, atomic_load(&p->stop_at_ns));
+	drain(p);
 	streams__print_open(p->streams);
 	if (write(p->stopped_fd, &one, sizeof(one)) < 0)
 		log_error("cannot say that capture stopped: %s", strerror(errno));
@@ -458,9 +461,12 @@ static void *run(void *arg)
 
 int pipeline__start(struct pipeline *p, struct capture *c)
 {
+	struct capture_counters counters;
 	int err;
 
 	p->capture = c;
+	capture__counters(c, &counters);
+	p->ring_bytes = counters.ring_bytes;
 	err = -pthread_create(&p->thread, NULL, run, p);
 	if (err)
 		return err;
@@ -483,6 +489,11 @@ void pipeline__done(void *pipeline, struct batch *b, enum sink_result result)
 	struct pipeline *p = pipeline;
 
 	outputs__done(p->outputs, b, result);
+}
+
+struct outputs *pipeline__outputs(const struct pipeline *p)
+{
+	return p->outputs;
 }
 
 void pipeline__use(struct pipeline *p, struct routing *routing)
@@ -520,11 +531,18 @@ const struct routing *pipeline__routing(const struct pipeline *p)
 	return streams__routing(p->streams);
 }
 
+size_t pipeline__undelivered(const struct pipeline *p)
+{
+	return p->undelivered;
+}
+
 void pipeline__stop(struct pipeline *p, uint64_t deadline_ns)
 {
-	uint64_t none = 0, one = 1;
+	uint64_t at_ns = clock__boot_ns() + deadline_ns, one = 1;
+	uint64_t was_ns = atomic_load(&p->stop_at_ns);
 
-	atomic_compare_exchange_strong(&p->stop_at_ns, &none, clock__boot_ns() + deadline_ns);
+	if (!was_ns || at_ns < was_ns)
+		atomic_store(&p->stop_at_ns, at_ns);
 	if (write(p->stop_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		log_error("cannot stop capture: %s", strerror(errno));
 }

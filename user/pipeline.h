@@ -60,6 +60,9 @@ struct batch *pipeline__next(struct pipeline *p, size_t output);
 /* Gives a batch back, delivered or not to be, and counts it: a sink_done_fn of a pipeline. */
 void pipeline__done(void *pipeline, struct batch *b, enum sink_result result);
 
+/* Their I/O side, for what is not above. */
+struct outputs *pipeline__outputs(const struct pipeline *p);
+
 /* Takes it over: in force from the thread's next round on. Any thread but the pipeline's. */
 void pipeline__use(struct pipeline *p, struct routing *routing);
 /* Asks the thread to look at itself in its next round: enum snapshot_what. I/O side. */
@@ -82,10 +85,13 @@ const struct routing *pipeline__routing(const struct pipeline *p);
 
 /*
  * Drains what is in the ring, delivers what is open, then the descriptor of pipeline__stopped_fd
- * becomes readable; at the latest after `deadline_ns` from now. Any thread.
+ * becomes readable; at the latest after `deadline_ns` from now. Again, it may be earlier. Any
+ * thread.
  */
 void pipeline__stop(struct pipeline *p, uint64_t deadline_ns);
 int pipeline__stopped_fd(const struct pipeline *p);
+/* After pipeline__join: lines that were neither delivered nor spooled by the end. */
+size_t pipeline__undelivered(const struct pipeline *p);
 /* What the kernel side lost or refused: for the page and for --stats. */
 void pipeline__count_losses(struct samples *to, const struct capture_counters *c);
 /* Waits for the thread; nothing to do when there is none. */

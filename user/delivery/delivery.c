@@ -344,8 +344,10 @@ void delivery_client__stats(struct delivery_client *c, struct delivery_stats *re
 		s.spool_lines = spool.held.lines;
 		s.spool_bytes = spool.held.bytes;
 		s.spool_oldest_ns = spool.oldest_ns;
-		for (int loss = 0; loss < SPOOL_LOSSES; loss++)
+		for (int loss = 0; loss < SPOOL_LOSSES; loss++) {
 			s.spool_lost_lines += spool.lost[loss].lines;
+			s.spool_lost_bytes += spool.lost[loss].bytes;
+		}
 		s.spool_problem = spool__problem(c->d->opts.spool);
 	}
 	*ret = s;

@@ -109,6 +109,7 @@ struct delivery_stats {
 	uint64_t drained_lines;				  /* delivered from it */
 	uint64_t dropped_lines;				  /* for want of memory, without a spool */
 	uint64_t spool_lost_lines; /* dropped from the spool: full, damaged, removed */
+	uint64_t spool_lost_bytes;
 	bool backlog;		   /* there is something in the spool, or waiting behind it */
 	const char *spool_problem; /* why it is in memory alone; NULL: it is not. Until the loop
 				      goes on */
