@@ -41,7 +41,7 @@
 
 #define EXIT_ENVIRONMENT 1
 #define EXIT_USAGE 2
-#define DRAIN_NS (5 * NS_PER_SEC)
+#define SHUTDOWN_NS (10 * NS_PER_SEC)
 #define WHY_LEN 512
 
 struct app {
@@ -71,10 +71,13 @@ static void end_run(void *ctx)
 {
 	struct app *a = ctx;
 
+	uint64_t timeout_ns = a->opts.shutdown_ns ? a->opts.shutdown_ns : SHUTDOWN_NS;
+
 	if (a->ending)
 		return;
 	a->ending = true;
-	pipeline__stop(a->pipeline, DRAIN_NS);
+	clients__end(a->clients, timeout_ns);
+	pipeline__stop(a->pipeline, timeout_ns);
 }
 
 static void on_signal(void *ctx, int signo)
@@ -89,6 +92,8 @@ static void on_signal(void *ctx, int signo)
 	}
 	if (!a->ending && a->single && single__signal(a->single, signo))
 		return;
+	if (a->ending)
+		pipeline__stop(a->pipeline, 0);
 	end_run(a);
 }
 
@@ -301,7 +306,8 @@ static int set_up(struct app *a, char *why, size_t size)
 	if (!err)
 		err = make_stdout(a, why, size);
 	if (!err)
-		err = clients__connect(a->clients, a->loop, a->http, a->pipeline, why, size);
+		err = clients__connect(a->clients, a->loop, a->http, a->pipeline, &a->counters, why,
+				       size);
 	if (!err)
 		err = make_docker(a, why, size);
 	if (!err)
@@ -340,9 +346,22 @@ static void print_counters(struct app *a)
 			fprintf(stderr, "%s %lu\n", losses.items[i].metric, losses.items[i].value);
 }
 
+/* What a run with a spool, or a ring that stays, still has is not lost. */
+static void check_undelivered(struct app *a)
+{
+	size_t lines = a->pipeline ? pipeline__undelivered(a->pipeline) : 0;
+
+	if (!lines)
+		return;
+	log_warn("%zu lines were not delivered in time", lines);
+	if (!a->status && !a->single)
+		a->status = EXIT_ENVIRONMENT;
+}
+
 static void tear_down(struct app *a)
 {
 	pipeline__join(a->pipeline);
+	check_undelivered(a);
 	overview__free(a->overview);
 	docker__free(a->docker);
 	clients__disconnect(a->clients);

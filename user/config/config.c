@@ -748,8 +748,12 @@ static const struct field CONFIG_FIELDS[] = {
 	      .doc = "What is done with each line, as Promtail has it."),
 	FIELD(struct config, scrape_configs, FIELD_OBJECTS, .object = &promtail_job_schema),
 	FIELD(struct config, limits, FIELD_OBJECT, .object = &LIMITS, .doc = "Bounds."),
-	FIELD(struct config, spool, FIELD_OBJECT, .object = &SPOOL, .flags = FIELD_LATER,
+	FIELD(struct config, spool, FIELD_OBJECT, .object = &SPOOL,
 	      .doc = "Files for what Loki has not taken."),
+	FIELD(struct config, shutdown_timeout, FIELD_DURATION, .dflt = "10s", .min = NS_PER_MS,
+	      .max = 300 * NS_PER_SEC,
+	      .doc = "At the end what there is is delivered for so long; the rest goes to the "
+		     "spool."),
 	FIELD(struct config, server, FIELD_OBJECT, .object = &SERVER, .doc = "Status and metrics."),
 	FIELD(struct config, security, FIELD_OBJECT, .object = &SECURITY,
 	      .doc = "What notail denies itself."),

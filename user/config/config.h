@@ -202,9 +202,10 @@ struct config {
 	struct config_limits limits;
 	struct config_log log;
 	struct config_security security;
-	const char *host;	 /* NULL: the host's name */
-	bool promtail;		 /* the file has scrape_configs */
-	struct object_list jobs; /* of struct config_job, at least one */
+	uint64_t shutdown_timeout; /* ns */
+	const char *host;	   /* NULL: the host's name */
+	bool promtail;		   /* the file has scrape_configs */
+	struct object_list jobs;   /* of struct config_job, at least one */
 
 	/* As the file has them; what is to be used of them is above. */
 	struct config_client client;

@@ -54,6 +54,7 @@ enum {
 	KEY_HOST,
 	KEY_LISTEN,
 	KEY_SPOOL_DIR,
+	KEY_SHUTDOWN_TIMEOUT,
 	KEY_LOG_LEVEL,
 	KEY_LOG_FORMAT,
 	KEY_STATS,
@@ -112,6 +113,8 @@ static const struct argp_option OPTIONS[] = {
 	 "Longer lines are cut there, and marked (default: 256KiB)", 3},
 	{"ring-size", KEY_RING_SIZE, "SIZE", 0,
 	 "Memory for what is not delivered yet: a power of two, 1MiB to 1GiB (default: 32MiB)", 3},
+	{"shutdown-timeout", KEY_SHUTDOWN_TIMEOUT, "TIME", 0,
+	 "At the end deliver what there is for so long (default: 10s)", 3},
 	{"spool-dir", KEY_SPOOL_DIR, "DIRECTORY", 0,
 	 "Files for what Loki has not taken (default: " SPOOL_DEFAULT_DIRECTORY "); off: none", 3},
 	{"tap", KEY_TAP, "MODE", 0,
@@ -300,15 +303,15 @@ static error_t set_rate_limit(struct parse *p, const char *text)
 	return err;
 }
 
-static error_t set_batch_wait(struct parse *p, const char *text)
+static error_t set_time(struct parse *p, const char *option, const char *text, uint64_t *ret_ns)
 {
-	uint64_t wait_ns = 0;
+	uint64_t ns = 0;
 
-	if (parse_with_unit(text, TIME_UNITS, ARRAY_SIZE(TIME_UNITS), &wait_ns) == -EINVAL)
-		return refuse(p, "--batchwait=%s: no time, expected one like 500ms or 1s", text);
-	if (wait_ns < NS_PER_MS || wait_ns > 300 * NS_PER_SEC)
-		return refuse(p, "--batchwait=%s: out of range, expected 1ms to 5m", text);
-	p->o.batch_wait_ns = wait_ns;
+	if (parse_with_unit(text, TIME_UNITS, ARRAY_SIZE(TIME_UNITS), &ns) == -EINVAL)
+		return refuse(p, "--%s=%s: no time, expected one like 500ms or 1s", option, text);
+	if (ns < NS_PER_MS || ns > 300 * NS_PER_SEC)
+		return refuse(p, "--%s=%s: out of range, expected 1ms to 5m", option, text);
+	*ret_ns = ns;
 	return 0;
 }
 
@@ -324,7 +327,9 @@ static error_t set_quantity(struct parse *p, int key, const char *text)
 		return set_size(p, "batchsize", text, KIB, 64 * MIB, "1KiB to 64MiB",
 				&p->o.batch_bytes);
 	case KEY_BATCHWAIT:
-		return set_batch_wait(p, text);
+		return set_time(p, "batchwait", text, &p->o.batch_wait_ns);
+	case KEY_SHUTDOWN_TIMEOUT:
+		return set_time(p, "shutdown-timeout", text, &p->o.shutdown_ns);
 	default:
 		return set_rate_limit(p, text);
 	}
@@ -641,6 +646,7 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case KEY_MAX_LINE_SIZE:
 	case KEY_BATCHSIZE:
 	case KEY_BATCHWAIT:
+	case KEY_SHUTDOWN_TIMEOUT:
 	case KEY_RATE_LIMIT:
 		return set_quantity(p, key, arg);
 	case KEY_TIMES:
@@ -745,6 +751,7 @@ static error_t check(struct parse *p)
 	if (o->inspect && (!o->to_stdout || !o->config))
 		return refuse(p, "--inspect shows what a file's stages do: it needs --stdout and "
 				 "-c FILE");
+	o->service = is_service(o) && p->word && !strcmp(p->word, "run");
 	if (!o->given.listen && is_service(o))
 		o->listen = SERVER_DEFAULT_LISTEN;
 	return o->to_stdout || o->loki_url || o->config ? 0 : refuse_nowhere(p);
@@ -866,7 +873,9 @@ int options__apply(struct options *o, const struct config *c)
 	o->park_max_ns = c->discovery.max_wait;
 	o->max_in_flight = c->limits.memory;
 	o->spool = &c->spool;
-	if (!o->spool_directory)
+	if (!o->shutdown_ns)
+		o->shutdown_ns = c->shutdown_timeout;
+	if (!o->spool_directory && o->service)
 		o->spool_directory = c->spool.directory ? c->spool.directory : SPOOL_OFF;
 	if (o->loki_url || o->to_stdout || o->clients)
 		return 0;

@@ -72,6 +72,8 @@ struct options {
 	const char *metrics_listen;	   /* likewise */
 	bool must_listen; /* somebody asked for it: it is an error when it cannot be */
 	bool runtime_reload;
+	bool service;		     /* `notail run', of what is pushed */
+	uint64_t shutdown_ns;	     /* for what is not delivered at the end; 0: 10 s */
 	const char *spool_directory; /* --spool-dir, or the file's; NULL: the default; off: none */
 	const struct config_spool *spool; /* the file's; NULL: defaults */
 	enum log_level log_level;

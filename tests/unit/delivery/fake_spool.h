@@ -196,7 +196,7 @@ bool spool_queue__has_stream(const struct spool_queue *q, uint64_t hash)
 	return false;
 }
 
-int spool_queue__streams(const struct spool_queue *q, uint64_t **ret, size_t *ret_n)
+int spool_queue__streams(struct spool_queue *q, uint64_t **ret, size_t *ret_n)
 {
 	uint64_t *all = NULL;
 	size_t n = 0;
