@@ -24,6 +24,7 @@
 #include "state/meta_record.h"
 
 #define SPANS_MAX 1024
+#define FLUSHES_MAX 256
 #define NAME_MAX_BYTES 4096
 #define NOT_THE_REGISTRYS (1ull << 63) /* versions of metadata */
 
@@ -33,6 +34,7 @@ enum record_type {
 	RECORD_ENTRY,
 	RECORD_GONE,
 	RECORD_SPAN,
+	RECORD_FLUSH,
 };
 
 struct meta_header { /* the metadata behind it */
@@ -54,11 +56,16 @@ struct entry_record {
 struct gone_record {
 	uint64_t cgroup_id;
 	uint64_t pos;
+	uint64_t guard;
 };
 
 struct span_record { /* the name behind it */
 	uint64_t since_ns;
 	uint64_t from, until;
+};
+
+struct flush_record {
+	uint64_t pos, guard;
 };
 
 struct known_meta {
@@ -84,7 +91,7 @@ struct known_container {
 	uint64_t cgroup_id;
 	struct entry *entries; /* oldest first */
 	bool gone;
-	uint64_t gone_pos;
+	uint64_t gone_pos, gone_guard;
 	UT_hash_handle hh;
 };
 
@@ -104,6 +111,8 @@ struct decisions {
 	struct span *spans; /* oldest first */
 	unsigned n_spans;
 	uint64_t guard;
+	struct flush_record flushes[FLUSHES_MAX]; /* oldest first */
+	size_t n_flushes;
 	struct clock_anchor clock;
 	bool has_clock;
 	uint64_t committed;
@@ -236,7 +245,7 @@ static struct entry *newest(const struct known_container *c, enum line_stream fi
 	struct entry *e, *found = NULL;
 
 	DL_FOREACH (c->entries, e)
-		if (e->file == file || !e->file || !file)
+		if (e->file == file || !e->file)
 			found = e;
 	return found;
 }
@@ -312,6 +321,7 @@ static void load_gone(struct decisions *d, const struct journal_record *r)
 		return;
 	c->gone = true;
 	c->gone_pos = record.pos;
+	c->gone_guard = record.guard;
 }
 
 static struct span *find_span(const struct decisions *d, const char *name, uint64_t from)
@@ -388,6 +398,25 @@ static void load_clock(struct decisions *d, const struct journal_record *r)
 	d->has_clock = true;
 }
 
+static void keep_flush(struct decisions *d, const struct flush_record *r)
+{
+	if (d->n_flushes == FLUSHES_MAX) {
+		d->n_flushes--;
+		memmove(d->flushes, d->flushes + 1, d->n_flushes * sizeof(*d->flushes));
+	}
+	d->flushes[d->n_flushes++] = *r;
+}
+
+static void load_flush(struct decisions *d, const struct journal_record *r)
+{
+	struct flush_record record;
+
+	if (r->len != sizeof(record))
+		return;
+	memcpy(&record, r->bytes, sizeof(record));
+	keep_flush(d, &record);
+}
+
 /* Types of a later version are passed over. */
 static void load(void *ctx, const struct journal_record *r)
 {
@@ -406,6 +435,9 @@ static void load(void *ctx, const struct journal_record *r)
 		break;
 	case RECORD_SPAN:
 		load_span(ctx, r);
+		break;
+	case RECORD_FLUSH:
+		load_flush(ctx, r);
 		break;
 	}
 }
@@ -503,7 +535,8 @@ static size_t container_cost(const struct known_container *c)
 
 static size_t total_cost(const struct decisions *d)
 {
-	size_t cost = CLOCK_STEPS_MAX * journal__cost(sizeof(struct clock_step));
+	size_t cost = CLOCK_STEPS_MAX * journal__cost(sizeof(struct clock_step)) +
+		      d->n_flushes * journal__cost(sizeof(*d->flushes));
 	struct known_container *c;
 	const struct span *s;
 
@@ -522,13 +555,27 @@ static void prune_spans(struct decisions *d)
 	struct span *s, *next;
 	const struct entry *e;
 
-	for (c = d->containers; c; c = c->hh.next)
+	for (c = d->containers; c; c = c->hh.next) {
+		least = MIN(least, c->gone ? c->gone_guard : least);
 		DL_FOREACH (c->entries, e)
 			least = MIN(least, e->guard);
+	}
+	for (size_t i = 0; i < d->n_flushes; i++)
+		least = MIN(least, d->flushes[i].guard);
 	DL_FOREACH_SAFE (d->spans, s, next) {
 		if (s->until <= least)
 			drop_span(d, s);
 	}
+}
+
+static void prune_flushes(struct decisions *d)
+{
+	size_t n = 0;
+
+	while (n < d->n_flushes && d->flushes[n].pos < d->committed)
+		n++;
+	d->n_flushes -= n;
+	memmove(d->flushes, d->flushes + n, d->n_flushes * sizeof(*d->flushes));
 }
 
 static void prune(struct decisions *d)
@@ -548,6 +595,7 @@ static void prune(struct decisions *d)
 				drop_entry(d, c, e);
 		}
 	}
+	prune_flushes(d);
 	prune_spans(d);
 }
 
@@ -632,7 +680,8 @@ static int write_entry(struct decisions *d, uint64_t cgroup_id, const struct ent
 
 static int write_gone(struct decisions *d, const struct known_container *c)
 {
-	const struct gone_record r = {.cgroup_id = c->cgroup_id, .pos = c->gone_pos};
+	const struct gone_record r = {
+		.cgroup_id = c->cgroup_id, .pos = c->gone_pos, .guard = c->gone_guard};
 
 	return journal__append(d->journal, RECORD_GONE, &r, sizeof(r), NULL);
 }
@@ -671,6 +720,9 @@ static int write_all(struct decisions *d)
 	const struct span *s;
 	int err = write_clock(d);
 
+	for (size_t i = 0; i < d->n_flushes && !err; i++)
+		err = journal__append(d->journal, RECORD_FLUSH, &d->flushes[i],
+				      sizeof(d->flushes[i]), NULL);
 	DL_FOREACH (d->spans, s)
 		err = err ? err : write_span(d, s);
 	for (c = d->containers; c; c = c->hh.next) {
@@ -749,8 +801,9 @@ static bool is_said(const struct decisions *d, const struct decision *decision,
 {
 	const struct entry *e = newest(c, decision->file);
 
-	return e && e->excluded == decision->excluded && (e->excluded || e->guard == d->guard) &&
-	       e->meta->len == bytes->len && !memcmp(e->meta->bytes, bytes->data, bytes->len);
+	return e && e->file == decision->file && e->excluded == decision->excluded &&
+	       (e->excluded || e->guard == d->guard) && e->meta->len == bytes->len &&
+	       !memcmp(e->meta->bytes, bytes->data, bytes->len);
 }
 
 /* In the index first, so that writing all anew writes it too. */
@@ -828,21 +881,52 @@ bool decisions__find(struct decisions *d, uint64_t cgroup_id, enum line_stream f
 	return true;
 }
 
+bool decisions__excluded_at(const struct decisions *d, uint64_t cgroup_id, uint64_t pos)
+{
+	const struct known_container *c = find_container(d, cgroup_id);
+	const struct entry *e;
+	bool excluded = false;
+
+	if (!c)
+		return false;
+	DL_FOREACH (c->entries, e)
+		if (e->pos < pos)
+			excluded = e->excluded;
+	return excluded;
+}
+
+uint64_t decisions__first_pos(const struct decisions *d, uint64_t cgroup_id, enum line_stream file)
+{
+	const struct known_container *c = find_container(d, cgroup_id);
+	const struct entry *e;
+
+	if (!c)
+		return UINT64_MAX;
+	DL_FOREACH (c->entries, e)
+		if (e->file == file)
+			return e->pos;
+	return UINT64_MAX;
+}
+
 bool decisions__knows(const struct decisions *d, uint64_t cgroup_id)
 {
 	return find_container(d, cgroup_id);
 }
 
-void decisions__gone(struct decisions *d, uint64_t cgroup_id, uint64_t pos)
+uint64_t decisions__gone(struct decisions *d, uint64_t cgroup_id, uint64_t pos)
 {
 	struct known_container *c = find_container(d, cgroup_id);
-	struct gone_record r = {.cgroup_id = cgroup_id, .pos = pos};
+	struct gone_record r = {.cgroup_id = cgroup_id, .pos = pos, .guard = d->guard};
 
-	if (!c || c->gone)
-		return;
+	if (!c)
+		return d->guard;
+	if (c->gone)
+		return c->gone_guard;
 	c->gone = true;
 	c->gone_pos = pos;
+	c->gone_guard = d->guard;
 	append(d, RECORD_GONE, &r, sizeof(r));
+	return r.guard;
 }
 
 void decisions__each(struct decisions *d,
@@ -946,6 +1030,29 @@ void decisions__each_guarded(const struct decisions *d,
 	DL_FOREACH (d->spans, s)
 		if (s->until == UINT64_MAX)
 			fn(ctx, s->name, s->since_ns);
+}
+
+void decisions__add_flush(struct decisions *d, uint64_t pos)
+{
+	const struct flush_record r = {.pos = pos, .guard = d->guard};
+
+	prune_flushes(d);
+	keep_flush(d, &r);
+	if (append(d, RECORD_FLUSH, &r, sizeof(r)))
+		say_full(d, 1);
+}
+
+bool decisions__next_flush(const struct decisions *d, uint64_t pos, uint64_t *ret_pos,
+			   uint64_t *ret_guard)
+{
+	for (size_t i = 0; i < d->n_flushes; i++) {
+		if (d->flushes[i].pos < pos)
+			continue;
+		*ret_pos = d->flushes[i].pos;
+		*ret_guard = d->flushes[i].guard;
+		return true;
+	}
+	return false;
 }
 
 /* The wall clock */

@@ -55,10 +55,16 @@ struct decided {
 /* What held for a line. False: nothing was decided about the (container, file). */
 bool decisions__find(struct decisions *d, uint64_t cgroup_id, enum line_stream file,
 		     uint64_t time_ns, struct decided *ret);
+/* Were the container's records at `pos` dropped? */
+bool decisions__excluded_at(const struct decisions *d, uint64_t cgroup_id, uint64_t pos);
+/* The record after which the (container, file) had its first line sent, as far as that is known.
+ * UINT64_MAX: it had none. */
+uint64_t decisions__first_pos(const struct decisions *d, uint64_t cgroup_id, enum line_stream file);
 /* Something was decided about the container. */
 bool decisions__knows(const struct decisions *d, uint64_t cgroup_id);
-/* The container is gone, and nothing of it comes behind `pos`. */
-void decisions__gone(struct decisions *d, uint64_t cgroup_id, uint64_t pos);
+/* The container is gone, and nothing of it comes behind `pos`: what stages held of it goes out now.
+ * Returns the guard's state for that, of when it was first told. */
+uint64_t decisions__gone(struct decisions *d, uint64_t cgroup_id, uint64_t pos);
 /* Each container that is not gone, with its newest metadata. */
 void decisions__each(struct decisions *d,
 		     void (*fn)(void *ctx, uint64_t cgroup_id, const struct meta *m), void *ctx);
@@ -78,6 +84,13 @@ bool decisions__guarded(const struct decisions *d, const char *name, uint64_t gu
 /* Those that are guarded now. */
 void decisions__each_guarded(const struct decisions *d,
 			     void (*fn)(void *ctx, const char *name, uint64_t since_ns), void *ctx);
+
+/* What stages held went out between the record at `pos` and the next, by the guard as it is now:
+ * rules and stages were read anew. */
+void decisions__add_flush(struct decisions *d, uint64_t pos);
+/* The first such position from `pos` on, and the guard's state then. False: there is none. */
+bool decisions__next_flush(const struct decisions *d, uint64_t pos, uint64_t *ret_pos,
+			   uint64_t *ret_guard);
 
 /* The wall clock */
 

@@ -87,7 +87,7 @@ static void container__drop_parked(struct streams *s, struct container *c)
 	c->listed = false;
 }
 
-void container__decide(struct streams *s, struct container *c)
+void container__decide(struct streams *s, struct container *c, const struct line *line)
 {
 	bool excluded;
 
@@ -105,9 +105,9 @@ void container__decide(struct streams *s, struct container *c)
 		  excluded ? "excluded: no rule keeps it, or its label says so" : "captured again");
 	c->excluded = excluded;
 	s->opts.exclude(s->opts.ctx, c->cgroup_id, excluded);
+	container__tell_excluded(s, c, line);
 	if (!excluded)
 		return;
-	container__tell_excluded(s, c);
 	s->newly_excluded = true;
 	for (struct parked *p = c->park_head; p; p = p->next)
 		counters__add(s->opts.counters, excluded, p->line.len);
@@ -173,8 +173,9 @@ void container__try_free(struct streams *s, struct container *c)
 {
 	if (!c->gone || c->n_streams || c->listed)
 		return;
-	container__tell_gone(s, c);
 	registry__cgroup_gone(s->opts.registry, c->cgroup_id);
 	s->opts.forget(s->opts.ctx, c->cgroup_id);
+	container__tell_gone(s, c);
 	container__free(s, c);
+	routing__release_guard(s->routing);
 }

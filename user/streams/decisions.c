@@ -41,6 +41,19 @@ static void on_guard(void *ctx, const struct limits_event *event)
 					.pos = s->pos});
 }
 
+static void next_flush(struct streams *s, uint64_t pos)
+{
+	if (!decisions__next_flush(s->decisions, pos, &s->flush_pos, &s->flush_guard))
+		s->flush_pos = UINT64_MAX;
+}
+
+static void hold_guard(struct streams *s, uint64_t state)
+{
+	bool past = state != decisions__guard(s->decisions);
+
+	routing__hold_guard(s->routing, past ? was_guarded : NULL, s->decisions, state);
+}
+
 static void restore_guard(void *ctx, const char *name, uint64_t since_ns)
 {
 	struct streams *s = ctx;
@@ -54,14 +67,24 @@ void streams__follow_guard(struct streams *s)
 	routing__observe_guard(s->routing, on_guard, s);
 }
 
-int streams__decide_by(struct streams *s, struct decisions *decisions, uint64_t until)
+static void restore_container(void *ctx, uint64_t cgroup_id, const struct meta *m)
+{
+	struct streams *s = ctx;
+
+	if (registry__restore(s->opts.registry, cgroup_id, m))
+		log_error("what was known of a container is not: out of memory");
+}
+
+void streams__decide_by(struct streams *s, struct decisions *decisions, uint64_t until)
 {
 	s->decisions = decisions;
 	s->decided_until = until;
 	s->replaying = until > 0;
+	if (s->replaying)
+		next_flush(s, 0);
 	decisions__each_guarded(decisions, restore_guard, s);
+	decisions__each(decisions, restore_container, s);
 	streams__follow_guard(s);
-	return 0;
 }
 
 /* Streams of the container that have it at hand look again. */
@@ -81,7 +104,6 @@ bool stream__send_again(struct stream *st, const struct line *line)
 	struct labelled *l = &c->by_file[line->stream];
 	uint64_t version = l->version;
 	struct decided was;
-	bool past;
 
 	if (!decisions__find(s->decisions, c->cgroup_id, line->stream, line->time_ns, &was))
 		return false;
@@ -89,8 +111,7 @@ bool stream__send_again(struct stream *st, const struct line *line)
 		counters__add(s->opts.counters, excluded, line->len);
 		return true;
 	}
-	past = was.guard != decisions__guard(s->decisions);
-	routing__hold_guard(s->routing, past ? was_guarded : NULL, s->decisions, was.guard);
+	hold_guard(s, was.guard);
 	if (l->guard != was.guard)
 		l->version = 0;
 	l = container__labels_by(s, c, line->stream, line->time_ns, was.meta);
@@ -127,20 +148,20 @@ void labelled__tell(struct streams *s, struct container *c, struct labelled *l,
 	l->told_hash = hash;
 }
 
-/* From behind all that was read of it on. */
-void container__tell_excluded(struct streams *s, struct container *c)
+/* From behind all that was read on, but for the rest of what the line is of. */
+void container__tell_excluded(struct streams *s, struct container *c, const struct line *line)
 {
-	struct decision d = {.cgroup_id = c->cgroup_id,
-			     .file = DECISIONS_ALL_FILES,
-			     .excluded = true,
-			     .pos = s->pos};
-	struct stream *st, *next;
+	struct decision d = {.cgroup_id = c->cgroup_id, .excluded = c->excluded, .pos = s->pos};
 
 	if (!s->decisions)
 		return;
-	HASH_ITER (hh, s->by_key, st, next)
-		if (st->container == c)
-			d.from_ns = MAX(d.from_ns, st->last_ns + 1);
+	if (line) {
+		d.file = line->stream;
+		d.from_ns = line->time_ns;
+		tell(s, c, &d);
+	}
+	d.file = DECISIONS_ALL_FILES;
+	d.from_ns = s->newest_ns + 1;
 	tell(s, c, &d);
 }
 
@@ -152,7 +173,70 @@ bool container__is_decided(const struct streams *s, const struct container *c)
 void container__tell_gone(struct streams *s, const struct container *c)
 {
 	if (s->decisions)
-		decisions__gone(s->decisions, c->cgroup_id, s->pos);
+		hold_guard(s, decisions__gone(s->decisions, c->cgroup_id, s->pos));
+}
+
+/* Lines that had waited for a name came to the stages later than they do now. */
+static void leave_again(struct streams *s, struct container *c)
+{
+	for (enum line_stream file = LINE_STDOUT; file <= LINE_TTY; file++)
+		if (decisions__first_pos(s->decisions, c->cgroup_id, file) <= s->flush_pos)
+			labelled__leave(&c->by_file[file]);
+}
+
+bool streams__was_excluded(const struct streams *s, uint64_t cgroup_id, uint64_t pos)
+{
+	return pos < s->decided_until && decisions__excluded_at(s->decisions, cgroup_id, pos);
+}
+
+/* A flush of before the first record that is read again has nothing to send. */
+static void flush_again(struct streams *s, uint64_t pos)
+{
+	struct container *c, *next;
+
+	while (s->flush_pos < pos) {
+		hold_guard(s, s->flush_guard);
+		HASH_ITER (hh, s->by_cgroup, c, next)
+			leave_again(s, c);
+		routing__release_guard(s->routing);
+		streams__forget_labels(s);
+		next_flush(s, s->flush_pos + 1);
+	}
+}
+
+/* The kernel side knows it, too: it is told when it is wanted again. */
+static void exclude_again(void *ctx, uint64_t cgroup_id, const struct meta *m)
+{
+	struct streams *s = ctx;
+	struct container *c;
+
+	(void)m;
+	if (!decisions__excluded_at(s->decisions, cgroup_id, UINT64_MAX))
+		return;
+	c = container__find(s, cgroup_id);
+	if (!c && s->opts.lives(s->opts.ctx, cgroup_id))
+		c = container__get(s, cgroup_id);
+	if (!c)
+		return;
+	c->excluded = true;
+	c->decided = 0;
+	s->newly_excluded = true;
+}
+
+static void end_replay(struct streams *s)
+{
+	flush_again(s, s->decided_until);
+	s->replaying = false;
+	s->decided_at = 0;
+	decisions__each(s->decisions, exclude_again, s);
+	decisions__settle(s->decisions);
+}
+
+void streams__replay(struct streams *s, uint64_t pos)
+{
+	flush_again(s, MIN(pos, s->decided_until));
+	if (pos >= s->decided_until)
+		end_replay(s);
 }
 
 void streams__tick_replay(struct streams *s)
@@ -162,9 +246,6 @@ void streams__tick_replay(struct streams *s)
 	if (!s->replaying)
 		return;
 	s->opts.ring(s->opts.ctx, &ring);
-	if (ring.read < s->decided_until)
-		return;
-	s->replaying = false;
-	s->decided_at = 0;
-	decisions__settle(s->decisions);
+	if (ring.read >= s->decided_until)
+		end_replay(s);
 }

@@ -151,9 +151,13 @@ struct streams {
 	struct stage_seed *stage_seeds;
 	bool newly_excluded; /* streams of excluded containers are there */
 	uint64_t pos;	     /* of the record that was handled last */
+	uint64_t newest_ns;  /* no line's time is later */
 	struct decisions *decisions; /* NULL: nothing outlives this process */
 	uint64_t decided_until;	     /* lines of records before it were decided on; 0: none */
 	bool replaying;		     /* such records are still to come */
+	/* The record behind which what stages held went out, and the guard's state then;
+	 * UINT64_MAX: none. */
+	uint64_t flush_pos, flush_guard;
 	/* The line that goes through stages now, and whose it is; NULL: none. */
 	const struct line *sent;
 	struct container *sent_of;
@@ -204,8 +208,9 @@ struct container *container__get(struct streams *s, uint64_t cgroup_id);
 struct container *container__untold(struct streams *s, uint64_t cgroup_id);
 /* Asks the registry again when it has published since. */
 void container__look_up(struct streams *s, struct container *c);
-/* Whether anything of it is wanted, with what is known now. */
-void container__decide(struct streams *s, struct container *c);
+/* Whether anything of it is wanted, with what is known now. `line`: the one that it is about first;
+ * NULL: none. */
+void container__decide(struct streams *s, struct container *c, const struct line *line);
 /* Copies the line. -ENOSPC: so much is parked already; -ENOMEM. */
 int container__park(struct streams *s, struct container *c, const struct line *line);
 /* All that is parked goes out with what is known now. */
@@ -242,19 +247,33 @@ bool stream__send_again(struct stream *st, const struct line *line);
 /* Journals what the line is about to be sent with, if that is new. */
 void labelled__tell(struct streams *s, struct container *c, struct labelled *l,
 		    const struct line *line);
-void container__tell_excluded(struct streams *s, struct container *c);
+/* It is, or is again wanted. */
+void container__tell_excluded(struct streams *s, struct container *c, const struct line *line);
 /* Nothing is decided anew about the container: its lines of before are still to come. */
 bool container__is_decided(const struct streams *s, const struct container *c);
+/* Before it is freed, and what stages hold of it goes out: the guard is held for that. */
 void container__tell_gone(struct streams *s, const struct container *c);
-/* Ends replaying when the ring was read so far. */
+/* There may be no record behind those that were read before. */
 void streams__tick_replay(struct streams *s);
 /* Of new rules and stages. */
 void streams__follow_guard(struct streams *s);
+
+/* The process before dropped the container's record at `pos`. */
+bool streams__was_excluded(const struct streams *s, uint64_t cgroup_id, uint64_t pos);
+/* The record at `pos` comes, and may have been read before. */
+void streams__replay(struct streams *s, uint64_t pos);
 
 /* streams.c */
 
 /* The next line of each stream asks for its labels again. */
 void streams__forget_labels(struct streams *s);
+
+static inline void streams__at(struct streams *s, uint64_t pos)
+{
+	if (s->replaying)
+		streams__replay(s, pos);
+	s->pos = pos;
+}
 
 /* A process before this one read what the line is of, and may have sent it. */
 static inline bool streams__was_read(const struct streams *s, const struct line *line)

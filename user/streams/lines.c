@@ -156,7 +156,7 @@ void stream__on_line(void *ctx, const struct line *line)
 		return;
 	if (c->pending)
 		container__stop_waiting(s, c);
-	container__decide(s, c);
+	container__decide(s, c, line);
 	if (c->excluded) {
 		counters__add(s->opts.counters, excluded, line->len);
 		return;

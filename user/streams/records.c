@@ -26,7 +26,7 @@ static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec
 	struct streams *s = ctx;
 	struct stream *st = stream__find(s, &rec->key);
 
-	s->pos = pos;
+	streams__at(s, pos);
 	if (st) { /* its end found no room in the ring */
 		stream__flush(st);
 		stream__free(s, st);
@@ -73,7 +73,7 @@ static void on_tap(void *ctx, uint64_t pos, const struct nt_register *rec)
 	struct streams *s = ctx;
 	struct stream *st = stream__find(s, &rec->key);
 
-	s->pos = pos;
+	streams__at(s, pos);
 	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
 		return;
 	if (!st) {
@@ -121,9 +121,15 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 		.tap = (enum nt_tap)rec->tap,
 	};
 
-	s->pos = pos;
+	streams__at(s, pos);
 	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
 		return;
+	if (s->replaying && streams__was_excluded(s, rec->hdr.cgroup_id, pos)) {
+		if (st)
+			stream__free(s, st);
+		counters__add(s->opts.counters, excluded, rec->len);
+		return;
+	}
 	if (st ? st->container->excluded : is_excluded(s, rec->hdr.cgroup_id)) {
 		counters__add(s->opts.counters, excluded, rec->len);
 		return;
@@ -139,6 +145,7 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 	if (rec->gap.bytes)
 		stream__gap(st, &rec->gap, rec->hdr.time_ns, pos);
 	st->last_ns = rec->hdr.time_ns + rec->len;
+	s->newest_ns = MAX(s->newest_ns, st->last_ns);
 	/* What has a name, or will have none, waits only behind what does. */
 	if (!st->waits && (rec->known == NT_KNOWN || rec->known == NT_KNOWN_NOT)) {
 		assembler__feed(st->assembler, &chunk);
@@ -166,7 +173,7 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	struct stream *st = stream__find(s, &rec->key);
 	struct container *c;
 
-	s->pos = pos;
+	streams__at(s, pos);
 	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
 		return;
 	/* A process before read its other records: what the end tells is this one's. */
@@ -204,7 +211,7 @@ static void on_cgroup_new(void *ctx, uint64_t pos, const struct nt_cgroup_event 
 {
 	struct streams *s = ctx;
 
-	s->pos = pos;
+	streams__at(s, pos);
 	if (registry__cgroup_new(s->opts.registry, rec->hdr.cgroup_id, rec->path, rec->path_len))
 		log_error("cgroup %.*s has no name: out of memory", (int)rec->path_len, rec->path);
 	container__get(s, rec->hdr.cgroup_id);
@@ -217,7 +224,7 @@ static void on_cgroup_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event
 	struct container *c = container__find(s, rec->hdr.cgroup_id);
 	struct stream *st, *next;
 
-	s->pos = pos;
+	streams__at(s, pos);
 	if (!c)
 		return;
 	HASH_ITER (hh, s->by_key, st, next) {

@@ -45,6 +45,7 @@ int streams__new(struct streams **ret, const struct streams_opts *opts)
 	if (s->opts.marks)
 		routing__marks(s->routing, s->opts.marks);
 	s->routing_version = routing__version(s->routing);
+	s->flush_pos = UINT64_MAX;
 	if (!s->opts.park_max_ns)
 		s->opts.park_max_ns = PARK_MAX_NS;
 	if (!s->opts.park_max_bytes)
@@ -104,7 +105,7 @@ static uint64_t tick_parked(struct streams *s, uint64_t now_ns)
 		}
 		if (c->pending)
 			container__stop_waiting(s, c);
-		container__decide(s, c);
+		container__decide(s, c, NULL);
 		if (!c->excluded)
 			container__unpark(s, c);
 		container__try_free(s, c);
@@ -125,7 +126,7 @@ static void tick_excluded(struct streams *s)
 			if (c->decided && !c->excluded)
 				continue;
 			container__look_up(s, c);
-			container__decide(s, c);
+			container__decide(s, c, NULL);
 		}
 	}
 	if (!s->newly_excluded)
@@ -188,11 +189,15 @@ void streams__use(struct streams *s, struct routing *routing)
 	struct container *c, *next;
 
 	streams__forget_labels(s);
+	if (s->decisions)
+		decisions__add_flush(s->decisions, s->pos);
+	routing__hold_guard(s->routing, NULL, NULL, 0);
 	HASH_ITER (hh, s->by_cgroup, c, next) {
 		for (size_t i = 0; i < ARRAY_SIZE(c->by_file); i++)
 			labelled__leave(&c->by_file[i]);
 		c->decided = 0;
 	}
+	routing__release_guard(s->routing);
 	s->decided_at = 0;
 	routing__output(routing, s->opts.line, s->opts.ctx);
 	if (s->opts.marks)
@@ -223,7 +228,7 @@ void streams__finish(struct streams *s)
 	}
 	DL_FOREACH_SAFE (s->parked, c, c_next) {
 		container__stop_waiting(s, c);
-		container__decide(s, c);
+		container__decide(s, c, NULL);
 		if (!c->excluded)
 			container__unpark(s, c);
 	}

@@ -86,9 +86,9 @@ void streams__free(struct streams *s);
 /*
  * What is decided about lines is journalled from now on, and what was decided about those of
  * records before `until`, a position of the ring, holds for them. `decisions` is borrowed. Before
- * the first record. 0 or -ENOMEM.
+ * the first record.
  */
-int streams__decide_by(struct streams *s, struct decisions *decisions, uint64_t until);
+void streams__decide_by(struct streams *s, struct decisions *decisions, uint64_t until);
 
 /* Record handlers for capture, whose context is a struct streams. */
 extern const struct record_ops streams_record_ops;
