@@ -17,6 +17,7 @@
 #include "account.bpf.h"
 #include "async.bpf.h"
 #include "copy.bpf.h"
+#include "generation.bpf.h"
 #include "note.bpf.h"
 #include "register.bpf.h"
 #include "rescue.bpf.h"
@@ -168,7 +169,7 @@ static __always_inline bool find_stream(struct nt_copy *c, struct file *file, en
 	struct nt_target t = {};
 
 	c->s = nt_find(file, side, &t);
-	if (!c->s)
+	if (!c->s || !nt_is_mine(side == NT_SIDE_READER, c->total))
 		return false;
 	if (side == NT_SIDE_READER && c->s->reader != bpf_get_current_pid_tgid() >> 32 &&
 	    !nt_other_reader(t.key.ino, nt_dev_type(&t.key), t.pipe, c->total))
@@ -190,7 +191,7 @@ static __always_inline bool begin_write(struct nt_copy *c, struct task_struct *t
 	struct nt_hot *hot;
 	__u64 pipe;
 
-	if (!nt_key_of(file, NT_SIDE_WRITER, &key, &pipe, true))
+	if (!nt_key_of(file, NT_SIDE_WRITER, &key, &pipe, true) || !nt_is_mine(false, bytes))
 		return false;
 	hot = nt_find_hot(&key);
 	if (hot && hot->counts && !nt_notes) {
@@ -1153,7 +1154,7 @@ static __always_inline void on_cgroup_mkdir(struct cgroup *cgrp, const char *pat
 	err = bpf_map_update_elem(&nt_cgroups, &id, &cg, BPF_NOEXIST);
 	if (err == -7) /* E2BIG */
 		nt_count(cgroups_full);
-	if (!again || !err)
+	if ((!again && nt_in_charge == nt_generation) || !err)
 		nt_tell_cgroup(&w, id, NT_KIND_CGROUP_NEW);
 }
 

@@ -317,9 +317,19 @@ __noinline int nt_over_limit(__u64 cgroup_id, __u64 bytes)
 	return 0;
 }
 
-/* False: the call is over its container's rate, and lost. */
+/* Nobody has read the ring for too long. The last record's time is at hand, the clock is not. */
+static __always_inline bool nt_is_orphaned(struct nt_stream *s)
+{
+	return s->next_ns > nt_orphan_boot_ns && bpf_ktime_get_ns() > nt_orphan_mono_ns;
+}
+
+/* False: the call is over its container's rate, or nobody would read it, and lost. */
 static __always_inline bool nt_copy_begins(struct nt_copy *c)
 {
+	if (nt_is_orphaned(c->s)) {
+		nt_lose(c->s, NT_LOST_ORPHANED, c->total, 1);
+		return false;
+	}
 	if (!nt_limit_ns_per_kib || !nt_over_limit(c->s->cgroup_id, c->total))
 		return true;
 	nt_lose(c->s, NT_LOST_RATE_LIMIT, c->total, 1);

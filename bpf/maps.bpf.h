@@ -8,7 +8,6 @@
 /* Settings: user space fills them between open and load, the verifier then knows them. */
 const volatile __u32 nt_tap_mode;  /* 0: auto, 1: read, 2: write */
 const volatile bool nt_containers; /* register containers at exec */
-const volatile __u32 nt_self_tgid; /* notail: what nt_deny_self denies the stdio of */
 const volatile bool nt_sessions;   /* register what the runtime starts beside init, too */
 const volatile bool nt_no_writers; /* attribution is off: the write tap is for copying only */
 const volatile bool nt_notes;	   /* attribution by line: each write adds a note to the ring */
@@ -19,6 +18,25 @@ const volatile __u64 nt_limit_burst_ns;
 /* Cgroups that are asked for, besides those of containers: patterns, as in cgroup_names.h. */
 const volatile __u32 nt_n_asked;
 const volatile char nt_asked[NT_ASKED_MAX][NT_ASKED_LEN];
+
+/*
+ * Where maps outlive their programs, which of them work: see generation.bpf.h. All read them at
+ * each call on a stream: a line of the cache that nobody writes often.
+ */
+const volatile __u64 nt_generation; /* of these programs; 0: their maps are nobody else's */
+volatile __u64 nt_in_charge __attribute__((aligned(64))) = 0;
+/*
+ * Nobody has read the ring for too long when a stream's last record, and then the clock, is past
+ * these. User space moves them while it reads. The second is CLOCK_MONOTONIC: nobody reads while
+ * the machine is suspended.
+ */
+volatile __u64 nt_orphan_boot_ns = 0;
+volatile __u64 nt_orphan_mono_ns = 0;
+volatile __u64 nt_probe_thread = 0; /* user space's, which looks who comes first at a call */
+volatile __u64 nt_probe_seen = 0;   /* programs that were not in charge saw it */
+
+/* notail: what nt_deny_self denies the stdio of. */
+volatile __u32 nt_self_tgid = 0;
 
 /* A stream was registered whose bytes the write tap copies. */
 volatile __u64 nt_write_taps = 0;

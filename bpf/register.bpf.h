@@ -203,8 +203,10 @@ static __always_inline void nt_delete_stream(struct nt_stream_key *key)
 static __always_inline void nt_end_stream(struct nt_stream_key *key, struct nt_stream *s,
 					  enum nt_end_cause cause)
 {
-	/* Untold, it stays: user space finds its counts when the cgroup ends, or at its own end. */
-	if (nt_tell_end(key, s, cause) && cause != NT_END_REPLACED)
+	/* Untold, it stays: user space finds its counts when the cgroup ends, or at its own end. If
+	 * it has been away for long the map must not fill up. */
+	if (nt_tell_end(key, s, cause) && cause != NT_END_REPLACED &&
+	    bpf_ktime_get_ns() <= nt_orphan_mono_ns)
 		return;
 	nt_delete_stream(key);
 }

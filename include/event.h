@@ -15,6 +15,12 @@
 #include <linux/types.h>
 #endif
 
+/*
+ * Moves with every change of a record, of a map's key or value, or of what they mean: maps that
+ * another build pinned are taken over only if it is the same.
+ */
+#define NT_LAYOUT 1
+
 #define NT_COMM_LEN 16
 #define NT_PATH_LEN 256	   /* the tail of a cgroup's path, with its NUL */
 #define NT_CHUNK_MAX 65536 /* most bytes of log in one record */
@@ -48,7 +54,8 @@ enum nt_lost {
 	NT_LOST_UNREADABLE = 1, /* the buffer was not there any more */
 	NT_LOST_TOO_LONG = 2,	/* one call moved more than the programs' bounded loops cover */
 	NT_LOST_RATE_LIMIT = 3, /* over its container's rate */
-	NT_LOST_MAX = 4,
+	NT_LOST_ORPHANED = 4,	/* nobody had read the ring for too long */
+	NT_LOST_MAX = 5,
 };
 
 /* How a stream came to be registered. */
@@ -346,6 +353,13 @@ struct nt_scan {
 	__u32 found;	 /* out, added up: streams inserted, and by the later steps decided */
 };
 
+/* Where programs of two generations are attached, which take a stream's calls: nt_in_charge. The
+ * lower half is the generation that has them, or has had them until now. */
+#define NT_GENERATION_MASK 0xffffffffull
+#define NT_HANDING (1ull << 62)	  /* the other one is about to take over */
+#define NT_HANDED (1ull << 61)	  /* and has */
+#define NT_NEW_FIRST (1ull << 60) /* at a call its programs run before those that are there */
+
 /* Value of the per-CPU array nt_stats, key 0. Sums over all streams of what has no stream to be
  * counted at. */
 struct nt_stats {
@@ -374,12 +388,12 @@ NT_ASSERT(__builtin_offsetof(struct nt_note, trace_id) % 8 == 0 &&
 	  "nt_note: a context");
 NT_ASSERT(sizeof(struct nt_trace) == 24, "nt_trace");
 NT_ASSERT(sizeof(struct nt_register) == 72, "nt_register");
-NT_ASSERT(sizeof(struct nt_end) == 160, "nt_end");
+NT_ASSERT(sizeof(struct nt_end) == 168, "nt_end");
 NT_ASSERT(sizeof(struct nt_cgroup_event) == 288, "nt_cgroup_event");
 NT_ASSERT(sizeof(struct nt_reader_gone) == 32, "nt_reader_gone");
 NT_ASSERT(sizeof(struct nt_cgroup) == 16, "nt_cgroup");
 NT_ASSERT(sizeof(struct nt_scan) == 24, "nt_scan");
-NT_ASSERT(sizeof(struct nt_stream) == 184, "nt_stream");
+NT_ASSERT(sizeof(struct nt_stream) == 192, "nt_stream");
 NT_ASSERT(sizeof(struct nt_hot) == 64, "nt_hot");
 NT_ASSERT(__builtin_offsetof(struct nt_stream, writer_pid) -
 				  __builtin_offsetof(struct nt_stream, written) ==

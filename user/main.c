@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "capture/capture.h"
 #include "capture/probe.h"
+#include "capture/unpin.h"
 #include "capture/registered.h"
 #include "clients.h"
 #include "confine.h"
@@ -252,6 +253,8 @@ static int make_capture(struct app *a, char *why, size_t size)
 		.attribution = a->opts.attribution,
 		.rate_limit = a->opts.rate_limit,
 		.rate_burst = a->opts.rate_burst,
+		.pins = a->opts.pins,
+		.orphan_timeout_ns = a->opts.orphan_timeout_ns,
 	};
 	int err = capture__new(&a->capture, &opts, pipeline__record_ops(),
 			       pipeline__record_ctx(a->pipeline), why, size);
@@ -464,6 +467,16 @@ static int probe(const struct options *o)
 	return err ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
 }
 
+static int unpin(const struct options *o)
+{
+	char why[WHY_LEN] = "";
+	int err = o->pins ? pins__unpin(o->pins, o->force, stdout, why, sizeof(why)) : 0;
+
+	if (err)
+		log_error("%s", why);
+	return err ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
+}
+
 /* Where that cannot be, what follows says what it does not find. */
 static void enter_host(void)
 {
@@ -499,6 +512,9 @@ int main(int argc, char **argv)
 	case ACTION_PROBE:
 		enter_host();
 		status = probe(&a.opts);
+		break;
+	case ACTION_UNPIN:
+		status = unpin(&a.opts);
 		break;
 	case ACTION_CHECK_CONFIG:
 		status = check__config(&a.opts) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;

@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "capture/adopt.h"
 #include "capture/host.h"
 #include "capture/internal.h"
 #include "capture/maps.h"
@@ -118,10 +119,20 @@ static int check_ring_bytes(size_t bytes, char *ret_why, size_t size)
 	return -EINVAL;
 }
 
-static void deny_stdio(struct capture *c)
+/* The programs of a run before may have taken it for a container's by now. */
+static void deny_stream(struct capture *c, const struct nt_stream_key *key)
 {
 	const struct nt_stream denied = {.denied = 1, .origin = NT_ORIGIN_USER};
+	struct nt_stream there;
 
+	if (c->adopted && map__lookup(c->streams_fd, key, &there) == 0 && !there.denied)
+		stream__delete(c, key);
+	if (map__update(c->streams_fd, key, &denied, BPF_ANY) < 0)
+		log_warn("notail's own output is not excluded: %s", strerror(errno));
+}
+
+static void deny_stdio(struct capture *c)
+{
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
 		struct nt_stream_key key;
 		struct stat st;
@@ -129,9 +140,7 @@ static void deny_stdio(struct capture *c)
 		if (fstat(fd, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
 			continue;
 		key = stat__key(&st);
-		if (map__update(c->streams_fd, &key, &denied, BPF_ANY) < 0)
-			log_warn("notail's own descriptor %d is not excluded: %s", fd,
-				 strerror(errno));
+		deny_stream(c, &key);
 	}
 }
 
@@ -146,8 +155,10 @@ static void deny_cgroup(struct capture *c)
 	    cgroup2__id(c->cgroup_root, path, &id) < 0)
 		return;
 	if (names__container(path) || names__asked(path, c->opts.cgroups, c->opts.n_cgroups) ||
-	    (strcmp(path, "/") == 0 && id != CGROUP_ROOT_ID))
+	    (strcmp(path, "/") == 0 && id != CGROUP_ROOT_ID)) {
 		map__update(c->cgroups_fd, &id, &denied, BPF_ANY);
+		c->own_cgroup = id;
+	}
 }
 
 static int deny_self(struct capture *c, char *ret_why, size_t size)
@@ -168,6 +179,10 @@ static void unload(struct capture *c)
 	c->contexts = NULL;
 	ring__free(c->ring);
 	c->ring = NULL;
+	for (int i = 0; c->attached && i < c->skel->skeleton->prog_cnt; i++)
+		close_p(&c->attached[i]);
+	free(c->attached);
+	c->attached = NULL;
 	if (c->skel)
 		capture_bpf__destroy(c->skel);
 	c->skel = NULL;
@@ -222,14 +237,10 @@ static void open_contexts(struct capture *c)
 		log_warn("lines have no trace_id from SDKs: %s", strerror(-r));
 }
 
-/* Everything that depends on the hook set. On failure all of it is gone again. */
-static int load(struct capture *c, enum hook_set hooks, char *ret_why, size_t size)
+static int take_maps(struct capture *c, char *ret_why, size_t size)
 {
-	struct copies copies = choose_copies(c, hooks);
-	int r = programs__load(&c->skel, &c->opts, hooks, &copies, ret_why, size);
+	int r;
 
-	if (r < 0)
-		return r;
 	c->streams_fd = bpf_map__fd(c->skel->maps.nt_streams);
 	c->cgroups_fd = bpf_map__fd(c->skel->maps.nt_cgroups);
 	c->readers_fd = bpf_map__fd(c->skel->maps.nt_readers);
@@ -237,22 +248,69 @@ static int load(struct capture *c, enum hook_set hooks, char *ret_why, size_t si
 	if (r < 0)
 		snprintf(ret_why, size, "cannot map the ring buffer of %zu bytes: %s",
 			 c->ring_bytes, strerror(-r));
-	if (r == 0)
-		r = deny_self(c, ret_why, size);
+	c->skel->bss->nt_self_tgid = (uint32_t)getpid();
+	if (c->adopted)
+		adopt__clean(c);
+	return r == 0 ? deny_self(c, ret_why, size) : r;
+}
+
+/* Everything that depends on the hook set. On failure all of it is gone again. */
+int capture__load(struct capture *c, enum hook_set hooks, const struct programs_from *from,
+		  char *ret_why, size_t size)
+{
+	struct copies copies = choose_copies(c, hooks);
+	int r = programs__load(&c->skel, &c->opts, hooks, &copies, from, ret_why, size);
+
+	if (r < 0)
+		return r;
+	r = take_maps(c, ret_why, size);
 	if (r == 0)
 		r = programs__attach(c->skel, hooks, ret_why, size);
 	if (r == 0)
 		open_contexts(c);
+	/* A stream of a run before may need them. */
 	c->writers_detached = r == 0 && c->opts.attribution == ATTRIBUTION_OFF &&
 			      c->opts.tap != TAP_WRITE && hooks != HOOKS_SYSCALL &&
-			      !programs__legacy(c->skel); /* there, they attach only once */
+			      !programs__legacy(c->skel) && /* there, they attach only once */
+			      !c->skel->bss->nt_write_taps;
 	if (c->writers_detached)
 		programs__detach_writers(c->skel);
 	if (r < 0)
 		unload(c);
 	else
 		c->hooks = hooks;
+	if (r == 0 && from) {
+		c->run.generation = from->generation;
+		c->run.hooks = hooks;
+		c->run.reads_copied = copies.reads;
+		c->run.events_copied = copies.events;
+	}
 	return r;
+}
+
+/* Those that work are of the same build and settings: only what user space runs is loaded. */
+int capture__load_iterators(struct capture *c, const struct programs_from *from, char *ret_why,
+			    size_t size)
+{
+	const struct copies copies = {.reads = c->run.reads_copied, .events = c->run.events_copied};
+	enum hook_set hooks = (enum hook_set)c->run.hooks;
+	int r = programs__load(&c->skel, &c->opts, hooks, &copies, from, ret_why, size);
+
+	if (r < 0)
+		return r;
+	r = pins__open_links(c->pins, c->skel, from->generation, &c->attached);
+	if (r < 0)
+		snprintf(ret_why, size, "the pinned programs cannot be opened: %s", strerror(-r));
+	else
+		r = take_maps(c, ret_why, size);
+	if (r < 0) {
+		unload(c);
+		return r;
+	}
+	open_contexts(c);
+	c->hooks = hooks;
+	snprintf(c->why, sizeof(c->why), "%s", c->run.why);
+	return 0;
 }
 
 /* Without the hierarchy the kernel side still registers what starts from now on. */
@@ -270,7 +328,8 @@ static void open_cgroups(struct capture *c)
 			 "are not found; start it in the host's (docker: --cgroupns=host)");
 }
 
-static int load_best(struct capture *c, char *ret_why, size_t size)
+int capture__load_best(struct capture *c, const struct programs_from *from, char *ret_why,
+		       size_t size)
 {
 	struct probe_choice choice = {};
 	int r = probe__choose(c->opts.hooks, &choice);
@@ -280,10 +339,10 @@ static int load_best(struct capture *c, char *ret_why, size_t size)
 		return r;
 	}
 	snprintf(c->why, sizeof(c->why), "%s", choice.why);
-	r = load(c, choice.hooks, ret_why, size);
+	r = capture__load(c, choice.hooks, from, ret_why, size);
 	if (r < 0 && c->opts.hooks == HOOKS_AUTO && choice.hooks != HOOKS_SYSCALL) {
 		snprintf(c->why, sizeof(c->why), "%s", ret_why);
-		r = load(c, HOOKS_SYSCALL, ret_why, size);
+		r = capture__load(c, HOOKS_SYSCALL, from, ret_why, size);
 	}
 	return r;
 }
@@ -318,11 +377,16 @@ int capture__new(struct capture **ret, const struct capture_opts *opts,
 		goto err_out;
 	}
 	open_cgroups(c);
-	r = load_best(c, ret_why, size);
+	r = c->opts.pins ? adopt__open(c, ret_why, size) : 0;
+	if (r == 0)
+		r = c->pins ? adopt__load(c, ret_why, size)
+			    : capture__load_best(c, NULL, ret_why, size);
 	if (r < 0)
 		goto err_out;
 	if (capture__hooks(c) == HOOKS_MULTI)
 		maps__undisturbed();
+	if (c->adopted)
+		adopt__tell(c);
 	if (c->opts.containers && c->cgroup_root >= 0) {
 		r = capture__scan(c);
 		if (r < 0) {
@@ -344,6 +408,9 @@ void capture__free(struct capture *c)
 	if (!c)
 		return;
 	unload(c);
+	if (c->unpins)
+		pins__remove_all(c->pins);
+	pins__free(c->pins);
 	close_p(&c->wake_fd);
 	close_p(&c->pending_fd);
 	close_p(&c->cgroup_root);
@@ -387,6 +454,8 @@ static void attach_writers(struct capture *c)
 	int r = programs__attach_writers(c->skel);
 
 	c->writers_detached = false;
+	if (r == 0 && c->pins)
+		adopt__writers(c);
 	if (r < 0)
 		log_error("what containers write where no reader is known is not captured: %s",
 			  strerror(-r));
@@ -413,12 +482,23 @@ static void sweep(struct capture *c, const void *rec)
 		programs__sweep(c->skel, 0, gone->reader);
 }
 
+/* What notail's own container wrote before it was denied: programs of a run before had it. */
+static bool is_own(const struct capture *c, const void *data, size_t size)
+{
+	const struct nt_hdr *hdr = data;
+
+	return c->own_cgroup && size >= sizeof(*hdr) && hdr->kind == NT_KIND_DATA &&
+	       hdr->cgroup_id == c->own_cgroup;
+}
+
 static void on_record(void *ctx, uint64_t pos, uint64_t next, const void *data, size_t size)
 {
 	struct capture *c = ctx;
 	const char *why;
 
 	c->counters.records++;
+	if (is_own(c, data, size))
+		return;
 	if (record__dispatch(data, size, pos, &c->ops, c->ctx, &why) == 0) {
 		if (programs__legacy(c->skel))
 			sweep(c, data);
@@ -454,6 +534,8 @@ uint64_t capture__due_ns(const struct capture *c)
 {
 	uint64_t due_ns = c->n_forgotten ? c->sweep_ns : UINT64_MAX;
 
+	if (c->pins)
+		due_ns = MIN(due_ns, adopt__due_ns(c));
 	return c->search_due_ns ? MIN(due_ns, c->search_due_ns) : due_ns;
 }
 
@@ -468,6 +550,8 @@ size_t capture__read(struct capture *c, size_t max_bytes, uint64_t *ret_position
 		c->counters.corrupt++;
 		c->counters.corrupt_bytes += skipped;
 	}
+	if (c->pins)
+		adopt__beat(c);
 	readers__search(c);
 	if (c->n_forgotten && clock__boot_ns() >= c->sweep_ns)
 		streams__sweep(c);
@@ -485,6 +569,16 @@ size_t capture__read(struct capture *c, size_t max_bytes, uint64_t *ret_position
 void capture__commit(struct capture *c, uint64_t pos)
 {
 	ring__commit(c->ring, pos);
+}
+
+int capture__seek(struct capture *c, uint64_t pos)
+{
+	return ring__seek(c->ring, pos);
+}
+
+uint64_t capture__committed(const struct capture *c)
+{
+	return ring__committed(c->ring);
 }
 
 int capture__wake_fd(const struct capture *c)

@@ -39,7 +39,16 @@ struct capture_opts {
 	enum second_copy second_copy;
 	const char *const *cgroups; /* asked for, besides containers' (names.h); borrowed */
 	size_t n_cgroups;	    /* at most CAPTURE_CGROUPS_MAX */
+	/*
+	 * A directory of a BPF file system: what is captured is pinned there, outlives this process,
+	 * and is taken over by the next one. NULL: it is this process' alone.
+	 */
+	const char *pins;
+	uint64_t orphan_timeout_ns; /* nobody reads for so long: nothing is copied; 0: 10 min */
+	size_t state_bytes;	    /* of capture__state; 0: none */
 };
+
+#define CAPTURE_PINS "/sys/fs/bpf/notail"
 
 #define CAPTURE_CGROUPS_MAX 32
 #define CAPTURE_RATE_MIN 1024ull
@@ -57,6 +66,8 @@ struct capture_counters {
 	uint64_t recursion_misses; /* of all programs, second copies among them */
 	uint64_t ring_used_bytes;
 	uint64_t ring_bytes;
+	/* Of rings that a run before left and that could not be taken over: not delivered. */
+	uint64_t unread_bytes;
 };
 
 struct capture;
@@ -64,11 +75,31 @@ struct capture;
 /*
  * Opens, loads, attaches; then (with `containers`) scans. notail's own streams and cgroup are
  * denied before attach. On failure *ret is NULL and ret_why (size bytes) has one line for the user.
+ * -EBUSY: another run has the pins.
  */
 int capture__new(struct capture **ret, const struct capture_opts *opts,
 		 const struct record_ops *ops, void *ctx, char *ret_why, size_t size);
-/* Detaches and frees. NULL is fine. */
+/* Detaches, but for what is pinned, and frees. NULL is fine. */
 void capture__free(struct capture *c);
+/* What is pinned ends with capture__free. */
+void capture__unpin(struct capture *c);
+
+/* What is captured outlives this process. If not, *ret_why says why, one clause: empty where it was
+ * not asked for. It stays capture's. */
+bool capture__durable(const struct capture *c, const char **ret_why);
+/* Whether a run before had captured already: the ring goes on. */
+bool capture__adopted(const struct capture *c);
+/*
+ * Memory that outlives this process, of at least state_bytes; mapped until capture__free. Zero when
+ * it is new, *ret_adopted when it is not. -ENOENT: a run that pins nothing has none. Once, before
+ * anything is read.
+ */
+int capture__state(struct capture *c, void **ret_memory, size_t *ret_size, bool *ret_adopted);
+/* Reading begins at `pos`, between two records, instead of at the kernel's consumer position.
+ * -EINVAL: the ring has it no more, or not yet. */
+int capture__seek(struct capture *c, uint64_t pos);
+/* How far the ring is freed: where reading began, or what capture__commit was given. */
+uint64_t capture__committed(const struct capture *c);
 
 /* Registers containers that run already and are not registered (the kernel's own registration
  * wins). */

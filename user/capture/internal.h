@@ -8,6 +8,7 @@
 #include "capture.skel.h"
 #include "capture/capture.h"
 #include "capture/contexts.h"
+#include "capture/pins.h"
 #include "capture/ring.h"
 
 #define FORGOTTEN_MAX 256
@@ -34,12 +35,29 @@ struct capture {
 	unsigned searches;	/* since a stream was without a reader */
 	uint64_t forgotten[FORGOTTEN_MAX]; /* cgroups whose streams streams__sweep deletes */
 	size_t n_forgotten;
-	uint64_t sweep_ns; /* when to, if there are any */
-	int cgroup_root;   /* directory of the unified hierarchy; -1: none */
+	uint64_t sweep_ns;     /* when to, if there are any */
+	struct pins *pins;     /* NULL: nothing of it outlives this process */
+	struct pinned_run run; /* what is pinned; with pins */
+	bool adopted;	       /* it was there */
+	int *attached;	       /* programs that a run before attached; NULL: those of skel */
+	char not_durable[256]; /* why there are no pins; empty: nobody asked for any */
+	bool unpins;	       /* at its end */
+	uint64_t own_cgroup;   /* denied; 0: none */
+	uint64_t heartbeat_ns; /* of the last one */
+	int cgroup_root;       /* directory of the unified hierarchy; -1: none */
 	enum hook_set hooks;
 	char why[256];
 	struct capture_counters counters; /* what user space counts */
 };
+
+/* Loads and attaches: with the set that was chosen, or the best there is. */
+int capture__load(struct capture *c, enum hook_set hooks, const struct programs_from *from,
+		  char *ret_why, size_t size);
+int capture__load_best(struct capture *c, const struct programs_from *from, char *ret_why,
+		       size_t size);
+/* Loads what user space runs, beside the programs of c->run that are attached already. */
+int capture__load_iterators(struct capture *c, const struct programs_from *from, char *ret_why,
+			    size_t size);
 
 /* Puts a pipe or socket into the kernel's map; -EEXIST when it is there. */
 int stream__insert(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s);

@@ -437,7 +437,7 @@ static void report_programs(struct report *r, enum hook_set hooks)
 	char why[256];
 	bool legacy;
 
-	if (programs__load(&skel, &opts, hooks, &(struct copies){}, why, sizeof(why)) < 0) {
+	if (programs__load(&skel, &opts, hooks, &(struct copies){}, NULL, why, sizeof(why)) < 0) {
 		report_fact(r, "programs", "none", r->json ? "" : why);
 		return;
 	}

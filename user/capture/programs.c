@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "cgroup_names.h"
+#include "capture/digest.h"
 #include "capture/proc.h"
 #include "capture/traces.h"
 #include "legacy.skel.h"
@@ -127,7 +128,7 @@ static bool left_out(const struct btf *btf, const struct bpf_program *prog)
 }
 
 static void choose(struct capture_bpf *skel, const struct btf *btf, enum hook_set hooks,
-		   const struct copies *copies)
+		   const struct copies *copies, bool iterators)
 {
 	struct bpf_program *prog;
 
@@ -139,6 +140,8 @@ static void choose(struct capture_bpf *skel, const struct btf *btf, enum hook_se
 		if (is_second_copy(prog))
 			wanted &= set == HOOKS_SYSCALL ? copies->reads : copies->events;
 		if (programs__legacy(skel) && left_out(btf, prog))
+			wanted = false;
+		if (iterators && !is_iterator(prog))
 			wanted = false;
 		bpf_program__set_autoload(prog, wanted);
 		if (!wanted && set == hooks)
@@ -155,7 +158,8 @@ static int configure(struct capture_bpf *skel, const struct capture_opts *opts,
 
 	skel->rodata->nt_tap_mode = (uint32_t)opts->tap;
 	skel->rodata->nt_containers = opts->containers;
-	skel->rodata->nt_self_tgid = (uint32_t)getpid();
+	skel->bss->nt_self_tgid = (uint32_t)getpid();
+	skel->bss->nt_orphan_boot_ns = skel->bss->nt_orphan_mono_ns = UINT64_MAX;
 	skel->rodata->nt_sessions = opts->exec_sessions;
 	skel->rodata->nt_no_writers = opts->attribution == ATTRIBUTION_OFF;
 	skel->bss->nt_write_taps = opts->tap == TAP_WRITE;
@@ -209,6 +213,9 @@ SAME(rodata, nt_tap_mode);
 SAME(rodata, nt_asked);
 SAME(rodata, nt_notes);
 SAME(rodata, nt_two_copies);
+SAME(rodata, nt_generation);
+SAME(bss, nt_in_charge);
+SAME(bss, nt_orphan_boot_ns);
 SAME(bss, nt_write_taps);
 SAME(bss, nt_wake_pos);
 SAME(bss, nt_searches);
@@ -241,21 +248,36 @@ bool programs__legacy(const struct capture_bpf *skel)
 	return skel->skeleton->data == legacy_bpf__elf_bytes(&size);
 }
 
+uint64_t programs__digest(uint64_t digest)
+{
+	const void *data;
+	size_t size;
+
+	data = capture_bpf__elf_bytes(&size);
+	digest = digest__bytes(digest, data, size);
+	data = legacy_bpf__elf_bytes(&size);
+	return digest__bytes(digest, data, size);
+}
+
 static int load_object(struct capture_bpf **ret, const struct capture_opts *opts,
-		       enum hook_set hooks, const struct copies *copies, const struct btf *btf,
-		       bool legacy)
+		       enum hook_set hooks, const struct copies *copies,
+		       const struct programs_from *from, const struct btf *btf, bool legacy)
 {
 	struct capture_bpf *skel = NULL;
 	int r = open_object(&skel, legacy);
 
 	if (r == 0)
 		r = configure(skel, opts, copies);
+	if (r == 0 && from)
+		skel->rodata->nt_generation = skel->bss->nt_in_charge = from->generation;
 	if (r == 0)
 		r = configure_notes(skel, opts);
 	if (r == 0 && hooks != HOOKS_MULTI)
 		r = bpf_map__set_max_entries(skel->maps.nt_entries, 1);
+	if (r == 0 && from && from->maps)
+		r = from->maps(from->ctx, skel);
 	if (r == 0) {
-		choose(skel, btf, hooks, copies);
+		choose(skel, btf, hooks, copies, from && from->iterators);
 		r = capture_bpf__load(skel);
 	}
 	if (r < 0)
@@ -266,8 +288,10 @@ static int load_object(struct capture_bpf **ret, const struct capture_opts *opts
 }
 
 int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, enum hook_set hooks,
-		   const struct copies *copies, char *ret_why, size_t size)
+		   const struct copies *copies, const struct programs_from *from, char *ret_why,
+		   size_t size)
 {
+	bool only_one = from && from->iterators;
 	struct btf *btf = btf__load_vmlinux_btf();
 	char reason[128];
 	int r;
@@ -278,8 +302,8 @@ int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, en
 			 strerror(-r));
 		return r;
 	}
-	r = load_object(ret, opts, hooks, copies, btf, false);
-	if (r < 0 && load_object(ret, opts, hooks, copies, btf, true) == 0) {
+	r = load_object(ret, opts, hooks, copies, from, btf, only_one && from->legacy);
+	if (r < 0 && !only_one && load_object(ret, opts, hooks, copies, from, btf, true) == 0) {
 		log_debug("legacy %s programs: the others do not load here: %s",
 			  hook_set__name(hooks), programs__reason(r, reason, sizeof(reason)));
 		r = 0;
@@ -487,55 +511,59 @@ int programs__iterate(struct bpf_program *prog)
 	return run_iterator(bpf_program__attach_iter(prog, NULL));
 }
 
-static uint64_t misses_of(const struct bpf_program *prog)
+static uint64_t misses_of(int fd)
 {
 	struct bpf_prog_info info = {};
 	uint32_t len = sizeof(info);
-	int fd = bpf_program__fd(prog);
 
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
 		return 0;
 	return info.recursion_misses;
 }
 
-uint64_t programs__recursion_misses(const struct capture_bpf *skel)
+static int program_fd(const struct capture_bpf *skel, const int *fds, int i)
 {
-	struct bpf_program *prog;
+	return fds ? fds[i] : bpf_program__fd(*skel->skeleton->progs[i].prog);
+}
+
+uint64_t programs__recursion_misses(const struct capture_bpf *skel, const int *fds)
+{
 	uint64_t sum = 0;
 
-	bpf_object__for_each_program(prog, skel->obj) sum += misses_of(prog);
+	for (int i = 0; i < skel->skeleton->prog_cnt; i++)
+		sum += misses_of(program_fd(skel, fds, i));
 	return sum;
 }
 
-static const struct bpf_program *second_copy_of(const struct capture_bpf *skel,
-						const struct bpf_program *first)
+/* -1: it has none. */
+static int second_copy_of(const struct capture_bpf *skel, const int *fds,
+			  const struct bpf_program *first)
 {
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s%s", bpf_program__name(first), AGAIN);
-	return bpf_object__find_program_by_name(skel->obj, name);
+	for (int i = 0; i < skel->skeleton->prog_cnt; i++)
+		if (!strcmp(bpf_program__name(*skel->skeleton->progs[i].prog), name))
+			return program_fd(skel, fds, i);
+	return -1;
 }
 
 /*
  * What both copies were skipped for is in both of their numbers. Their minimum moves then, and at
  * times when it would not have to.
  */
-uint64_t programs__misses(const struct capture_bpf *skel)
+uint64_t programs__misses(const struct capture_bpf *skel, const int *fds)
 {
 	uint64_t sum = skel->bss->nt_unmarked;
-	struct bpf_program *prog;
 
-	bpf_object__for_each_program(prog, skel->obj)
-	{
-		const struct bpf_program *again;
+	for (int i = 0; i < skel->skeleton->prog_cnt; i++) {
+		const struct bpf_program *prog = *skel->skeleton->progs[i].prog;
+		int fd = program_fd(skel, fds, i), again;
 
-		if (bpf_program__fd(prog) < 0 || is_second_copy(prog))
+		if (fd < 0 || is_second_copy(prog))
 			continue;
-		again = second_copy_of(skel, prog);
-		if (again && bpf_program__fd(again) >= 0)
-			sum += MIN(misses_of(prog), misses_of(again));
-		else
-			sum += misses_of(prog);
+		again = second_copy_of(skel, fds, prog);
+		sum += again >= 0 ? MIN(misses_of(fd), misses_of(again)) : misses_of(fd);
 	}
 	return sum;
 }

@@ -19,9 +19,23 @@ struct copies {
 	bool events; /* registration and its end */
 };
 
-/* Opens, sizes the maps, chooses the programs, loads. Text in ret_why on failure. */
+/* Programs beside others for the same maps. */
+struct programs_from {
+	/* Before they are loaded: gives the skeleton its maps. 0 or -errno. */
+	int (*maps)(void *ctx, struct capture_bpf *skel);
+	void *ctx;
+	uint64_t generation; /* nt_generation; 0: the maps are these programs' alone */
+	bool iterators;	     /* they alone: the others work already */
+	bool legacy;	     /* those of the object that is said to be */
+};
+
+/* Opens, sizes the maps, chooses the programs, loads. `from` may be NULL. Text in ret_why on
+ * failure. */
 int programs__load(struct capture_bpf **ret, const struct capture_opts *opts, enum hook_set hooks,
-		   const struct copies *copies, char *ret_why, size_t size);
+		   const struct copies *copies, const struct programs_from *from, char *ret_why,
+		   size_t size);
+/* A digest of what could be loaded, with what was digested before: digest.h. */
+uint64_t programs__digest(uint64_t digest);
 /* Whether it is the object for kernels without bpf_loop, which was loaded since the other was not.
  */
 bool programs__legacy(const struct capture_bpf *skel);
@@ -33,11 +47,12 @@ int programs__sweep(struct capture_bpf *skel, uint64_t cgroup_id, uint32_t reade
 /* Runs an iterator to its end. */
 int programs__iterate(struct bpf_program *prog);
 /* Calls that the kernel skipped since a program was already active on that CPU; 0 where the kernel
- * does not say. */
-uint64_t programs__recursion_misses(const struct capture_bpf *skel);
+ * does not say. `fds`: of the programs, in the order of the skeleton, where others than its own
+ * are attached; NULL: its own. */
+uint64_t programs__recursion_misses(const struct capture_bpf *skel, const int *fds);
 /* The same without what a second copy had: it moves whenever something was lost, and may move when
  * nothing was. */
-uint64_t programs__misses(const struct capture_bpf *skel);
+uint64_t programs__misses(const struct capture_bpf *skel, const int *fds);
 /* What an errno of loading or attaching means here, in words. */
 const char *programs__reason(int error, char *buf, size_t size);
 /* Attribution is off: the programs that only tap writes, until one is needed. */

@@ -13,6 +13,9 @@
 struct record_ops {
 	void (*data)(void *ctx, uint64_t pos, const struct nt_data *rec);
 	void (*registered)(void *ctx, uint64_t pos, const struct nt_register *rec);
+	/* A stream that was registered before the ring's first record: of a run that was taken over.
+	 */
+	void (*known)(void *ctx, uint64_t pos, const struct nt_register *rec);
 	/* A stream's reader or tap is another from here on. */
 	void (*tap)(void *ctx, uint64_t pos, const struct nt_register *rec);
 	void (*end)(void *ctx, uint64_t pos, const struct nt_end *rec);

@@ -101,6 +101,14 @@ void ring__free(struct ring *r)
 	free(r);
 }
 
+int ring__seek(struct ring *r, uint64_t pos)
+{
+	if (pos < ring__committed(r) || pos > ring__producer(r) || pos % 8)
+		return -EINVAL;
+	r->position = pos;
+	return 0;
+}
+
 uint64_t ring__position(const struct ring *r)
 {
 	return r->position;

@@ -30,6 +30,8 @@ void ring__free(struct ring *r);
 typedef void (*ring_fn)(void *ctx, uint64_t pos, uint64_t next, const void *data, size_t size);
 int64_t ring__read(struct ring *r, size_t max_bytes, ring_fn fn, void *ctx, uint64_t *ret_skipped);
 
+/* Reading goes on at `pos`, where a record begins. -EINVAL: it is freed, or not written yet. */
+int ring__seek(struct ring *r, uint64_t pos);
 uint64_t ring__position(const struct ring *r); /* where reading goes on */
 uint64_t ring__producer(const struct ring *r);
 uint64_t ring__committed(const struct ring *r);

@@ -202,6 +202,9 @@ int capture__self_test(struct capture *c, char *ret_why, size_t size)
 				   : NT_TAP_WRITE;
 	int known, r = 0;
 
+	/* Its records would lie behind those that a run before left: they are another's to read. */
+	if (c->adopted)
+		return 0;
 	for (size_t i = 0; i < sizeof(t.sent); i++)
 		t.sent[i] = (uint8_t)(i * 31 + i / 256 + 1);
 	known = reader__insert(c, getpid());

@@ -472,7 +472,7 @@ void capture__counters(struct capture *c, struct capture_counters *ret)
 	struct capture_counters sum = c->counters;
 
 	add_stats(c, &sum);
-	sum.recursion_misses = programs__recursion_misses(c->skel);
+	sum.recursion_misses = programs__recursion_misses(c->skel, c->attached);
 	sum.ring_used_bytes = ring__used(c->ring);
 	sum.ring_bytes = c->ring_bytes;
 	*ret = sum;
@@ -489,6 +489,6 @@ uint64_t capture__events_lost(struct capture *c)
 uint64_t capture__misses(struct capture *c, enum nt_tap tap)
 {
 	/* What writes has one copy only. */
-	return tap == NT_TAP_WRITE ? programs__recursion_misses(c->skel)
-				   : programs__misses(c->skel);
+	return tap == NT_TAP_WRITE ? programs__recursion_misses(c->skel, c->attached)
+				   : programs__misses(c->skel, c->attached);
 }

@@ -518,7 +518,7 @@ static const struct field CAPTURE_FIELDS[] = {
 	FIELD(struct config_capture, max_line_size, FIELD_SIZE, .dflt = "256KiB", .min = 16,
 	      .max = 16 << 20, .doc = "Longer lines are cut there, and marked."),
 	FIELD(struct config_capture, orphan_timeout, FIELD_DURATION, .dflt = "10m",
-	      .flags = FIELD_LATER, .doc = "How long the kernel captures without notail."),
+	      .doc = "How long the kernel captures without notail."),
 	{0},
 };
 

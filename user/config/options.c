@@ -23,6 +23,8 @@
 #include "security/filter.h"
 #include "spool/spool.h"
 
+#define PINS_OFF "off"
+#define PINS_MAX 200 /* characters */
 #define KIB 1024ull
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -51,6 +53,9 @@ enum {
 	KEY_MAX_LINE_SIZE,
 	KEY_BATCHWAIT,
 	KEY_BATCHSIZE,
+	KEY_PINS,
+	KEY_DETACH_ON_EXIT,
+	KEY_FORCE,
 	KEY_HOST,
 	KEY_LISTEN,
 	KEY_SPOOL_DIR,
@@ -128,6 +133,12 @@ static const struct argp_option OPTIONS[] = {
 	 3},
 	{"rate-limit", KEY_RATE_LIMIT, "SIZE/s[:BURST]", 0,
 	 "Drop, and count, what a container writes over this (BURST: a second's worth)", 3},
+	{"pins", KEY_PINS, "DIR", 0,
+	 "`notail run': a directory of a BPF file system, where what captures and what is not "
+	 "delivered yet outlives notail (default: " CAPTURE_PINS "); off: nothing does",
+	 3},
+	{"detach-on-exit", KEY_DETACH_ON_EXIT, NULL, 0,
+	 "`notail run': capture ends with it, unless it is killed", 3},
 	{"stats", KEY_STATS, NULL, 0, "Print what was counted, on stderr, at the end", 3},
 	{"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
 	 "notail's own messages, on stderr: error, warn, info (default), debug", 3},
@@ -136,6 +147,7 @@ static const struct argp_option OPTIONS[] = {
 	{"json", KEY_JSON, NULL, 0, "`notail probe': print the report as JSON", 4},
 	{"registered", KEY_REGISTERED, NULL, 0,
 	 "`notail probe': the streams that the notails of this host have registered", 4},
+	{"force", KEY_FORCE, NULL, 0, "`notail unpin': also while a run goes on", 4},
 	{"effective", KEY_EFFECTIVE, NULL, 0,
 	 "`notail check-config FILE': print what is in force, secrets masked", 4},
 	{"schema", KEY_SCHEMA, NULL, 0, "`notail check-config': print the JSON Schema of a file",
@@ -147,8 +159,8 @@ static const struct argp_option OPTIONS[] = {
 	{0},
 };
 
-static const char ARGS_DOC[] =
-	"--stdout\n--stdout -- CMD [ARG...]\n--loki URL\nrun\ncheck-config FILE\nprobe\nversion";
+static const char ARGS_DOC[] = "--stdout\n--stdout -- CMD [ARG...]\n--loki URL\nrun\ncheck-config "
+			       "FILE\nprobe\nunpin\nversion";
 
 static const char DOC[] =
 	"Captures what containers write to stdout and stderr, in the kernel, and prints it or "
@@ -157,6 +169,7 @@ static const char DOC[] =
 	"clients\n"
 	"  check-config  what is wrong with a configuration file; exit status 1 when something is\n"
 	"  probe         what this kernel offers, and what notail would use\n"
+	"  unpin         end the capture that a `run' left behind, and drop what is not delivered\n"
 	"  version       the version\n\n"
 	"SIZE is bytes or has a suffix (k, M, G, KiB, MiB, GiB: powers of 1024), TIME has a unit "
 	"(500ms, 1s, 2m)."
@@ -426,6 +439,20 @@ static error_t set_spool_directory(struct parse *p, const char *path)
 	return 0;
 }
 
+static error_t set_pins(struct parse *p, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	if (strcmp(dir, PINS_OFF) &&
+	    (*dir != '/' || dir[len - 1] == '/' || len > PINS_MAX || strchr(dir, '.')))
+		return refuse(p,
+			      "--pins=%s: expected a directory such as " CAPTURE_PINS
+			      ", without a dot in it, or off",
+			      dir);
+	p->o.pins = dir;
+	return 0;
+}
+
 static error_t set_pid(struct parse *p, const char *text)
 {
 	const char *suffix;
@@ -548,15 +575,15 @@ static error_t take_argument(struct parse *p, char *arg, struct argp_state *stat
 		p->o.action = ACTION_PROBE;
 	else if (!strcmp(arg, "check-config"))
 		p->o.action = ACTION_CHECK_CONFIG;
+	else if (!strcmp(arg, "unpin"))
+		p->o.action = ACTION_UNPIN;
 	else if (!strcmp(arg, "version"))
 		p->o.action = ACTION_VERSION;
 	else if (strcmp(arg, "run"))
-		return refuse(
-			p,
-			"%s: unknown command, expected run, check-config, probe or version (a "
-			"format goes "
-			"--stdout=json, a command to run behind --)",
-			arg);
+		return refuse(p,
+			      "%s: unknown command, expected run, check-config, probe, unpin or "
+			      "version (a format goes --stdout=json, a command to run behind --)",
+			      arg);
 	p->word = arg;
 	return 0;
 }
@@ -595,6 +622,10 @@ static bool *get_switch(struct options *o, int key)
 		return &o->registered;
 	case KEY_STATS:
 		return &o->stats;
+	case KEY_DETACH_ON_EXIT:
+		return &o->detach_on_exit;
+	case KEY_FORCE:
+		return &o->force;
 	case KEY_EFFECTIVE:
 		return &o->effective;
 	case KEY_SCHEMA:
@@ -628,6 +659,8 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case KEY_LABEL:
 	case KEY_STREAM:
 		return add_selector(p, key, arg);
+	case KEY_PINS:
+		return set_pins(p, arg);
 	case KEY_PID:
 		return set_pid(p, arg);
 	case KEY_LISTEN:
@@ -656,6 +689,8 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case KEY_JSON:
 	case KEY_REGISTERED:
 	case KEY_STATS:
+	case KEY_DETACH_ON_EXIT:
+	case KEY_FORCE:
 	case KEY_EFFECTIVE:
 	case KEY_SCHEMA:
 	case KEY_DEFAULTS:
@@ -687,6 +722,8 @@ static error_t check_words(struct parse *p)
 
 	if (o->json && o->action != ACTION_PROBE)
 		return refuse(p, "--json is for probe; lines as JSON: --stdout=json");
+	if (o->force && o->action != ACTION_UNPIN)
+		return refuse(p, "--force is for unpin");
 	if (o->registered && (o->action != ACTION_PROBE || o->json))
 		return refuse(p, "--registered is for probe, without --json");
 	if (o->action != ACTION_CHECK_CONFIG && (o->effective || printed))
@@ -720,12 +757,30 @@ static bool is_service(const struct options *o)
 	return !o->to_stdout && !o->command && !o->pid;
 }
 
+/* What is looked at, and what is over with a command, leaves nothing behind. */
+static error_t choose_pins(struct parse *p)
+{
+	struct options *o = &p->o;
+	bool run = p->word && o->action == ACTION_RUN && is_service(o);
+
+	if ((o->pins || o->detach_on_exit) && o->action != ACTION_UNPIN && !run)
+		return refuse(p, "--%s is for `notail run' and what it sends to Loki",
+			      o->pins ? "pins" : "detach-on-exit");
+	if (!o->pins)
+		o->pins = CAPTURE_PINS;
+	if (!strcmp(o->pins, PINS_OFF) || (o->action == ACTION_RUN && !run))
+		o->pins = NULL;
+	return 0;
+}
+
 /* What no single option can be blamed for. */
 static error_t check(struct parse *p)
 {
 	struct options *o = &p->o;
 	error_t err = check_words(p);
 
+	if (!err)
+		err = choose_pins(p);
 	if (err || o->action != ACTION_RUN)
 		return err;
 	if (o->command && o->pid)
@@ -822,6 +877,7 @@ static int apply_capture(struct options *o, const struct config_capture *c)
 		o->ring_bytes = c->ring_size;
 	if (!o->max_line_size)
 		o->max_line_size = c->max_line_size;
+	o->orphan_timeout_ns = c->orphan_timeout;
 	if (!containers)
 		return 0;
 	if (!o->rate_limit) {

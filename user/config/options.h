@@ -18,7 +18,7 @@
 struct config;
 struct object_list;
 
-enum options_action { ACTION_RUN, ACTION_PROBE, ACTION_CHECK_CONFIG, ACTION_VERSION };
+enum options_action { ACTION_RUN, ACTION_PROBE, ACTION_CHECK_CONFIG, ACTION_UNPIN, ACTION_VERSION };
 
 /* Strings point into argv or are owned (options__free). */
 struct options {
@@ -57,6 +57,10 @@ struct options {
 
 	enum tap_mode tap;
 	enum hook_set hooks;
+	const char *pins;	    /* where what is captured is pinned; NULL: nowhere */
+	uint64_t orphan_timeout_ns; /* 0: default */
+	bool detach_on_exit;
+	bool force; /* of unpin */
 	bool exec_sessions;
 	enum attribution attribution;
 	size_t rate_limit, rate_burst;	   /* bytes/s, bytes; 0: none, default */

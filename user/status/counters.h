@@ -27,6 +27,8 @@
 	  "bytes lost: call too long")                                                       \
 	X(lost_rate_limit, "notail_lost_bytes_total{reason=\"rate_limit\"}",                 \
 	  "bytes lost: over the container's rate limit")                                     \
+	X(lost_orphaned, "notail_lost_bytes_total{reason=\"orphaned\"}",                     \
+	  "bytes lost: no notail read for longer than capture.orphan_timeout")               \
 	X(lost_bad_record, "notail_lost_bytes_total{reason=\"bad_record\"}",                 \
 	  "bytes lost: their record was skipped")                                            \
 	X(missing, "notail_missing_bytes_total",                                             \

@@ -13,6 +13,7 @@ static const char *const LOST_NAMES[NT_LOST_MAX] = {
 	[NT_LOST_UNREADABLE] = "unreadable",
 	[NT_LOST_TOO_LONG] = "too_long",
 	[NT_LOST_RATE_LIMIT] = "rate_limit",
+	[NT_LOST_ORPHANED] = "orphaned",
 };
 
 /* The gap tells where; this tells whoever watches notail, and --stdout=raw, which shows no gaps. */
@@ -60,6 +61,9 @@ static void stream__lost(struct stream *st, const struct nt_gap *gap, uint64_t b
 		break;
 	case NT_LOST_UNREADABLE:
 		counters__add(counters, lost_unreadable, bytes);
+		break;
+	case NT_LOST_ORPHANED:
+		counters__add(counters, lost_orphaned, bytes);
 		break;
 	default:
 		counters__add(counters, lost_too_long, bytes);

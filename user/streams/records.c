@@ -45,6 +45,22 @@ static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec
 	stream__explain(st, rec);
 }
 
+/* What was told of it before is not known here, nor how often hooks had been skipped then. */
+static void on_known(void *ctx, uint64_t pos, const struct nt_register *rec)
+{
+	struct streams *s = ctx;
+	struct stream *st = stream__find(s, &rec->key);
+
+	(void)pos;
+	if (st || is_excluded(s, rec->hdr.cgroup_id))
+		return;
+	st = stream__new(s, &rec->key, rec->hdr.cgroup_id, rec->file, rec->tap);
+	if (!st)
+		return;
+	st->session = rec->origin == NT_ORIGIN_SESSION;
+	stream__explain(st, rec);
+}
+
 /*
  * Is the record of the stream that its key names? If not, the end and the registration in between
  * found no room in the ring, and the key has another stream now; or the record is none to believe.
@@ -238,6 +254,7 @@ static void on_cgroup_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event
 const struct record_ops streams_record_ops = {
 	.data = on_data,
 	.registered = on_registered,
+	.known = on_known,
 	.tap = on_tap,
 	.end = on_end,
 	.cgroup_new = on_cgroup_new,
