@@ -25,10 +25,10 @@ Q := @
 say = @printf '  %-8s %s\n' $(1) $(2)
 endif
 
-LIBS := libbpf libelf zlib libcurl jansson libprotobuf-c libevent yaml-0.1 libpcre2-8 libcrypto libseccomp
+LIBS := libbpf libelf zlib libcurl jansson libprotobuf-c libevent libevent_openssl libssl yaml-0.1 libpcre2-8 libcrypto libseccomp
 ifeq ($(filter deps test-deps help clean format,$(MAKECMDGOALS)),)
 LIB_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(LIBS) 2>/dev/null)
-LIB_LDLIBS := $(shell $(PKG_CONFIG) --libs $(LIBS) 2>/dev/null || echo -lbpf -lelf -lz -lcurl -ljansson -lprotobuf-c -levent -lyaml -lpcre2-8 -lcrypto -lseccomp) -lsnappy
+LIB_LDLIBS := $(shell $(PKG_CONFIG) --libs $(LIBS) 2>/dev/null || echo -lbpf -lelf -lz -lcurl -ljansson -lprotobuf-c -levent -levent_openssl -lssl -lyaml -lpcre2-8 -lcrypto -lseccomp) -lsnappy
 endif
 
 CPPFLAGS += -D_GNU_SOURCE -DNOTAIL_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD)/gen $(LIB_CFLAGS)

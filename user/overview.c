@@ -14,7 +14,9 @@
 #include "base/log.h"
 #include "config/values.h"
 #include "io/httpd.h"
+#include "io/httpd_tls.h"
 #include "io/loop.h"
+#include "sink/auth.h"
 #include "status/client_samples.h"
 #include "status/process_samples.h"
 #include "status/server.h"
@@ -28,6 +30,8 @@ struct overview {
 	struct overview_sources of;
 	struct loop *loop;
 	struct server *server;
+	struct httpd_tls *tls; /* NULL: none */
+	struct auth *user;     /* NULL: everybody */
 	struct loop_watch *snapshots;
 	uint64_t started_ns; /* wall clock */
 	char host[sizeof(((struct utsname *)0)->nodename)];
@@ -162,6 +166,12 @@ static int reload(void *ctx, struct buf *out)
 	return err;
 }
 
+/* Both or neither: a password that goes over a network in the clear is everybody's. */
+static bool is_guarded(const struct overview *o)
+{
+	return o->user && o->tls;
+}
+
 /* 0, or what there is to say is said. */
 static int listen_on(struct overview *o, const char *address, const char *option, bool metrics,
 		     bool must, char *why, size_t size)
@@ -171,9 +181,10 @@ static int listen_on(struct overview *o, const char *address, const char *option
 	if (!values__listens(address))
 		return 0;
 	err = server__listen(o->server, address, metrics);
-	if (!err && !metrics && !httpd__is_loopback(address))
+	if (!err && !metrics && !httpd__is_loopback(address) && !is_guarded(o))
 		log_warn("%s %s is no loopback address: whoever reaches it sees names, labels and "
-			 "the configuration; server.metrics_listen is for networks",
+			 "the configuration; server.metrics_listen is for networks, or "
+			 "server.http_tls_config and server.basic_auth",
 			 option, address);
 	if (!err)
 		return 0;
@@ -186,11 +197,50 @@ static int listen_on(struct overview *o, const char *address, const char *option
 	return 0;
 }
 
+/* Where the file asks for TLS, or for users. */
+static int make_guards(struct overview *o, char *why, size_t size)
+{
+	static const enum httpd_client_auth HOW[] = {
+		[CLIENT_AUTH_NONE] = HTTPD_CLIENT_NONE,
+		[CLIENT_AUTH_IF_GIVEN] = HTTPD_CLIENT_IF_GIVEN,
+		[CLIENT_AUTH_REQUIRED] = HTTPD_CLIENT_REQUIRED,
+	};
+	const struct config_server *c = o->opts->server;
+	struct httpd_tls_opts tls;
+	struct auth_opts user;
+	char reason[256] = "";
+	int err = 0;
+
+	if (!c)
+		return 0;
+	tls = (struct httpd_tls_opts){
+		.cert_file = c->http_tls_config.cert_file,
+		.key_file = c->http_tls_config.key_file,
+		.client_ca_file = c->http_tls_config.client_ca_file,
+	};
+	if (c->http_tls_config.client_auth_type)
+		tls.client_auth = HOW[c->http_tls_config.client_auth_type];
+	else if (tls.client_ca_file)
+		tls.client_auth = HTTPD_CLIENT_REQUIRED;
+	user = (struct auth_opts){
+		.username = c->basic_auth.username,
+		.username_file = c->basic_auth.username_file,
+		.password = c->basic_auth.password,
+		.password_file = c->basic_auth.password_file,
+	};
+	if (tls.cert_file)
+		err = httpd_tls__new(&o->tls, &tls, reason, sizeof(reason));
+	if (err)
+		snprintf(why, size, "server.http_tls_config: %s",
+			 *reason ? reason : strerror(-err));
+	return err ? err : auth__new(&o->user, &user);
+}
+
 int overview__new(struct overview **ret, struct loop *loop, const struct options *opts,
 		  char *ret_why, size_t size)
 {
 	struct overview *o = calloc(1, sizeof(*o));
-	const struct server_opts server_opts = {
+	struct server_opts server_opts = {
 		.loop = loop,
 		.reload = opts->runtime_reload,
 		.unready = why_unready,
@@ -213,7 +263,11 @@ int overview__new(struct overview **ret, struct loop *loop, const struct options
 	o->started_ns = clock__real_ns();
 	if (uname(&name) == 0)
 		memcpy(o->host, name.nodename, sizeof(o->host));
-	err = server__new(&o->server, &server_opts);
+	err = make_guards(o, ret_why, size);
+	server_opts.tls = o->tls;
+	server_opts.user = o->user;
+	if (!err)
+		err = server__new(&o->server, &server_opts);
 	if (!err)
 		err = listen_on(o, opts->listen, opts->given.listen ? "--listen" : "server.listen",
 				false, opts->must_listen, ret_why, size);
@@ -240,5 +294,7 @@ void overview__free(struct overview *o)
 		return;
 	loop_watch__free(o->snapshots);
 	server__free(o->server);
+	httpd_tls__free(o->tls);
+	auth__free(o->user);
 	free(o);
 }

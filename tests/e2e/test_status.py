@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The status server: its paths, who may ask, what it says of real containers, reload by request."""
 
+import base64
 import errno
 import html
 import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import sys
 import unittest
 
@@ -373,6 +377,96 @@ discovery: {{docker: {{host: '{self.engine.host}'}}}}
         held.bind(("127.0.0.1", 0))
         self.addCleanup(held.close)
         return held.getsockname()[1]
+
+
+class Guards(StatusTestCase):
+    """TLS and users."""
+
+    def setUp(self):
+        super().setUp()
+        if not shutil.which("openssl"):
+            self.skipTest("not installed: openssl, which makes certificates")
+
+    def certificate(self, name, subject):
+        """Its certificate and key; the same files when it is called again."""
+        paths = [harness.shared.path(f"status-{os.getpid()}-{name}.{kind}") for kind in ("crt", "key")]
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+             "2", "-subj", f"/CN={subject}", "-addext", "subjectAltName=IP:127.0.0.1", "-out", paths[0] + ".new",
+             "-keyout", paths[1] + ".new"],
+            stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=60)
+        for path in paths:
+            os.rename(path + ".new", path)
+        return paths
+
+    def fetch(self, notail, path, context, user=None):
+        address = re.search(r"status page at https://(\S+)", notail.stderr()).group(1)
+        connection = http.client.HTTPSConnection(address, timeout=harness.DEADLINE, context=context)
+        self.addCleanup(connection.close)
+        token = base64.b64encode(user.encode()).decode() if user else None
+        connection.request("GET", path, headers={"Authorization": "Basic " + token} if token else {})
+        return Answer(connection.getresponse())
+
+    def test_tls_and_users(self):
+        mine, key = self.certificate("server", "first")
+        clients, clients_key = self.certificate("client", "client")
+        secret = self.file("right\n")
+        path = self.file(f"""
+server:
+  listen: {LOCAL}
+  http_tls_config: {{cert_file: {mine}, key_file: {key}, client_ca_file: {clients}}}
+  basic_auth: {{username: me, password_file: {secret}}}
+""")
+        notail = self.notail("-c", path)
+        context = ssl.create_default_context(cafile=mine)
+        with self.assertRaises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
+            self.fetch(notail, "/ready", context)  # without a certificate of its own
+        context.load_cert_chain(clients, clients_key)
+        for name in "/ready", "/healthz":
+            self.assertEqual(self.fetch(notail, name, context).status, 200)
+        for name in "/metrics", "/config", "/nothing":
+            for user in None, "me:wrong", "me:righ", "me:right!", "you:right", "me", "":
+                answer = self.fetch(notail, name, context, user)
+                self.assertEqual(answer.status, 401, (name, user))
+                self.assertIn("Basic realm=", answer.headers["WWW-Authenticate"])
+        self.assertEqual(self.fetch(notail, "/metrics", context, "me:right").status, 200)
+        self.rewrite(secret, "other\n")
+        self.assertEqual(self.fetch(notail, "/metrics", context, "me:right").status, 401)
+        self.assertEqual(self.fetch(notail, "/metrics", context, "me:other").status, 200)
+
+        # Another certificate in its place, read again without a restart.
+        self.certificate("server", "second")
+
+        def renewed():
+            other = ssl.create_default_context(cafile=mine)
+            other.load_cert_chain(clients, clients_key)
+            try:
+                return self.fetch(notail, "/ready", other).status == 200
+            except ssl.SSLError:
+                return False
+
+        harness.wait_for(renewed, what="the second certificate")
+        # What is no certificate does not take its place.
+        self.rewrite(mine, "no certificate\n")
+        harness.wait_for(lambda: not self.fails(notail, context) or "is not used" in notail.stderr(), what="the refusal")
+        self.assertNotIn("right", notail.stderr())
+        self.assertEqual(notail.stop(), 0)
+
+    def fails(self, notail, context):
+        try:
+            self.fetch(notail, "/ready", context)
+        except ssl.SSLError:
+            return True
+        return False
+
+    def test_wrong_files(self):
+        path = self.file(f"""
+clients: [{{url: 'http://127.0.0.1:9'}}]
+server: {{listen: {LOCAL}, http_tls_config: {{cert_file: {self.file("x")}, key_file: {self.file("y")}}}}}
+""")
+        notail = self.plain_notail("run", "-c", path, "--no-docker", "--container", self.name("none"), wait=False)
+        self.assertEqual(notail.wait(), 1)
+        self.assertIn("server.http_tls_config: ", notail.stderr())
 
 
 if __name__ == "__main__":

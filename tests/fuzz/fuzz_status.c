@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	origin__is_our_host(text, "127.0.0.1:9464");
 	origin__is_our_host(text, "[::]:9464");
-	origin__is_foreign(text, text, NULL);
+	origin__is_foreign(text, text, NULL, false);
 	check_escape(text);
 	check_samples(text);
 	check_view(text);

@@ -83,6 +83,18 @@ static void check_tls_files(const struct config_tls *t, struct diag *diag)
 	check_file(node__get(t->node, "key_file"), t->key_file, FILE_MAX_BYTES, diag);
 }
 
+static void check_server_files(const struct config_server *s, struct diag *diag)
+{
+	const struct config_server_tls *t = &s->http_tls_config;
+	const struct config_basic_auth *a = &s->basic_auth;
+
+	check_file(node__get(t->node, "cert_file"), t->cert_file, FILE_MAX_BYTES, diag);
+	check_file(node__get(t->node, "key_file"), t->key_file, FILE_MAX_BYTES, diag);
+	check_file(node__get(t->node, "client_ca_file"), t->client_ca_file, FILE_MAX_BYTES, diag);
+	check_file(node__get(a->node, "username_file"), a->username_file, SECRET_MAX_BYTES, diag);
+	check_file(node__get(a->node, "password_file"), a->password_file, SECRET_MAX_BYTES, diag);
+}
+
 static void check_files(const struct config *c, struct diag *diag)
 {
 	const struct config_client *clients = c->clients.items;
@@ -104,6 +116,7 @@ static void check_files(const struct config *c, struct diag *diag)
 		check_tls_files(&client->tls_config, diag);
 	}
 	check_tls_files(&c->discovery.docker.tls_config, diag);
+	check_server_files(&c->server, diag);
 }
 
 int check__all(const struct config *c, struct diag *diag)

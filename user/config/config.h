@@ -75,6 +75,21 @@ struct config_client {
 	const struct node *node;
 };
 
+/* Of notail's own server. */
+struct config_server_tls {
+	const char *cert_file, *key_file, *client_ca_file; /* both of the first NULL: no TLS */
+	int client_auth_type;				   /* enum config_client_auth */
+	const struct node *node;
+};
+
+/* Promtail's names; AUTO: required where there is a client_ca_file. */
+enum config_client_auth {
+	CLIENT_AUTH_AUTO,
+	CLIENT_AUTH_NONE,
+	CLIENT_AUTH_IF_GIVEN,
+	CLIENT_AUTH_REQUIRED,
+};
+
 #define SERVER_DEFAULT_PORT 9464
 #define SERVER_DEFAULT_LISTEN "127.0.0.1:9464"
 #define SERVER_OFF "off"
@@ -85,6 +100,8 @@ struct config_server {
 	bool listen_given;	    /* by the file */
 	bool disable;		    /* Promtail's: nowhere */
 	bool enable_runtime_reload;
+	struct config_server_tls http_tls_config;
+	struct config_basic_auth basic_auth;
 	int log_level, log_format; /* Promtail's place for them: LOG_... + 1; 0: not said */
 	const char *http_listen_address;
 	int64_t http_listen_port;

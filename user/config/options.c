@@ -897,6 +897,7 @@ static int apply_capture(struct options *o, const struct config_capture *c)
 
 static void apply_server(struct options *o, const struct config_server *c)
 {
+	o->server = c;
 	o->runtime_reload = c->enable_runtime_reload;
 	o->metrics_listen = c->metrics_listen;
 	if (o->given.listen)

@@ -16,6 +16,7 @@
 #include "capture/capture.h"
 
 struct config;
+struct config_server;
 struct object_list;
 
 enum options_action { ACTION_RUN, ACTION_PROBE, ACTION_CHECK_CONFIG, ACTION_UNPIN, ACTION_VERSION };
@@ -75,6 +76,7 @@ struct options {
 	const char *listen;		   /* of the status server; NULL or empty: none */
 	const char *metrics_listen;	   /* likewise */
 	bool must_listen; /* somebody asked for it: it is an error when it cannot be */
+	const struct config_server *server; /* the file's; NULL: none */
 	bool runtime_reload;
 	bool service;		     /* `notail run', of what is pushed */
 	uint64_t shutdown_ns;	     /* for what is not delivered at the end; 0: 10 s */

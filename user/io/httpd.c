@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
@@ -22,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/httpd_tls.h"
 #include "io/loop.h"
 #include "io/loop_base.h"
 
@@ -160,12 +162,28 @@ static void on_accept_failed(struct evconnlistener *listener, void *ctx)
 	loop_timer__set(h->sweep, SWEEP_NS);
 }
 
+/* The session goes with it. */
+static struct bufferevent *make_tls(struct event_base *base, struct httpd_tls *tls)
+{
+	struct ssl_st *ssl = httpd_tls__session(tls);
+	struct bufferevent *bev =
+		ssl ? bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING,
+						     BEV_OPT_CLOSE_ON_FREE)
+		    : NULL;
+
+	if (bev)
+		bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+	return bev;
+}
+
 /* Of a connection that was accepted. NULL: evhttp makes one itself. */
 static struct bufferevent *make_bufferevent(struct event_base *base, void *ctx)
 {
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 	struct httpd *h = ctx;
 	struct slot *s = h->slots;
+	struct bufferevent *bev = h->opts.tls
+					  ? make_tls(base, h->opts.tls)
+					  : bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
 	if (!bev)
 		return NULL;
@@ -393,6 +411,8 @@ static void add_headers(struct evhttp_request *rq, const struct httpd_reply *rep
 	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
 	evhttp_add_header(headers, "X-Frame-Options", "DENY");
 	evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
+	if (reply->authenticate)
+		evhttp_add_header(headers, "WWW-Authenticate", reply->authenticate);
 	if (reply->allow)
 		evhttp_add_header(headers, "Allow", reply->allow);
 }

@@ -14,6 +14,7 @@
 
 struct loop;
 struct httpd;
+struct httpd_tls;
 struct httpd_request;
 
 #define HTTPD_MAX_CONNECTIONS 64
@@ -24,7 +25,8 @@ struct httpd_request;
 enum httpd_method { HTTPD_GET, HTTPD_HEAD, HTTPD_POST, HTTPD_OTHER };
 
 struct httpd_opts {
-	const char *address; /* 127.0.0.1:9464, [::1]:9464, localhost:9464; port 0: a free one */
+	const char *address;   /* 127.0.0.1:9464, [::1]:9464, localhost:9464; port 0: a free one */
+	struct httpd_tls *tls; /* NULL: none; borrowed */
 	/* Of each request; it is to be answered once, now or later. */
 	void (*request)(void *ctx, struct httpd_request *rq);
 	void *ctx;
@@ -32,10 +34,11 @@ struct httpd_opts {
 
 struct httpd_reply {
 	int status;
-	const char *type;   /* Content-Type */
-	const char *policy; /* Content-Security-Policy; NULL: nothing may be loaded */
-	const char *allow;  /* Allow; NULL: no such header */
-	struct buf *body;   /* taken over, empty afterwards; NULL: none */
+	const char *type;	  /* Content-Type */
+	const char *policy;	  /* Content-Security-Policy; NULL: nothing may be loaded */
+	const char *allow;	  /* Allow; NULL: no such header */
+	const char *authenticate; /* WWW-Authenticate; likewise */
+	struct buf *body;	  /* taken over, empty afterwards; NULL: none */
 };
 
 /* Listens. -EINVAL: no address; -EADDRINUSE, ... of bind. */

@@ -58,9 +58,9 @@ bool origin__is_our_host(const char *host, const char *address)
 	return !strcasecmp(name, own);
 }
 
-bool origin__is_foreign(const char *host, const char *origin, const char *fetch_site)
+bool origin__is_foreign(const char *host, const char *origin, const char *fetch_site, bool tls)
 {
-	static const char scheme[] = "http://";
+	const char *scheme = tls ? "https://" : "http://";
 
 	if (fetch_site && strcmp(fetch_site, "same-origin") && strcmp(fetch_site, "none"))
 		return true;

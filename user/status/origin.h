@@ -11,6 +11,6 @@
  */
 bool origin__is_our_host(const char *host, const char *address);
 /* Whether a browser says that another site's page sent the request. NULL: it does not say. */
-bool origin__is_foreign(const char *host, const char *origin, const char *fetch_site);
+bool origin__is_foreign(const char *host, const char *origin, const char *fetch_site, bool tls);
 
 #endif

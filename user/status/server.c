@@ -9,12 +9,16 @@
 #include "status/server.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
 #include <string.h>
+#include <strings.h>
 #include <utlist.h>
 
 #include "base/clock.h"
 #include "io/httpd.h"
 #include "io/loop.h"
+#include "sink/auth.h"
 #include "status/openmetrics.h"
 #include "status/origin.h"
 #include "status/page.h"
@@ -61,11 +65,16 @@ struct server {
 
 #define ASKED 0x80000000u
 
+enum route_flag {
+	ROUTE_METRICS = 1, /* there where only metrics are */
+	ROUTE_OPEN = 2,	   /* to those without a name, too */
+	ROUTE_POST = 4,
+	ROUTE_WAITS = 8, /* for a snapshot */
+};
+
 struct route {
 	const char *path;
-	bool metrics; /* there where only metrics are */
-	bool post;
-	bool waits;    /* for a snapshot */
+	unsigned flags;
 	unsigned what; /* of it */
 	/* `now` is NULL where it does not wait. Fills in the reply, whose body is empty. */
 	int (*answer)(struct server *s, const struct snapshot *now, const struct httpd_request *rq,
@@ -201,15 +210,59 @@ static int answer_log_level(struct server *s, const struct snapshot *now _unused
 }
 
 static const struct route ROUTES[] = {
-	{"/", false, false, true, SNAPSHOT_COUNTERS | SNAPSHOT_TARGETS, answer_page},
-	{"/targets", false, false, true, SNAPSHOT_COUNTERS | SNAPSHOT_TARGETS, answer_targets},
-	{"/config", false, false, false, 0, answer_config},
-	{"/-/reload", false, true, false, 0, answer_reload},
-	{"/-/log-level", false, true, false, 0, answer_log_level},
-	{"/metrics", true, false, true, SNAPSHOT_COUNTERS, answer_metrics},
-	{"/ready", true, false, false, 0, answer_ready},
-	{"/healthz", true, false, true, 0, answer_health},
+	{"/", ROUTE_WAITS, SNAPSHOT_COUNTERS | SNAPSHOT_TARGETS, answer_page},
+	{"/targets", ROUTE_WAITS, SNAPSHOT_COUNTERS | SNAPSHOT_TARGETS, answer_targets},
+	{"/config", 0, 0, answer_config},
+	{"/-/reload", ROUTE_POST, 0, answer_reload},
+	{"/-/log-level", ROUTE_POST, 0, answer_log_level},
+	{"/metrics", ROUTE_METRICS | ROUTE_WAITS, SNAPSHOT_COUNTERS, answer_metrics},
+	{"/ready", ROUTE_METRICS | ROUTE_OPEN, 0, answer_ready},
+	{"/healthz", ROUTE_METRICS | ROUTE_OPEN | ROUTE_WAITS, 0, answer_health},
 };
+
+/* In a time that says nothing of how much of it was right. */
+static bool is_same_secret(const char *a, const char *b)
+{
+	unsigned char x[SHA256_DIGEST_LENGTH], y[SHA256_DIGEST_LENGTH];
+
+	SHA256((const unsigned char *)a, strlen(a), x);
+	SHA256((const unsigned char *)b, strlen(b), y);
+	return !CRYPTO_memcmp(x, y, sizeof(x));
+}
+
+/* What cannot be read lets nobody in. */
+static bool may_ask(const struct server *s, const struct httpd_request *rq)
+{
+	static const char NAME[] = "Authorization: ", SCHEME[] = "Basic ";
+	const char *given, *wanted;
+	int err;
+
+	if (!s->opts.user)
+		return true;
+	if (httpd_request__header(rq, "Authorization", &given) != 1 ||
+	    strncasecmp(given, SCHEME, strlen(SCHEME)))
+		return false;
+	err = auth__header(s->opts.user, &wanted);
+	if (err) {
+		log_warn("server.basic_auth: %s: %s", auth__file(s->opts.user),
+			 err == -EINVAL ? "no secret in it" : strerror(-err));
+		return false;
+	}
+	return is_same_secret(given + strlen(SCHEME), wanted + strlen(NAME) + strlen(SCHEME));
+}
+
+static void refuse_stranger(struct httpd_request *rq)
+{
+	_buf_ struct buf body = {0};
+	struct httpd_reply reply = {.status = 401,
+				    .type = TEXT,
+				    .authenticate = "Basic realm=\"notail\", charset=\"UTF-8\"",
+				    .body = &body};
+
+	if (buf__append_str(&body, "who asks?\n"))
+		buf__free(&body);
+	httpd_request__reply(rq, &reply);
+}
 
 static void refuse(struct httpd_request *rq, int status, const char *allow, const char *why)
 {
@@ -369,6 +422,7 @@ static bool is_refused(const struct listener *l, const struct route *route,
 		       struct httpd_request *rq)
 {
 	enum httpd_method method = httpd_request__method(rq);
+	bool post = route && (route->flags & ROUTE_POST);
 	const char *host, *origin, *fetch_site;
 	size_t hosts = httpd_request__header(rq, "Host", &host);
 
@@ -376,13 +430,15 @@ static bool is_refused(const struct listener *l, const struct route *route,
 	httpd_request__header(rq, "Sec-Fetch-Site", &fetch_site);
 	if (!l->metrics && (hosts != 1 || !origin__is_our_host(host, l->address)))
 		refuse(rq, 403, NULL, "another host's name: ask for localhost or 127.0.0.1");
-	else if (!route || (l->metrics && !route->metrics))
+	else if ((!route || !(route->flags & ROUTE_OPEN)) && !may_ask(l->server, rq))
+		refuse_stranger(rq);
+	else if (!route || (l->metrics && !(route->flags & ROUTE_METRICS)))
 		refuse(rq, 404, NULL, "not found");
-	else if (route->post && method != HTTPD_POST)
+	else if (post && method != HTTPD_POST)
 		refuse(rq, 405, "POST", "only POST");
-	else if (!route->post && method != HTTPD_GET && method != HTTPD_HEAD)
+	else if (!post && method != HTTPD_GET && method != HTTPD_HEAD)
 		refuse(rq, 405, "GET, HEAD", "only GET and HEAD");
-	else if (route->post && origin__is_foreign(host, origin, fetch_site))
+	else if (post && origin__is_foreign(host, origin, fetch_site, l->server->opts.tls))
 		refuse(rq, 403, NULL, "sent by another site's page");
 	else
 		return false;
@@ -401,9 +457,9 @@ static void on_request(void *ctx, struct httpd_request *rq)
 			route = &ROUTES[i];
 	if (is_refused(l, route, rq))
 		return;
-	if (route->waits)
+	if (route->flags & ROUTE_WAITS)
 		now = fresh(l->server, route->what);
-	if (route->waits && !now)
+	if (route->flags & ROUTE_WAITS && !now)
 		wait_for(l->server, route, rq);
 	else
 		answer(l->server, route, now, rq);
@@ -442,7 +498,8 @@ void server__free(struct server *s)
 int server__listen(struct server *s, const char *address, bool metrics)
 {
 	struct listener *l = &s->listeners[s->n_listeners];
-	const struct httpd_opts opts = {.address = address, .request = on_request, .ctx = l};
+	const struct httpd_opts opts = {
+		.address = address, .tls = s->opts.tls, .request = on_request, .ctx = l};
 	int err;
 
 	if (s->n_listeners == LISTENERS || strlen(address) >= sizeof(l->address))
@@ -454,6 +511,7 @@ int server__listen(struct server *s, const char *address, bool metrics)
 	if (err)
 		return err;
 	s->n_listeners++;
-	log_info("%s at http://%s", metrics ? "metrics" : "status page", httpd__address(l->httpd));
+	log_info("%s at http%s://%s", metrics ? "metrics" : "status page", s->opts.tls ? "s" : "",
+		 httpd__address(l->httpd));
 	return 0;
 }

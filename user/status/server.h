@@ -14,12 +14,16 @@
 #include "status/snapshot.h"
 #include "status/view.h"
 
+struct auth;
+struct httpd_tls;
 struct loop;
 struct server;
 
 struct server_opts {
 	struct loop *loop;
-	bool reload; /* POST /-/reload and /-/log-level do something */
+	bool reload;	       /* POST /-/reload and /-/log-level do something */
+	struct httpd_tls *tls; /* NULL: none; borrowed, as what follows */
+	struct auth *user;     /* who may ask, but for /ready and /healthz; NULL: everybody */
 	/* NULL: capture is active, not about to end, and what it captures gets on; else why not. */
 	const char *(*unready)(void *ctx);
 	/* A snapshot of these (enum snapshot_what; 0: any) is to be delivered. */

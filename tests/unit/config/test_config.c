@@ -384,6 +384,7 @@ static void default_file(void **state)
 	config->pipeline_stages = NULL;
 	config->discovery.docker.host = NULL;
 	config->discovery.docker.tls_config.node = NULL;
+	config->server.http_tls_config.node = config->server.basic_auth.node = NULL;
 	of_file = effective();
 	assert_string_equal(of_file, of_none);
 }

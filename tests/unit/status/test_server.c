@@ -454,16 +454,19 @@ static void hosts(void **state)
 static void pages_of_others(void **state)
 {
 	(void)state;
-	assert_false(origin__is_foreign("localhost:9464", NULL, NULL));
-	assert_false(origin__is_foreign("localhost:9464", "http://localhost:9464", "same-origin"));
-	assert_false(origin__is_foreign("localhost:9464", NULL, "none"));
-	assert_true(origin__is_foreign("localhost:9464", NULL, "cross-site"));
-	assert_true(origin__is_foreign("localhost:9464", NULL, "same-site"));
-	assert_true(origin__is_foreign("localhost:9464", "http://localhost:8080", NULL));
-	assert_true(origin__is_foreign("localhost:9464", "http://evil.example", NULL));
-	assert_true(origin__is_foreign("localhost:9464", "https://localhost:9464", NULL));
-	assert_true(origin__is_foreign("localhost:9464", "null", NULL));
-	assert_true(origin__is_foreign("localhost:9464", "", NULL));
+	assert_false(origin__is_foreign("localhost:9464", NULL, NULL, false));
+	assert_false(origin__is_foreign("localhost:9464", "http://localhost:9464", "same-origin",
+					false));
+	assert_false(origin__is_foreign("localhost:9464", NULL, "none", false));
+	assert_true(origin__is_foreign("localhost:9464", NULL, "cross-site", false));
+	assert_true(origin__is_foreign("localhost:9464", NULL, "same-site", false));
+	assert_true(origin__is_foreign("localhost:9464", "http://localhost:8080", NULL, false));
+	assert_true(origin__is_foreign("localhost:9464", "http://evil.example", NULL, false));
+	assert_true(origin__is_foreign("localhost:9464", "https://localhost:9464", NULL, false));
+	assert_false(origin__is_foreign("localhost:9464", "https://localhost:9464", NULL, true));
+	assert_true(origin__is_foreign("localhost:9464", "http://localhost:9464", NULL, true));
+	assert_true(origin__is_foreign("localhost:9464", "null", NULL, false));
+	assert_true(origin__is_foreign("localhost:9464", "", NULL, false));
 }
 
 static void reload_when_enabled(void **state)
