@@ -57,7 +57,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak $(BUILD)/tests/turned_clock.so
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check config-files test-engines soak soak-vm bench bench-capture bench-pipeline fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: all run test check check-valgrind check-threads test-faults config-files test-engines soak soak-vm bench bench-capture bench-pipeline fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -72,6 +72,16 @@ test: test-deps ## everything: unit, receiver, BPF, end-to-end with real engines
 
 check: $(UNIT_BINS) ## unit tests under ASAN and UBSAN (no root, under 2 minutes)
 	$(Q)tests/unit/run $(UNIT_BINS)
+
+# In build directories of their own: other flags.
+check-valgrind: test-deps ## the unit tests and test-pipeline under valgrind
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/plain SAN_FLAGS= all
+	$(Q)UNIT_SECONDS=600 UNDER=tests/unit/valgrind $(MAKE) --no-print-directory BUILD=$(BUILD)/plain SAN_FLAGS= check
+	$(Q)NOTAIL=tests/unit/valgrind VALGRIND_PROGRAM=$(BUILD)/plain/notail tests/e2e/run pipeline
+
+check-threads: ## the unit tests under TSAN
+	$(Q)UNIT_SECONDS=600 UNDER="setarch -R" $(MAKE) --no-print-directory BUILD=$(BUILD)/threads \
+		SAN_FLAGS="-fsanitize=thread -fno-omit-frame-pointer -Wno-tsan" check
 
 bench: all test-programs ## timed figures, printed and not judged (root)
 	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)
@@ -93,6 +103,9 @@ vmtest: ## the BPF tests on other kernels in qemu, a table; KERNELS="6.1 6.12:pr
 
 test-engines: all test-programs ## 1,000 containers with docker, 200 with podman and ctr each, 10,000 with none; systemd (root)
 	$(Q)BUILD=$(BUILD) tests/e2e/engines/run; status=$$?; BUILD=$(BUILD) tests/vm/systemd && exit $$status
+
+test-faults: all test-programs ## notail killed, stopped and starved, Loki away, slow and wrong: the long forms, an hour and more (root)
+	$(Q)BUILD=$(BUILD) tests/e2e/faults/run $(FAULTS)
 
 soak: all test-programs ## random writers against docker's record for SOAK_MINUTES (30) (root)
 	$(Q)BUILD=$(BUILD) SOAK_MINUTES=$(or $(SOAK_MINUTES),30) tests/e2e/soak.py
@@ -190,9 +203,13 @@ $(SAN)/libnotail.a: $(SAN_OBJECTS)
 define unit_rule
 $(SAN)/$(notdir $(basename $(1))): $(SAN)/$(basename $(1)).o $(SAN)/libnotail.a
 	$$(call say,LINK,$$@)
-	$$(Q)$$(CC) $$(SAN_FLAGS) -o $$@ $$^ $$(LDLIBS) -lcmocka
+	$$(Q)$$(CC) $$(SAN_FLAGS) $$(UNIT_LDFLAGS) -o $$@ $$^ $$(LDLIBS) -lcmocka
 endef
 $(foreach t,$(wildcard tests/unit/*/test_*.c tests/unit/test_*.c),$(eval $(call unit_rule,$(t))))
+# What tests/unit/allocations.h makes fail.
+comma := ,
+$(SAN)/test_allocations: UNIT_LDFLAGS := $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc reallocarray aligned_alloc \
+	strdup strndup open_memstream asprintf)
 
 # The BPF tests load the programs of notail itself through its own capture room.
 LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter user/base/% user/capture/% user/assemble/match.c,$(LIB_SOURCES)))
