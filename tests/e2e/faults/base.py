@@ -24,6 +24,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [path for path in (os.path.dirname(HERE), HERE) if path not in sys.path]
@@ -103,9 +104,12 @@ class Daemon:
 
     def metrics(self):
         """{name and labels: value} of /metrics; empty when it does not answer."""
-        done = subprocess.run(["curl", "-sS", "-m", "10", f"http://{self.listen}/metrics"], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, check=False)
-        return {match[1]: float(match[2]) for match in re.finditer(r"^(notail_\S+(?:\{.*\})?) (\S+)$", done.stdout, re.M)}
+        try:
+            with urllib.request.urlopen(f"http://{self.listen}/metrics", timeout=10) as answer:
+                text = answer.read().decode()
+        except OSError:
+            return {}
+        return {match[1]: float(match[2]) for match in re.finditer(r"^(notail_\S+(?:\{.*\})?) (\S+)$", text, re.M)}
 
     def sum(self, name, **labels):
         """The sum of a metric over its label sets that have these."""
@@ -203,7 +207,7 @@ class TestCase(harness.TestCase):
     def setUp(self):
         super().setUp()
         missing = [name for name in self.needs_settings if not known(name)]
-        if missing:
+        if missing and not os.environ.get("FAULT_FORCE"):
             self.skipTest(f"this notail has no {', '.join(missing)}")
         self.random = random.Random(SEED)
         print(f"  FAULT_SEED={SEED}", flush=True)

@@ -9,10 +9,9 @@ import base
 import harness
 
 LIMIT = 64 << 20
-# Takes memory until notail is gone; the kernel may not choose it.
+# Takes memory until notail is gone.
 HOG = """
 import os, sys, time
-open("/proc/self/oom_score_adj", "w").write("-1000")
 open(sys.argv[1] + "/cgroup.procs", "w").write(str(os.getpid()))
 taken = []
 while os.path.exists("/proc/" + sys.argv[2]) and open("/proc/%s/stat" % sys.argv[2]).read().split(") ")[1][0] != "Z":
@@ -52,6 +51,8 @@ class Memory(base.TestCase):
         for _ in range(self.scale(2, 5)):
             stored = sink.stats()["stored"]
             base.wait_for(lambda stored=stored: sink.stats()["stored"] > stored + 1, what="pushes")
+            with open(f"/proc/{daemon.notail.pid}/oom_score_adj", "w", encoding="ascii") as file:
+                file.write("1000")  # the kernel is to choose it
             hog = subprocess.Popen(["/usr/bin/python3", "-c", HOG, path, str(daemon.notail.pid)], stdin=subprocess.DEVNULL)
             self.addCleanup(hog.wait)
             self.addCleanup(hog.kill)
