@@ -115,15 +115,21 @@ static int load_fresh(struct capture *c, char *ret_why, size_t size)
 	return 0;
 }
 
+static int take_pinned(struct capture *c, struct capture_bpf *skel, bool own)
+{
+	int r = -EINVAL;
+
+	if (pins__layout(skel) == c->run.layout)
+		r = pins__reuse(c->pins, skel, c->run.generation, own);
+	c->foreign = r < 0;
+	return r;
+}
+
 /* ---- the same programs ---- */
 
 static int take_all_maps(void *ctx, struct capture_bpf *skel)
 {
-	struct capture *c = ctx;
-
-	return pins__layout(skel) == c->run.layout
-		       ? pins__reuse(c->pins, skel, c->run.generation, true)
-		       : -EINVAL;
+	return take_pinned(ctx, skel, true);
 }
 
 static int adopt(struct capture *c, char *ret_why, size_t size)
@@ -147,11 +153,7 @@ static int adopt(struct capture *c, char *ret_why, size_t size)
 
 static int take_shared_maps(void *ctx, struct capture_bpf *skel)
 {
-	struct capture *c = ctx;
-
-	return pins__layout(skel) == c->run.layout
-		       ? pins__reuse(c->pins, skel, c->run.generation, false)
-		       : -EINVAL;
+	return take_pinned(ctx, skel, false);
 }
 
 static void set_charge(struct capture *c, uint64_t word)
@@ -260,7 +262,9 @@ int adopt__load(struct capture *c, char *ret_why, size_t size)
 		return 0;
 	}
 	if (found) {
-		log_warn("what is pinned cannot be taken over: %s", ret_why);
+		log_warn("what is pinned cannot be taken over: %s",
+			 c->foreign ? "its maps are not those of this notail, or of its settings"
+				    : ret_why);
 		*ret_why = '\0';
 		r = pins__bury(c->pins);
 		if (r < 0)
@@ -275,9 +279,11 @@ static void clean_stream(void *ctx, const struct nt_stream_key *key, const struc
 {
 	struct capture *c = ctx;
 
-	if (s->denied && !s->cgroup_id)
+	if (s->cgroup_id)
+		return;
+	if (s->denied)
 		map__delete(c->streams_fd, key);
-	else if (s->origin == NT_ORIGIN_USER)
+	else
 		stream__delete(c, key);
 }
 

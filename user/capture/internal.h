@@ -41,6 +41,7 @@ struct capture {
 	bool adopted;	       /* it was there */
 	int *attached;	       /* programs that a run before attached; NULL: those of skel */
 	char not_durable[256]; /* why there are no pins; empty: nobody asked for any */
+	bool foreign;	       /* what is pinned does not fit */
 	bool unpins;	       /* at its end */
 	uint64_t own_cgroup;   /* denied; 0: none */
 	uint64_t heartbeat_ns; /* of the last one */
