@@ -373,6 +373,8 @@ static void tear_down(struct app *a)
 		print_counters(a);
 	if (a->single)
 		a->status = a->status ? a->status : single__status(a->single);
+	if (a->opts.detach_on_exit && a->capture)
+		capture__unpin(a->capture);
 	capture__free(a->capture);
 	loop_watch__free(a->sealed_text);
 	loop_watch__free(a->stopped);

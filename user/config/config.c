@@ -562,6 +562,11 @@ static const struct field CAPTURE_FIELDS[] = {
 	      .max = 16 << 20, .doc = "Longer lines are cut there, and marked."),
 	FIELD(struct config_capture, orphan_timeout, FIELD_DURATION, .dflt = "10m",
 	      .doc = "How long the kernel captures without notail."),
+	FIELD(struct config_capture, pins, FIELD_STRING,
+	      .doc = "Where what captures outlives notail, on a BPF file system "
+		     "(" CAPTURE_PINS "); off: nothing does."),
+	FIELD(struct config_capture, detach_on_exit, FIELD_BOOL, .dflt = "false",
+	      .doc = "Capture ends with notail, unless it is killed."),
 	{0},
 };
 
@@ -605,6 +610,9 @@ static void check_capture(const void *object, const struct node *node, struct di
 	const struct config_capture *c = object;
 
 	check_selectors(c, node, diag);
+	if (values__check_pins(c->pins))
+		diag__error(diag, node__get(node, "pins"), "\"%s\", expected %s", c->pins,
+			    values__check_pins(c->pins));
 	if (c->ring_size & (c->ring_size - 1))
 		diag__error(diag, node__get(node, "ring_size"),
 			    "%llu bytes, expected a power of two from 1MiB to 1GiB",

@@ -114,7 +114,9 @@ struct config_capture {
 	uint64_t rate_limit, rate_burst; /* bytes; 0: none, a second's worth */
 	uint64_t ring_size, max_line_size;
 	struct string_list containers, labels, streams, cgroups; /* as on the command line */
-	uint64_t orphan_timeout;
+	uint64_t orphan_timeout; /* ns */
+	const char *pins;	 /* NULL: the default's */
+	bool detach_on_exit;
 };
 
 struct config_docker {

@@ -23,8 +23,6 @@
 #include "security/filter.h"
 #include "spool/spool.h"
 
-#define PINS_OFF "off"
-#define PINS_MAX 200 /* characters */
 #define KIB 1024ull
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
@@ -441,13 +439,10 @@ static error_t set_spool_directory(struct parse *p, const char *path)
 
 static error_t set_pins(struct parse *p, const char *dir)
 {
-	size_t len = strlen(dir);
+	const char *expected = values__check_pins(dir);
 
-	if (strcmp(dir, PINS_OFF) &&
-	    (*dir != '/' || dir[len - 1] == '/' || len > PINS_MAX || strchr(dir, '.')))
-		return refuse(p,
-			      "--pins=%s: expected a directory such as " CAPTURE_PINS
-			      ", without a dot in it, or off",
+	if (expected || !*dir)
+		return refuse(p, "--pins=%s: expected a directory such as " CAPTURE_PINS ", or off",
 			      dir);
 	p->o.pins = dir;
 	return 0;
@@ -761,14 +756,15 @@ static bool is_service(const struct options *o)
 static error_t choose_pins(struct parse *p)
 {
 	struct options *o = &p->o;
-	bool run = p->word && o->action == ACTION_RUN && is_service(o);
 
-	if ((o->pins || o->detach_on_exit) && o->action != ACTION_UNPIN && !run)
+	o->given.pins = o->pins;
+	o->may_pin = p->word && o->action == ACTION_RUN && is_service(o);
+	if ((o->pins || o->detach_on_exit) && o->action != ACTION_UNPIN && !o->may_pin)
 		return refuse(p, "--%s is for `notail run' and what it sends to Loki",
 			      o->pins ? "pins" : "detach-on-exit");
 	if (!o->pins)
 		o->pins = CAPTURE_PINS;
-	if (!strcmp(o->pins, PINS_OFF) || (o->action == ACTION_RUN && !run))
+	if (!values__pins(o->pins) || (o->action == ACTION_RUN && !o->may_pin))
 		o->pins = NULL;
 	return 0;
 }
@@ -878,6 +874,9 @@ static int apply_capture(struct options *o, const struct config_capture *c)
 	if (!o->max_line_size)
 		o->max_line_size = c->max_line_size;
 	o->orphan_timeout_ns = c->orphan_timeout;
+	if (o->may_pin && !o->given.pins && c->pins)
+		o->pins = values__pins(c->pins) ? c->pins : NULL;
+	o->detach_on_exit = o->detach_on_exit || (o->may_pin && c->detach_on_exit);
 	if (!containers)
 		return 0;
 	if (!o->rate_limit) {

@@ -61,7 +61,8 @@ struct options {
 	const char *pins;	    /* where what is captured is pinned; NULL: nowhere */
 	uint64_t orphan_timeout_ns; /* 0: default */
 	bool detach_on_exit;
-	bool force; /* of unpin */
+	bool may_pin; /* it is a service */
+	bool force;   /* of unpin */
 	bool exec_sessions;
 	enum attribution attribution;
 	size_t rate_limit, rate_burst;	   /* bytes/s, bytes; 0: none, default */
@@ -88,7 +89,7 @@ struct options {
 	bool stats;
 	/* On the command line: a configuration file does not change it. */
 	struct {
-		bool tap, hooks, attribution, log_level, log_format, listen;
+		bool tap, hooks, attribution, log_level, log_format, listen, pins;
 	} given;
 };
 

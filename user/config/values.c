@@ -8,6 +8,8 @@
 
 _Static_assert(sizeof(((struct sockaddr_un *)0)->sun_path) == 108, "the text below says 107");
 
+#define PINS_MAX 200 /* characters */
+
 const char *values__check_docker_host(const char *host)
 {
 	const char *port = strrchr(host, ':');
@@ -43,6 +45,22 @@ bool values__listens(const char *address)
 bool values__spools(const char *path)
 {
 	return path && *path && strcmp(path, "off");
+}
+
+bool values__pins(const char *dir)
+{
+	return dir && *dir && strcmp(dir, "off");
+}
+
+/* A name with a dot in it is the kernel's own there. */
+const char *values__check_pins(const char *dir)
+{
+	size_t len = dir ? strlen(dir) : 0;
+
+	if (!values__pins(dir) ||
+	    (*dir == '/' && len > 1 && dir[len - 1] != '/' && len <= PINS_MAX && !strchr(dir, '.')))
+		return NULL;
+	return "a directory such as /sys/fs/bpf/notail, or off";
 }
 
 const char *values__check_spool_directory(const char *path)

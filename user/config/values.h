@@ -13,6 +13,11 @@ bool values__is_name(const char *text);
 /* An address to listen on, and not `off`, NULL or empty. */
 bool values__listens(const char *address);
 
+/* NULL: where something can be pinned, `off`, NULL or empty. Else what is expected of it. */
+const char *values__check_pins(const char *dir);
+/* A directory, and not `off`, NULL or empty. */
+bool values__pins(const char *dir);
+
 /* NULL: an absolute path, `off`, NULL or empty. Else what is expected of it. */
 const char *values__check_spool_directory(const char *path);
 /* A directory, and not `off`, NULL or empty. */
