@@ -14,6 +14,7 @@
 #include "status/counters.h"
 
 #define AGAIN_NS NS_PER_SEC
+#define LOOK_NS (100 * NS_PER_MS)
 
 static void on_written(void *ctx, int err)
 {
@@ -222,4 +223,7 @@ void client__relieve(struct delivery_client *c, uint64_t now_ns)
 
 	if ((need.all || need.last || need.bytes) && !write_all(c, &need))
 		do_without(c, now_ns);
+	/* Nobody says that a try has failed. */
+	if (c->d->spool_at_ns && c->spool && !need.all)
+		c->due_ns = MIN(c->due_ns, now_ns + LOOK_NS);
 }
