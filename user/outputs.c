@@ -265,14 +265,11 @@ void outputs__take_acknowledgements(struct outputs *o)
 	}
 }
 
-uint64_t outputs__oldest(const struct outputs *o)
+static uint64_t oldest_open(const struct outputs *o)
 {
 	uint64_t position = UINT64_MAX, oldest;
 	struct tenant *t;
-	struct flight *f;
 
-	DL_FOREACH (o->flights, f)
-		position = MIN(position, f->oldest_pos);
 	for (size_t i = 0; i < o->n_outputs; i++) {
 		LL_FOREACH(o->outputs[i].tenants, t)
 		{
@@ -282,6 +279,16 @@ uint64_t outputs__oldest(const struct outputs *o)
 			position = MIN(position, oldest);
 		}
 	}
+	return position;
+}
+
+uint64_t outputs__oldest(const struct outputs *o)
+{
+	uint64_t position = oldest_open(o);
+	struct flight *f;
+
+	DL_FOREACH (o->flights, f)
+		position = MIN(position, f->oldest_pos);
 	return position;
 }
 
@@ -399,6 +406,9 @@ void outputs__look(struct outputs *o, uint64_t read_pos, size_t ring_bytes)
 
 	if (oldest >= read_pos || read_pos - oldest <= ring_bytes / 2)
 		return;
+	/* In a small ring a batch that is open may be what keeps it. */
+	if (oldest_open(o) < wanted)
+		seal_all(o);
 	if (wanted < atomic_load(&o->wanted) + ring_bytes / 64)
 		return;
 	atomic_store(&o->wanted, wanted);
