@@ -115,7 +115,7 @@ soak-vm: ## load on preemptible kernels in qemu for SOAK_MINUTES (5) each; SOAKS
 	$(Q)$(MAKE) --no-print-directory all test-programs
 	$(Q)BUILD=$(BUILD) SOAK_MINUTES=$(or $(SOAK_MINUTES),5) tests/vm/soak-kernels $(SOAKS)
 
-test-programs: $(BPF_TESTS) $(PROGRAMS) $(BUILD)/tests/notail-slow-scan ## build the programs that the BPF and end-to-end tests use
+test-programs: $(BPF_TESTS) $(PROGRAMS) $(BUILD)/tests/notail-slow-scan $(BUILD)/tests/push ## build the programs that the BPF and end-to-end tests use
 
 install: all ## install below DESTDIR and PREFIX
 	$(Q)install -D -m 0755 $(BUILD)/notail $(DESTDIR)$(PREFIX)/bin/notail
@@ -261,6 +261,11 @@ $(BUILD)/tests/turned_clock.so: tests/e2e/faults/turned_clock.c
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -shared -fPIC -MMD -MP -MF $@.d -MT $@ -o $@ $< -ldl
+
+$(BUILD)/tests/push: tests/receiver/push.c $(BUILD)/bench/libnotail.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(SANITIZE_FLAGS) -MMD -MP -MF $@.d -MT $@ -o $@ $< $(BUILD)/bench/libnotail.a $(LDLIBS)
 
 $(BUILD)/tests/vm_soak: tests/vm/soak.c
 	$(call say,LINK,$@)

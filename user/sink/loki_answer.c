@@ -282,7 +282,7 @@ static bool loki_sink__tries_again(struct loki_sink *s, struct loki_item *item,
 				   const struct http_answer *a)
 {
 	stat_add(s->stats.retries, 1);
-	sink_stats__failed(&s->stats, a->status, a->error);
+	sink_stats__failed(&s->stats, a->status, a->error == -EFBIG ? 0 : a->error);
 	item->tries++;
 	item->retries++;
 	if (!s->max_retries || item->retries <= s->max_retries)

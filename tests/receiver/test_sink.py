@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Loki sink against the receiver: each bad line costs itself alone, faults cost nothing."""
+
+import collections
+import json
+import os
+import subprocess
+import unittest
+
+import snappy
+from loki_faults import (CHUNKED_GARBAGE, HTML, HUGE, NO_HTTP, PROXY_PAGE, REDIRECT, SLOW_LORIS, USUAL_FAULTS, Fault)
+from loki_judge import NS, Limits
+from loki_receiver import Receiver
+
+
+def has(body, *texts):
+    message = snappy.uncompress(body)
+    return any(text in message for text in texts)
+
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = os.path.join(os.environ.get("BUILD", os.path.join(ROOT, "build")), "tests", "push")
+DAY = 86400
+DEADLINE_S = 240
+
+
+@unittest.skipUnless(os.path.exists(PROGRAM), f"{PROGRAM} is not built: make test-programs")
+class Base(unittest.TestCase):
+    auth = False
+
+    def start(self, **limits):
+        self.receiver = Receiver(limits=Limits(**limits), auth=self.auth)
+        self.receiver.start()
+        self.addCleanup(self.receiver.close)
+        return self.receiver
+
+    def push(self, lines, streams, *listed, **options):
+        """What the sink counted. `listed`: (line, age in seconds, pairs, length)."""
+        self.listed = {item[0] for item in listed}
+        done = subprocess.run([PROGRAM, self.receiver.url, str(lines), str(streams),
+                               *(f"{k}={v}" for k, v in options.items())],
+                              input="\n".join(" ".join(map(str, item)) for item in listed), text=True,
+                              capture_output=True, timeout=DEADLINE_S, check=True)
+        self.said = done.stderr
+        return json.loads(done.stdout)
+
+    def stored(self, tenant="fake"):
+        """How many entries; for a fault's function, which has the receiver's lock."""
+        return sum(len(s.entries) for s in self.receiver._judge.streams(tenant).values())
+
+    def kept(self, tenant="fake"):
+        """{line's number: its Entry}, having looked at the order of each stream. Loki has the others of a request
+        already when a line of it comes again, repaired."""
+        found = {}
+        for text, (_, entries) in self.receiver.streams(tenant).items():
+            numbers = [int(e.line.split()[0]) for e in entries]
+            self.assertEqual(len(set(numbers)), len(numbers), f"twice in {text}")
+            in_order = [n for n in numbers if n not in self.listed]
+            self.assertEqual(sorted(in_order), in_order, f"out of order in {text}")
+            found.update(zip(numbers, entries))
+        return found
+
+    def assert_all(self, lines, but=()):
+        self.assertEqual(set(range(lines)) - set(self.kept()), set(but), self.said[-2000:])
+
+    def assert_counts(self, stats, lines, **reasons):
+        self.assertEqual(stats["reasons"], reasons)
+        self.assertEqual(stats["dropped"], sum(reasons.values()))
+        self.assertEqual(stats["lines"] + stats["dropped"], lines)
+
+
+class BadLines(Base):
+    def test_three_among_many(self):
+        self.start(metadata_pairs=100)
+        stats = self.push(100003, 10, (20001, 0, 0, 300 << 10), (50002, 8 * DAY, 0, 0), (70003, 0, 200, 0))
+        self.assert_counts(stats, 100003, too_old=1)
+        self.assert_all(100003, {50002})
+        kept = self.kept()
+        self.assertEqual(len(kept[20001].line), 256 << 10)
+        self.assertEqual(kept[20001].metadata["truncated"], "true")
+        self.assertLessEqual(len(kept[70003].metadata), 101)  # Loki's own pair is one of them
+        self.assertGreaterEqual(len(kept[70003].metadata), 90)
+        self.assertEqual((stats["cut_lines"], stats["cut_metadata"]), (1, 1))
+
+    def test_all_kinds_in_one_batch(self):
+        self.start(metadata_pairs=20, metadata_bytes=500, line_bytes=1000)
+        stats = self.push(5000, 5, (100, 0, 60, 0), (200, 8 * DAY, 0, 0), (300, 0, 0, 1001), (301, 0, 0, 1000),
+                          (402, 8 * DAY, 0, 2000), (503, 0, 19, 0))
+        self.assert_counts(stats, 5000, too_old=2)
+        self.assert_all(5000, {200, 402})
+        self.assertEqual(stats["cut_lines"], 1)
+        self.assertLess(len(self.receiver.pushes), 20)
+
+    def test_too_far_behind(self):
+        self.start()
+        stats = self.push(3000, 3, (1500, 7200, 0, 0), (1800, 3 * 3600, 0, 0), (2001, 7200, 0, 0), batch_bytes=4096)
+        self.assert_counts(stats, 3000, too_far_behind=3)
+        self.assert_all(3000, {1500, 1800, 2001})
+
+    def test_labels(self):
+        self.start(label_value_bytes=2)
+        stats = self.push(1000, 20)
+        self.assert_counts(stats, 1000, label_too_long=500)
+        self.assert_all(1000, {n for n in range(1000) if n % 20 >= 10})
+
+    def test_a_text_that_nobody_knows(self):
+        def fault(_, body):
+            return Fault(400, "computer says no") if has(body, b"1234 xxx", b"777 xxx") else None
+
+        self.start()
+        self.receiver.faults(fault)
+        stats = self.push(3000, 3, (777, 0, 0, 20), (1234, 0, 0, 20))
+        self.assert_counts(stats, 3000, refused=2)
+        self.assert_all(3000, {777, 1234})
+        self.assertLess(len(self.receiver.pushes), 80)
+
+    def test_labels_that_are_not_parsed(self):
+        self.start()
+        self.receiver.faults(lambda _, body: Fault(400, "couldn't parse labels: 1:3: parse error")
+                             if has(body, b'"c7"') else None)
+        stats = self.push(2000, 20)
+        self.assert_counts(stats, 2000, invalid_labels=100)
+        self.assert_all(2000, {n for n in range(2000) if n % 20 == 7})
+
+    def test_too_large(self):
+        self.start()
+        self.receiver.faults(lambda _, body: Fault(413, HTML) if len(body) > 4096 else None)
+        stats = self.push(20000, 4)
+        self.assert_counts(stats, 20000)
+        self.assert_all(20000)
+
+    def test_rates(self):
+        self.start(rate_bytes=100_000, burst_bytes=20_000)
+        stats = self.push(20000, 4, batch_bytes=64 << 10)
+        self.assert_counts(stats, 20000)
+        self.assert_all(20000)
+
+    def test_what_a_server_cannot_bear(self):
+        """Nothing is given up, and the others go on."""
+        self.start()
+        self.receiver.faults(lambda _, body: Fault(500, "oops") if has(body, b'"c7"')
+                             and len(self.receiver.pushes) < 60 else None)
+        stats = self.push(20000, 20, batch_bytes=4096)
+        self.assert_counts(stats, 20000)
+        self.assert_all(20000)
+        others = [e for text, (_, es) in self.receiver.streams().items() if '"c7"' not in text for e in es]
+        self.assertEqual(len(others), 19000)
+
+
+class SlowStream(Base):
+    def test_only_itself(self):
+        """One stream is over its rate until the others are through."""
+        self.start()
+
+        def fault(_, body):
+            if not has(body, b'"c3"') or self.stored() >= 9000:
+                return None
+            return Fault(429, "entry with timestamp 2026-01-01 00:00:00 +0000 UTC ignored, reason: 'Per stream rate limit"
+                              " exceeded (limit: 10KB/sec) while attempting to ingest for stream '{container=\"c3\", "
+                              "service_name=\"c3\"}' totaling 5B, consider splitting',\nuser 'fake', total ignored: 1 "
+                              "out of 1 for stream: {container=\"c3\", service_name=\"c3\"}")
+
+        self.receiver.faults(fault)
+        stats = self.push(10000, 10, batch_bytes=4096)
+        self.assert_counts(stats, 10000)
+        self.assert_all(10000)
+
+
+class SlowTenant(Base):
+    auth = True
+
+    def test_only_itself(self):
+        self.start()
+        self.receiver.faults(lambda headers, _: Fault(429, "ingestion rate limit exceeded for user team1")
+                             if headers["x-scope-orgid"] == "team1" and self.stored("team0") < 5000 else None)
+        stats = self.push(10000, 10, batch_bytes=4096, tenants=2)
+        self.assert_counts(stats, 10000)
+        self.assertEqual((len(self.kept("team0")), len(self.kept("team1"))), (5000, 5000))
+
+
+class Faults(Base):
+    def test_thirty_in_a_hundred(self):
+        self.start()
+        self.receiver.random_faults(0.3, USUAL_FAULTS, seed=3)
+        stats = self.push(60000, 12, batch_bytes=8192, timeout_ms=2000)
+        self.assert_counts(stats, 60000)
+        self.assert_all(60000)
+        statuses = collections.Counter(p.status for p in self.receiver.pushes)
+        self.assertGreater(stats["retries"], len(self.receiver.pushes) // 6)
+        self.assertGreater(statuses[429], 0)
+
+    def test_liars(self):
+        self.start()
+        self.receiver.plan(*[PROXY_PAGE, REDIRECT, CHUNKED_GARBAGE, NO_HTTP, HUGE, Fault(endless=True), SLOW_LORIS,
+                             Fault(200, "", size=0), Fault(hang=True), Fault(read=10), Fault(400, HTML)] * 2)
+        stats = self.push(2000, 5, batch_bytes=2048, timeout_ms=500)
+        # An empty 200 is success, whatever it kept.
+        self.assertEqual(stats["dropped"], 0)
+        self.assertEqual(stats["lines"], 2000)
+        lost = set(range(2000)) - set(self.kept())
+        self.assertLessEqual(len(lost), 2 * 100)
+
+    def test_requests_are_under_way_together(self):
+        """Of one stream one at a time; of many, so many."""
+        self.start()
+        self.receiver.random_faults(1, [Fault(keep=True, delay=0.05)])
+        self.push(4000, 400, in_flight=8, batch_bytes=1000)
+        self.assert_all(4000)
+        self.assertLessEqual(self.receiver.connections, 8)
+
+
+if __name__ == "__main__":
+    unittest.main()
