@@ -164,6 +164,8 @@ static int make_pipeline(struct app *a)
 		.max_in_flight = o->max_in_flight,
 		.stats = o->stats ? stderr : NULL,
 		.uncounted = o->attribution == ATTRIBUTION_OFF,
+		.host = o->host,
+		.canary_interval_ns = o->canary_interval_ns,
 	};
 	int err = clock__anchor(&opts.anchor);
 

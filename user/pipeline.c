@@ -20,6 +20,7 @@
 #include <sys/eventfd.h>
 
 #include "base/log.h"
+#include "canary.h"
 #include "status/snapshot.h"
 #include "streams/streams.h"
 
@@ -49,6 +50,7 @@ struct pipeline {
 	size_t ring_bytes;
 	unsigned idle_rounds;
 	uint64_t clock_checked_ns;
+	struct canary *canary;	   /* NULL: none */
 	_Atomic uint64_t round_ns; /* when the last round began */
 	_Atomic uint64_t full_ns;  /* since when the ring is nearly full; 0: it is not */
 	bool scan;		   /* containers are to be registered again */
@@ -60,6 +62,15 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 
 	counters__add_alone(p->opts.counters, processed, 1);
 	counters__add_alone(p->opts.counters, processed_bytes, line->len);
+	outputs__add(p->outputs, set, line);
+}
+
+/* It is no container's: rules and stages do not see it. */
+static void on_canary(void *ctx, struct label_set *set, const struct line *line)
+{
+	struct pipeline *p = ctx;
+
+	counters__add_alone(p->opts.counters, canaries, 1);
 	outputs__add(p->outputs, set, line);
 }
 
@@ -205,6 +216,9 @@ int pipeline__new(struct pipeline **ret, const struct pipeline_opts *opts)
 	err = make_outputs(p);
 	if (err)
 		goto err_out;
+	err = canary__new(&p->canary, p->opts.host, p->opts.canary_interval_ns);
+	if (err)
+		goto err_out;
 	err = make_streams(p);
 	if (err)
 		goto err_out;
@@ -220,6 +234,7 @@ void pipeline__free(struct pipeline *p)
 {
 	if (!p)
 		return;
+	canary__free(p->canary);
 	streams__free(p->streams);
 	routing__free(p->opts.routing);
 	routing__free(atomic_load(&p->next_routing));
@@ -373,7 +388,7 @@ static void note_health(struct pipeline *p, uint64_t now_ns)
 /* Returns when something is due next, and what was read in *ret_bytes. */
 static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes)
 {
-	uint64_t now_ns = clock__boot_ns(), position, oldest, next_ns, parked_ns;
+	uint64_t now_ns = clock__boot_ns(), position, oldest, next_ns, parked_ns, canary_ns;
 	bool room;
 
 	note_health(p, now_ns);
@@ -387,11 +402,13 @@ static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes
 	scan(p);
 	if (finish && !*ret_bytes)
 		streams__finish(p->streams);
+	canary_ns = canary__tick(p->canary, now_ns, position, on_canary, p);
 	next_ns = outputs__seal(p->outputs, now_ns, finish && !*ret_bytes);
 	oldest = outputs__oldest(p->outputs);
 	capture__commit(p->capture, MIN(position, oldest));
 	outputs__look(p->outputs, position, p->ring_bytes);
 	next_ns = MIN(next_ns, capture__due_ns(p->capture));
+	next_ns = MIN(next_ns, canary_ns);
 	return MIN(next_ns, parked_ns);
 }
 

@@ -29,10 +29,12 @@ struct pipeline_opts {
 	struct routing *routing; /* as in struct streams_opts: taken over, also on failure */
 	bool excludes;		 /* containers that rules drop are unregistered */
 	size_t max_line_size;
-	uint64_t park_max_ns; /* lines wait for a name; 0: 10 s */
-	size_t max_in_flight; /* bytes of payload; 0: 64 MiB */
-	FILE *stats;	      /* NULL: no statistics of streams */
-	bool uncounted;	      /* as in struct streams_opts */
+	uint64_t park_max_ns;	     /* lines wait for a name; 0: 10 s */
+	size_t max_in_flight;	     /* bytes of payload; 0: 64 MiB */
+	FILE *stats;		     /* NULL: no statistics of streams */
+	bool uncounted;		     /* as in struct streams_opts */
+	const char *host;	     /* of the canary; NULL: its name */
+	uint64_t canary_interval_ns; /* 0: none */
 	struct clock_anchor anchor;
 	bool enabled[PIPELINE_OUTPUTS];
 	struct batch_opts batch[PIPELINE_OUTPUTS]; /* anchor is set here */

@@ -43,6 +43,7 @@ struct line {
 	struct line_trace trace;
 	bool truncated;	   /* cut at max_line_size */
 	bool unterminated; /* no newline came: the stream ended, or a gap did */
+	bool canary;	   /* notail's own: its age when it is acknowledged is counted */
 	bool session;	   /* of docker exec, not of the container's own stdio */
 	const char *gap; /* not NULL: a gap record, the reason ("ring_full", ...); bytes say what is
 			    lost */

@@ -317,6 +317,8 @@ int batcher__add(struct batcher *b, struct label_set *set, const struct line *li
 	b->open->first_ns =
 		b->open->first_ns ? MIN(b->open->first_ns, line->time_ns) : line->time_ns;
 	b->open->last_ns = MAX(b->open->last_ns, line->time_ns);
+	if (line->canary)
+		b->open->canary_ns = line->time_ns;
 	b->open->oldest_pos = MIN(b->open->oldest_pos, line->ring_pos);
 	b->open->end_pos = MAX(b->open->end_pos, line->ring_pos + 1);
 	if (b->encoder->ops->bytes(b->encoder) >= b->opts.max_bytes)

@@ -43,8 +43,9 @@ struct batch {
 	uint64_t end_pos;    /* past the first byte of the newest record in it, for a line knows no
 			      * more */
 	uint64_t sealed_ns;  /* CLOCK_BOOTTIME */
-	uint64_t first_ns, last_ns;    /* least and greatest time of a line's record, CLOCK_BOOTTIME;
-					* 0: not known */
+	uint64_t first_ns, last_ns; /* least and greatest time of a line's record, CLOCK_BOOTTIME;
+				     * 0: not known */
+	uint64_t canary_ns; /* time of the newest of notail's own lines in it, likewise; 0: none */
 	uint64_t oldest_ns, newest_ns; /* times of its lines, Unix */
 	char *tenant;		       /* as in struct batch_opts; its own */
 	/* Loki: request__labels_hash of each of its streams, sorted; 0: not known. */

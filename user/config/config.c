@@ -749,6 +749,19 @@ static const struct schema LIMITS = {
 	.fields = LIMITS_FIELDS,
 };
 
+static const struct field CANARY_FIELDS[] = {
+	FIELD(struct config_canary, interval, FIELD_DURATION, .dflt = "0s", .max = HOUR_NS,
+	      .doc = "How often a line of notail's own is pushed, {job=\"notail_canary\", host}, "
+		     "whose age when Loki has it is a metric; 0: never."),
+	{0},
+};
+
+static const struct schema CANARY = {
+	.name = "canary",
+	.size = sizeof(struct config_canary),
+	.fields = CANARY_FIELDS,
+};
+
 static const char *const FILTER_MODES[] = {
 	[FILTER_OFF] = "off", [FILTER_ON] = "on", [FILTER_KILL] = "kill", NULL};
 
@@ -806,6 +819,8 @@ static const struct field CONFIG_FIELDS[] = {
 	      .doc = "At the end what there is is delivered for so long; the rest goes to the "
 		     "spool."),
 	FIELD(struct config, server, FIELD_OBJECT, .object = &SERVER, .doc = "Status and metrics."),
+	FIELD(struct config, canary, FIELD_OBJECT, .object = &CANARY,
+	      .doc = "A line that shows that all is well."),
 	FIELD(struct config, security, FIELD_OBJECT, .object = &SECURITY,
 	      .doc = "What notail denies itself."),
 	FIELD(struct config, log, FIELD_OBJECT, .object = &LOG, .doc = "Messages."),

@@ -155,6 +155,10 @@ struct config_limits {
 	int64_t streams;
 };
 
+struct config_canary {
+	uint64_t interval; /* ns; 0: none */
+};
+
 struct config_security {
 	int seccomp; /* enum filter_mode */
 };
@@ -220,6 +224,7 @@ struct config {
 	struct config_spool spool;
 	struct config_limits limits;
 	struct config_log log;
+	struct config_canary canary;
 	struct config_security security;
 	uint64_t shutdown_timeout; /* ns */
 	const char *host;	   /* NULL: the host's name */

@@ -924,6 +924,7 @@ int options__apply(struct options *o, const struct config *c)
 	if (!o->given.log_level)
 		o->log_level = (enum log_level)c->log.level;
 	o->seccomp = c->security.seccomp;
+	o->canary_interval_ns = o->to_stdout ? 0 : c->canary.interval;
 	if (!o->given.log_format)
 		o->log_format = (enum log_format)c->log.format;
 	o->park_max_ns = c->discovery.max_wait;

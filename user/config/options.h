@@ -85,7 +85,8 @@ struct options {
 	const struct config_spool *spool; /* the file's; NULL: defaults */
 	enum log_level log_level;
 	enum log_format log_format;
-	int seccomp; /* enum filter_mode */
+	int seccomp;		     /* enum filter_mode */
+	uint64_t canary_interval_ns; /* 0: none */
 	bool stats;
 	/* On the command line: a configuration file does not change it. */
 	struct {

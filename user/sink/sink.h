@@ -70,6 +70,8 @@ struct sink_stats {
 	_Atomic uint64_t failed_ns; /* wall clock, when the last one did; 0: none has */
 	struct histogram request_ns, request_bytes;
 	struct histogram age_ns; /* of lines, from their record to the acknowledgement */
+	/* Of the last of notail's own lines that was acknowledged; 0: none was. */
+	_Atomic uint64_t canary_age_ns, canary_real_ns; /* its age then, when it was written */
 };
 
 void sink_stats__init(struct sink_stats *s);

@@ -58,8 +58,14 @@ void sink_stats__failed(struct sink_stats *s, long status, int error)
 
 void sink_stats__delivered(struct sink_stats *s, const struct batch *b)
 {
-	uint64_t now_ns = clock__boot_ns();
+	uint64_t now_ns = clock__boot_ns(), age_ns;
 
+	if (b->canary_ns) {
+		age_ns = now_ns - MIN(b->canary_ns, now_ns);
+		atomic_store_explicit(&s->canary_age_ns, age_ns, memory_order_relaxed);
+		atomic_store_explicit(&s->canary_real_ns, clock__real_ns() - age_ns,
+				      memory_order_relaxed);
+	}
 	if (!b->last_ns || !s->age_ns.shape)
 		return;
 	histogram__add_range(&s->age_ns, now_ns - MIN(b->last_ns, now_ns),

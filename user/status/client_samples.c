@@ -83,7 +83,11 @@ static void add_requests(const struct add *a, const struct sink_stats *stats)
 	put(a, SAMPLE_COUNTER, "notail_client_cut_metadata_total",
 	    "lines that lost metadata since the receiver takes no more", stats->cut_metadata);
 	put(a, SAMPLE_COUNTER, "notail_client_partial_batches_total",
-	    "batches of which the receiver left out a part", stats->partial);
+	    "batches of which some lines were dropped or cut", stats->partial);
+	put(a, SAMPLE_COUNTER, "notail_client_cut_lines_total",
+	    "lines that the receiver took when they were shorter", stats->cut_lines);
+	put(a, SAMPLE_COUNTER, "notail_client_cut_metadata_lines_total",
+	    "lines that it took with less metadata", stats->cut_metadata);
 	put_ns(a, "notail_client_last_error_timestamp_seconds",
 	       "when a request failed last, Unix time; 0: none has", stats->failed_ns);
 	samples__add_histogram(a->s, "notail_client_request_duration_seconds", &a->label, 1,
@@ -93,6 +97,37 @@ static void add_requests(const struct add *a, const struct sink_stats *stats)
 	samples__add_histogram(a->s, "notail_write_to_ack_seconds", &a->label, 1,
 			       "age of a line, from its record, when the receiver has it",
 			       &stats->age_ns);
+}
+
+static void add_canary(const struct add *a, const struct sink_stats *stats)
+{
+	if (!stats->canary_real_ns)
+		return;
+	put_ns(a, "notail_canary_age_seconds",
+	       "age of the last canary line that the receiver took, when it did",
+	       stats->canary_age_ns);
+	put_ns(a, "notail_canary_last_timestamp_seconds", "when that line was written, Unix time",
+	       stats->canary_real_ns);
+}
+
+/* With what no reason is known of: the sink ended before. */
+static void add_dropped(const struct add *a, const struct view_client *c)
+{
+	static const char NAME[] = "notail_client_dropped_lines_total";
+	static const char HELP[] = "lines that the receiver did not get";
+	uint64_t rest = c->dropped_lines;
+
+	for (int i = 0; i < SINK_REASONS && c->stats; i++) {
+		uint64_t n = c->stats->dropped[i];
+		const struct sample_label labels[] = {
+			a->label, {"reason", sink_reason__name((enum sink_reason)i)}};
+
+		rest -= MIN(rest, n);
+		samples__add_labels(a->s, SAMPLE_COUNTER, false, NAME, labels, 2, HELP, n);
+	}
+	samples__add_labels(a->s, SAMPLE_COUNTER, false, NAME,
+			    (struct sample_label[]){a->label, {"reason", "undelivered"}}, 2, HELP,
+			    rest);
 }
 
 static void add_spool(const struct add *a, const struct view_spool *spool)
@@ -127,15 +162,16 @@ static void add_client(const struct add *a, const struct view_client *c)
 	    c->bytes);
 	put(a, SAMPLE_COUNTER, "notail_client_retries_total",
 	    "tries that failed and are tried again", c->retries);
-	put(a, SAMPLE_COUNTER, "notail_client_dropped_lines_total",
-	    "lines that the receiver did not get", c->dropped_lines);
+	add_dropped(a, c);
 	put(a, SAMPLE_GAUGE, "notail_client_queued_bytes",
 	    "batches in memory that wait for this receiver", c->queued_bytes);
 	put_ns(a, "notail_client_queue_age_seconds", "age of the oldest line in its queue",
 	       c->oldest_ns ? now_ns - MIN(c->oldest_ns, now_ns) : 0);
 	put(a, SAMPLE_GAUGE, "notail_client_up", "the last try did not fail", !c->problem);
-	if (c->stats)
+	if (c->stats) {
 		add_requests(a, c->stats);
+		add_canary(a, c->stats);
+	}
 	if (c->spool.used)
 		add_spool(a, &c->spool);
 }

@@ -65,6 +65,7 @@
 	  "half lines that went as they were, for they held half of the ring")               \
 	X(state_damaged, "notail_state_damaged_total",                                       \
 	  "marks of the process before that were damaged")                                   \
+	X(canaries, "notail_canary_lines_total", "canary lines that were made")              \
 	X(streams, "notail_streams_total", "streams registered")                             \
 	X(reloads, "notail_reloads_total", "configurations that took another's place")       \
 	X(reloads_failed, "notail_reload_failures_total", "configurations that could not")   \
