@@ -21,6 +21,7 @@ import zlib
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../receiver"))
 
 import snappy  # noqa: E402
+from google.protobuf.message import DecodeError  # noqa: E402
 
 import loki_labels  # noqa: E402
 from loki_message import PushRequest  # noqa: E402
@@ -98,6 +99,7 @@ class Judge:
         self.labels = []
         self.fragments = []
         self.gaps = {}
+        self.bad = []
         self.continuations = 0
         self.requests = 0
         self.bytes = 0
@@ -105,9 +107,14 @@ class Judge:
     def read(self, stored):
         for one in stored:
             self.requests += 1
-            data = snappy.uncompress(bytes(one.body))
+            try:
+                data = snappy.uncompress(bytes(one.body))
+                streams = PushRequest.FromString(data).streams
+            except (snappy.UncompressError, snappy.CompressedLengthError, ValueError, DecodeError) as error:
+                self.bad.append(f"{type(error).__name__}: {len(one.body)} bytes, {shorten(bytes(one.body))}")
+                continue
             self.bytes += len(data)
-            for stream in PushRequest.FromString(data).streams:
+            for stream in streams:
                 self.read_stream(stream, one.receipt_ns)
         return self
 
@@ -164,6 +171,8 @@ class Judge:
             verdict.add("strange", who, "nobody wrote that")
         for labels, ts, line in self.fragments:
             verdict.add("fragments", self.text(labels), f"at {ts}: {shorten(line)}")
+        for text in self.bad:
+            verdict.add("requests that are none", "sink", text)
         verdict.numbers.update(arrived=self.arrived(), requests=self.requests, bytes=self.bytes, gaps=len(self.gaps),
                                streams=len(self.labels), again=sum(w.again for w in self.writers.values()))
         return verdict

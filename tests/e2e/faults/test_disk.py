@@ -26,8 +26,8 @@ class Disk(base.TestCase):
         """A disk smaller than the spool may be: what found no room there waits in memory and in the ring."""
         sink = self.sink()
         path = self.tmpfs("1m")
-        daemon = self.daemon(sink, spool__directory=path, capture__ring_size="64MiB")
-        load = self.load(2, rate=1500, random=True, min=150, max=220)
+        daemon = self.daemon(sink, spool__directory=path, capture__ring_size="64MiB", limits__memory="8MiB")
+        load = self.load(2, rate=self.scale(6000, 2000), random=True, min=150, max=220)
         base.wait_for(lambda: sink.stats()["stored"] > 0, what="a first push")
         sink.down()
         time.sleep(self.scale(6, 20))
@@ -76,7 +76,7 @@ class Disk(base.TestCase):
         daemon.start()
         return daemon, load, sink
 
-    def assert_costs_itself(self, daemon, load, sink, some_lost):
+    def assert_costs_itself(self, daemon, load, sink, some_lost, said=".corrupt"):
         judge = self.wait_arrived(load, sink)
         verdict = judge.verdict(load.written())
         self.assertEqual(verdict.faults("lost", "late", "disorder"), {}, str(verdict))
@@ -86,6 +86,9 @@ class Disk(base.TestCase):
         self.assertLess(lost, written / 2)
         if some_lost:
             self.assertGreater(lost, 0)
+        if said != ".corrupt":
+            self.assertIn(said, daemon.notail.stderr())
+            return
         corrupt = [name for _, _, names in os.walk(daemon.spool) for name in names if name.endswith(".corrupt")]
         self.assertEqual(len(corrupt), 1, daemon.notail.stderr())
         self.assertIn(corrupt[0].removesuffix(".corrupt"), daemon.notail.stderr())
@@ -101,8 +104,9 @@ class Disk(base.TestCase):
         self.assert_costs_itself(*self.damaged(flip), some_lost=True)
 
     def test_truncated(self):
+        """As a machine leaves it that lost its power."""
         self.assert_costs_itself(*self.damaged(lambda paths: os.truncate(paths[-1], os.path.getsize(paths[-1]) * 2 // 3)),
-                                 some_lost=True)
+                                 some_lost=True, said="unfinished record")
 
     def test_foreign_file(self):
         """One of a segment's name that is none."""

@@ -19,7 +19,9 @@ class Outage(base.TestCase):
     def outage(self, max_size, seconds, rate, count=4, **options):
         """Runs with an outage and a container that begins after it; (daemon, load, sink, its end as ns, fresh id)."""
         sink = self.sink()
-        daemon = self.daemon(sink, spool__max_size=max_size, spool__drain_rate="0")
+        # A small ring and little memory: it is the spool that is tested.
+        daemon = self.daemon(sink, spool__max_size=max_size, spool__drain_rate="0", capture__ring_size="4MiB",
+                             limits__memory="8MiB")
         load = self.begin(sink, count, rate=rate // count, min=150, max=220, **options)
         sink.down()
         before = self.sample(daemon)
