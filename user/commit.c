@@ -195,7 +195,7 @@ static void relieve(struct commit *c, struct streams *s, uint64_t blocked)
 	size_t n = 0;
 
 	if (is_pressed(c, oldest))
-		streams__flush_stages(s);
+		streams__flush_stages(s, c->read - c->opts.ring_bytes / 2);
 	if (blocked != UINT64_MAX && is_pressed(c, blocked))
 		n = streams__cut_half_lines(s, blocked + 1, MAX_HALF);
 	counters__add(c->opts.counters, ring_relief, n);

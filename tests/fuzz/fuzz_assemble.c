@@ -92,7 +92,7 @@ static size_t step(struct world *w, const uint8_t *data, size_t size, uint64_t *
 			      w->oldest_pos++,	      data[0], NULL};
 
 	if (data[0] == 0xff) {
-		assembler__flush(w->a);
+		assembler__flush(w->a, 0);
 		expect_flush(w);
 		return 1;
 	}
@@ -133,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	for (size_t at = 0; at < size;)
 		at += step(&w, data + at, size - at, &time_ns);
-	assembler__flush(w.a);
+	assembler__flush(w.a, 0);
 	expect_flush(&w);
 	assert(w.lines.len == w.expected.len);
 	assert(!w.lines.len || !memcmp(w.lines.data, w.expected.data, w.lines.len));

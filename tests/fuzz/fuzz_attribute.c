@@ -192,7 +192,7 @@ static void by_line(const uint8_t *data, size_t size)
 		}
 	}
 	attribute__flush(w.a);
-	assembler__flush(w.assembler);
+	assembler__flush(w.assembler, 0);
 	assert(w.gaps ||
 	       (w.out.len == p.read && (!p.read || !memcmp(w.out.data, p.bytes, p.read))));
 	attribute__free(w.a);

@@ -116,11 +116,12 @@ static void cross_half(struct assembler *a, uint64_t to, uint64_t end_pos, uint6
 	cross(a, a->half_line.ring_pos, to, end_pos, end);
 }
 
-void assembler__flush(struct assembler *a)
+void assembler__flush(struct assembler *a, uint64_t time_ns)
 {
 	if (!a->half.len)
 		return;
 	a->half_line.unterminated = true;
+	a->half_line.seen_ns = time_ns;
 	cross_half(a, marks__newest(a->marks), a->half_pos, a->half_line.end);
 	deliver_log(a, &a->half_line, a->half.data, a->half.len, a->half_line.time_ns);
 	half_done(a);
@@ -152,7 +153,7 @@ static int complete(struct assembler *a, struct line *line, const char *bytes, s
 	if (a->half.len) {
 		err = buf__append(&a->half, bytes, len);
 		if (err)
-			assembler__flush(a);
+			assembler__flush(a, 0);
 	}
 	if (!a->half.len) {
 		deliver_log(a, line, bytes, len, time_ns);
@@ -181,7 +182,7 @@ static int keep(struct assembler *a, struct line *line, const char *bytes, size_
 		crossings__add(&a->crossings, a->marks, &c);
 	err = buf__append(&a->half, bytes, len);
 	if (err) {
-		assembler__flush(a);
+		assembler__flush(a, 0);
 		deliver_log(a, line, bytes, len, time_ns);
 		return err;
 	}
@@ -276,7 +277,7 @@ void assembler__gap(struct assembler *a, uint64_t bytes, uint64_t calls, const c
 	char text[160];
 	int prefix, len;
 
-	assembler__flush(a);
+	assembler__flush(a, time_ns);
 	if (a->skipping) { /* its newline may be among what is lost */
 		a->skipping = false;
 		cross(a, a->skip_pos, marks__newest(a->marks), ring_pos, 0);

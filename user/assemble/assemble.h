@@ -68,8 +68,9 @@ int assembler__feed(struct assembler *a, const struct chunk *chunk);
  * in line.gap, static storage. */
 void assembler__gap(struct assembler *a, uint64_t bytes, uint64_t calls, const char *reason,
 		    uint64_t time_ns, uint64_t ring_pos);
-/* Delivers a half line: the stream ended, or notail does. */
-void assembler__flush(struct assembler *a);
+/* Delivers a half line: the stream ended, or notail does. `time_ns`: of the record that says so; 0:
+ * none does. */
+void assembler__flush(struct assembler *a, uint64_t time_ns);
 /* Ring position of the half line's oldest byte; UINT64_MAX when there is none. */
 uint64_t assembler__oldest(const struct assembler *a);
 const struct assemble_stats *assembler__stats(const struct assembler *a);

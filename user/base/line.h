@@ -33,6 +33,9 @@ struct line {
 	const char *bytes; /* without the newline; any bytes */
 	size_t len;
 	uint64_t time_ns; /* CLOCK_BOOTTIME, strictly increasing within a stream */
+	/* When it was known to end, which is later than time_ns if no newline told it; 0: at
+	 * time_ns. What waits for a line to come, waits until then. */
+	uint64_t seen_ns;
 	uint64_t cgroup_id;
 	uint64_t ring_pos; /* of the oldest record that the line needs */
 	uint64_t end; /* offset in its stream behind its last byte, the newline included; gaps: 0 */
@@ -54,5 +57,10 @@ struct line {
 	const char *tenant; /* not NUL-terminated; NULL: the client's */
 	size_t tenant_len;
 };
+
+static inline uint64_t line__seen_ns(const struct line *l)
+{
+	return l->seen_ns > l->time_ns ? l->seen_ns : l->time_ns;
+}
 
 #endif

@@ -739,22 +739,44 @@ void program__marks(struct program *p, const struct marks *marks)
 	p->marks = marks;
 }
 
+static void set_due(struct program *p);
+
+static uint64_t oldest_of(const struct program_stream *s)
+{
+	const struct program *p = s->program;
+	uint64_t pos = UINT64_MAX, oldest;
+
+	for (size_t i = 0; i < p->n_ops && s->due_ns != UINT64_MAX; i++) {
+		const struct op *op = &p->ops[i];
+
+		if (!op->type->oldest)
+			continue;
+		oldest = op->type->oldest(s->states + op->state_offset);
+		pos = MIN(pos, oldest);
+	}
+	return pos;
+}
+
 uint64_t program__oldest(const struct program *p)
 {
 	uint64_t pos = UINT64_MAX, oldest;
-	struct program_stream *s;
+	const struct program_stream *s;
 
 	DL_FOREACH (p->streams, s) {
-		for (size_t i = 0; i < p->n_ops && s->due_ns != UINT64_MAX; i++) {
-			const struct op *op = &p->ops[i];
-
-			if (!op->type->oldest)
-				continue;
-			oldest = op->type->oldest(s->states + op->state_offset);
-			pos = MIN(pos, oldest);
-		}
+		oldest = oldest_of(s);
+		pos = MIN(pos, oldest);
 	}
 	return pos;
+}
+
+void program__flush_before(struct program *p, uint64_t pos)
+{
+	struct program_stream *s;
+
+	DL_FOREACH (p->streams, s)
+		if (oldest_of(s) < pos)
+			program_stream__flush(s);
+	set_due(p);
 }
 
 void program_stream__run(struct program_stream *s, struct label_set *set, const struct line *line)
@@ -811,6 +833,9 @@ static int load_held(struct program_stream *s, const struct held *h)
 	e->values = of_program.values;
 	e->labels = of_program.labels;
 	e->metadata = of_program.metadata;
+	e->n_values = of_program.n_values;
+	e->inherited = of_program.inherited;
+	e->counters = of_program.counters;
 	e->arena = &p->arena;
 	e->stream = s;
 	if (e->n_labels)

@@ -79,6 +79,8 @@ void program__flush(struct program *p);
  * waited.
  */
 void program__marks(struct program *p, const struct marks *marks);
+/* What stages of a stream hold goes on, where they hold something from before `pos`. */
+void program__flush_before(struct program *p, uint64_t pos);
 /* The least ring position of what stages hold; UINT64_MAX: nothing. */
 uint64_t program__oldest(const struct program *p);
 /* Appends what there is to know at a mark before which all lines have come; nothing when there is

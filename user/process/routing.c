@@ -433,6 +433,12 @@ uint64_t routing__oldest(const struct routing *r)
 	return pos;
 }
 
+void routing__flush_before(struct routing *r, uint64_t pos)
+{
+	for (size_t i = 0; i < r->n_jobs; i++)
+		program__flush_before(r->compiled[i].program, pos);
+}
+
 uint64_t routing__version(const struct routing *r)
 {
 	return r->checks + (r->limits ? limits__version(r->limits) : 0);

@@ -71,9 +71,10 @@ const char *routing__opt_out(const struct meta *m);
 uint64_t routing__tick(struct routing *r, uint64_t now_ns);
 /* What programs hold goes on. */
 void routing__flush(struct routing *r);
-/* As program__marks and program__oldest, of all programs. */
+/* As those of a program, of all. */
 void routing__marks(struct routing *r, const struct marks *marks);
 uint64_t routing__oldest(const struct routing *r);
+void routing__flush_before(struct routing *r, uint64_t pos);
 /* Moves when routes are to be asked for again. */
 uint64_t routing__version(const struct routing *r);
 /* What another has counted, that this one takes the place of, counts on. */

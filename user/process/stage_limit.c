@@ -233,7 +233,7 @@ static uint64_t send_due(const struct limit *l, struct state *s, struct program_
 static enum stage_result delay(const struct limit *l, struct entry *e)
 {
 	struct program_stream *stream = e->stream;
-	uint64_t now_ns = e->record.time_ns;
+	uint64_t now_ns = line__seen_ns(&e->record);
 	struct state *s = e->state;
 	struct waiting *w;
 	uint64_t due_ns;
@@ -278,7 +278,7 @@ static enum stage_result run_limit(void *stage, struct entry *e)
 			return STAGE_CONTINUE;
 		}
 	}
-	if (take(l, b, e->record.time_ns))
+	if (take(l, b, line__seen_ns(&e->record)))
 		return STAGE_CONTINUE;
 	e->dropped = REASON;
 	return STAGE_DROP;

@@ -194,7 +194,7 @@ static void note(struct block *b, struct program_stream *stream, const struct en
 	first->record.truncated = truncated || e->record.truncated;
 	first->record.unterminated = e->record.unterminated;
 	b->lines++;
-	b->last_ns = e->record.time_ns;
+	b->last_ns = line__seen_ns(&e->record);
 	if (program_stream__reserve(stream, len + 1))
 		b->reserved += len + 1;
 }
@@ -247,7 +247,7 @@ static bool must_end(const struct multiline *m, const struct block *b, const str
 		     bool first)
 {
 	return b->lines &&
-	       (first || e->record.time_ns > b->last_ns + m->max_wait_ns ||
+	       (first || line__seen_ns(&e->record) > b->last_ns + m->max_wait_ns ||
 		b->first.line.len + 1 + e->len > program_stream__max_line_size(e->stream));
 }
 

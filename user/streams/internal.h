@@ -115,7 +115,7 @@ struct container {
 	bool excluded;
 	uint64_t decided; /* the metadata's version that `excluded` was decided with; 0: not yet */
 	unsigned n_streams;
-	size_t shown; /* index in the snapshot that is being made */
+	size_t shown;		       /* index in the snapshot that is being made */
 	struct container_counts ended; /* of streams that are gone */
 	uint64_t parked_since_ns;
 	struct parked *park_head, *park_tail;
@@ -289,8 +289,9 @@ const char *stream__file_name(enum line_stream file);
 struct stream *stream__new(struct streams *s, const struct nt_stream_key *key, uint64_t cgroup_id,
 			   uint8_t file, uint8_t tap);
 void stream__free(struct streams *s, struct stream *st);
-/* A half line, and what waits for a name before it, as they are. */
-void stream__flush(struct stream *st);
+/* A half line, and what waits for a name before it, as they are. `time_ns` as in assembler__flush.
+ */
+void stream__flush(struct stream *st, uint64_t time_ns);
 /* Its container's, for people. NULL: nobody wants its lines. */
 const char *stream__name(struct streams *s, struct stream *st);
 /* The reason for the tap, for people. */

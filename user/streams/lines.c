@@ -66,8 +66,6 @@ struct labelled *container__labels_by(struct streams *s, struct container *c, en
 	kept = routing__route(s->routing, m, file, time_ns, &route);
 	if (kept < 0 || (kept && labelled__adopt(l, &route)))
 		return l->built ? l : NULL;
-	if (l->stages && s->stage_seeds)
-		container__seed_stages(s, c, file, l);
 	if (!kept)
 		labelled__leave(l);
 	l->built = true;
@@ -96,6 +94,8 @@ static void send_through(struct streams *s, struct container *c, struct labelled
 	s->sent_of = c;
 	if (l->stages) {
 		of_tenant.real_ns = clock__to_real(s->opts.anchor, line->time_ns);
+		if (s->stage_seeds)
+			container__seed_stages(s, c, line->stream, l);
 		program_stream__run(l->stages, l->set, &of_tenant);
 	} else {
 		s->opts.line(s->opts.ctx, l->set, &of_tenant);

@@ -31,7 +31,7 @@ struct saved_stream {
 	struct nt_stream_key key;
 	uint64_t end_pos, end;
 	/* Of the half line, whose bytes follow. */
-	uint64_t ring_pos, time_ns;
+	uint64_t ring_pos, time_ns, half_end;
 	uint32_t pid, tid;
 	char comm[LINE_COMM_LEN];
 	struct line_trace trace;
@@ -79,6 +79,7 @@ static int put_stream(struct buf *out, const struct relic *r, const struct assem
 	if (seed->half.len) {
 		to.ring_pos = seed->half.ring_pos;
 		to.time_ns = seed->half.time_ns;
+		to.half_end = seed->half.end;
 		to.pid = seed->half.pid;
 		to.tid = seed->half.tid;
 		memcpy(to.comm, seed->half.comm, sizeof(to.comm));
@@ -224,6 +225,7 @@ static int restore_stream(struct streams *s, uint64_t mark, const struct saved_s
 					      .len = item->len,
 					      .ring_pos = from->ring_pos,
 					      .time_ns = from->time_ns,
+					      .end = from->half_end,
 					      .pid = from->pid,
 					      .tid = from->tid,
 					      .trace = from->trace}};
@@ -404,13 +406,13 @@ size_t streams__cut_half_lines(struct streams *s, uint64_t pos, size_t max_half)
 		    !assembler__at_mark(st->assembler, UINT64_MAX, &seed) ||
 		    seed.half.len <= max_half)
 			continue;
-		assembler__flush(st->assembler);
+		assembler__flush(st->assembler, 0);
 		n++;
 	}
 	return n;
 }
 
-void streams__flush_stages(struct streams *s)
+void streams__flush_stages(struct streams *s, uint64_t pos)
 {
-	routing__flush(s->routing);
+	routing__flush_before(s->routing, pos);
 }

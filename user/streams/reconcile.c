@@ -19,7 +19,7 @@ void stream__end_untold(struct streams *s, struct stream *st)
 	if (st->container->excluded || s->opts.kernel_stream(s->opts.ctx, &st->key, &kernel) ||
 	    kernel.cgroup_id != st->container->cgroup_id) {
 		if (!st->container->excluded)
-			stream__flush(st);
+			stream__flush(st, 0);
 		stream__free(s, st);
 		return;
 	}

@@ -28,7 +28,7 @@ static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec
 
 	streams__at(s, pos);
 	if (st) { /* its end found no room in the ring */
-		stream__flush(st);
+		stream__flush(st, rec->hdr.time_ns);
 		stream__free(s, st);
 	}
 	if (is_excluded(s, rec->hdr.cgroup_id))
@@ -65,8 +65,10 @@ static void on_known(void *ctx, uint64_t pos, const struct nt_register *rec)
  * Is the record of the stream that its key names? If not, the end and the registration in between
  * found no room in the ring, and the key has another stream now; or the record is none to believe.
  */
-static bool stream__is_of(struct streams *s, struct stream **st, uint64_t cgroup_id, uint8_t file)
+static bool stream__is_of(struct streams *s, struct stream **st, const struct nt_hdr *hdr,
+			  uint8_t file)
 {
+	uint64_t cgroup_id = hdr->cgroup_id;
 	char path[NT_PATH_LEN];
 
 	if (!*st || ((*st)->cgroup_id == cgroup_id && (*st)->file == file))
@@ -77,7 +79,7 @@ static bool stream__is_of(struct streams *s, struct stream **st, uint64_t cgroup
 		counters__add(s->opts.counters, strays, 1);
 		return false;
 	}
-	stream__flush(*st);
+	stream__flush(*st, hdr->time_ns);
 	stream__free(s, *st);
 	*st = NULL;
 	return true;
@@ -90,7 +92,7 @@ static void on_tap(void *ctx, uint64_t pos, const struct nt_register *rec)
 	struct stream *st = stream__find(s, &rec->key);
 
 	streams__at(s, pos);
-	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
+	if (!stream__is_of(s, &st, &rec->hdr, rec->file))
 		return;
 	if (!st) {
 		on_registered(ctx, pos, rec);
@@ -138,7 +140,7 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 	};
 
 	streams__at(s, pos);
-	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
+	if (!stream__is_of(s, &st, &rec->hdr, rec->file))
 		return;
 	if (s->replaying && streams__was_excluded(s, rec->hdr.cgroup_id, pos)) {
 		if (st)
@@ -190,7 +192,7 @@ static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 	struct container *c;
 
 	streams__at(s, pos);
-	if (!stream__is_of(s, &st, rec->hdr.cgroup_id, rec->file))
+	if (!stream__is_of(s, &st, &rec->hdr, rec->file))
 		return;
 	/* A process before read its other records: what the end tells is this one's. */
 	if (!st && s->opts.marks && !is_excluded(s, rec->hdr.cgroup_id))

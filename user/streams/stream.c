@@ -75,10 +75,10 @@ void stream__free(struct streams *s, struct stream *st)
 	free(st);
 }
 
-void stream__flush(struct stream *st)
+void stream__flush(struct stream *st, uint64_t time_ns)
 {
 	attribute__flush(st->attribute);
-	assembler__flush(st->assembler);
+	assembler__flush(st->assembler, time_ns);
 }
 
 const char *stream__name(struct streams *s, struct stream *st)

@@ -224,7 +224,7 @@ void streams__finish(struct streams *s)
 
 	HASH_ITER (hh, s->by_key, st, st_next) {
 		stream__open_gap(st);
-		stream__flush(st);
+		stream__flush(st, 0);
 	}
 	DL_FOREACH_SAFE (s->parked, c, c_next) {
 		container__stop_waiting(s, c);

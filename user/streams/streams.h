@@ -126,8 +126,8 @@ void streams__forget_marks(struct streams *s);
 /* Half lines that begin before `pos` and are longer than max_half are delivered as they are.
  * Returns how many. */
 size_t streams__cut_half_lines(struct streams *s, uint64_t pos, size_t max_half);
-/* What stages hold goes on, whatever it waited for. */
-void streams__flush_stages(struct streams *s);
+/* What stages hold from before `pos` goes on, whatever it waited for. */
+void streams__flush_stages(struct streams *s, uint64_t pos);
 
 /* The statistics of the streams that have not ended. */
 void streams__print_open(struct streams *s);

@@ -119,6 +119,6 @@ void stream__finish(struct streams *s, struct stream *st, const struct verdict *
 	counters__add(s->opts.counters, foreign_reader, v.foreign);
 	if (v.missing)
 		stream__tell_gap(st, v.missing, 0, "missing", st->last_ns, counts->pos);
-	stream__flush(st);
+	stream__flush(st, st->last_ns);
 	stream__print_stats(s, st, &v);
 }

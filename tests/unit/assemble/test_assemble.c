@@ -147,7 +147,7 @@ static void test_whole_lines_are_borrowed(void **state _unused_)
 
 	setup(&w, 0);
 	assert_int_equal(assembler__feed(w.a, &chunk), 0);
-	assembler__flush(w.a);
+	assembler__flush(w.a, 0);
 	assert_int_equal(w.n, 2);
 	assert_ptr_equal(w.seen[0].borrowed, bytes);
 	assert_ptr_not_equal(w.seen[1].borrowed, bytes + 6);
@@ -205,7 +205,7 @@ static void test_writer_is_that_of_all_bytes(void **state _unused_)
 	setup(&w, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(chunks); i++)
 		assert_int_equal(assembler__feed(w.a, &chunks[i]), 0);
-	assembler__flush(w.a);
+	assembler__flush(w.a, 0);
 	assert_int_equal(w.n, 5);
 	assert_writer(&w.seen[0].line, 0, "", 0, "");
 	assert_writer(&w.seen[1].line, 2, "second", 20, "t");
@@ -223,7 +223,7 @@ static void test_times_are_offsets_of_ends(void **state _unused_)
 	feed(&w, "ab\n\ncd", 1000);
 	feed(&w, "e\n", 2000);
 	feed(&w, "end", 3000);
-	assembler__flush(w.a);
+	assembler__flush(w.a, 0);
 	assert_int_equal(w.n, 4);
 	assert_int_equal(w.seen[0].line.time_ns, 1002);
 	assert_int_equal(w.seen[1].line.time_ns, 1003);
@@ -242,7 +242,7 @@ static void test_times_increase_over_touching_chunks(void **state _unused_)
 	feed(&w, "\n\n", 1005);
 	feed(&w, "abcdefgh\n", 1007);
 	feed(&w, "\nab", 1016);
-	assembler__flush(w.a);
+	assembler__flush(w.a, 0);
 	feed(&w, "\n", 1019);
 	assert_int_equal(w.n, 9); /* on_line compared the times */
 	teardown(&w);
@@ -279,7 +279,7 @@ static void test_exactly_max_size(void **state _unused_)
 	feed(&w, "cd", 3000);
 	feed(&w, "\n", 4000);
 	feed(&w, "efgh", 5000);
-	assembler__flush(w.a);
+	assembler__flush(w.a, 0);
 	assert_int_equal(w.n, 3);
 	for (size_t i = 0; i < w.n; i++) {
 		assert_int_equal(w.seen[i].line.len, 4);
@@ -343,7 +343,7 @@ static void test_over_max_size_at_a_border(void **state _unused_)
 	assert_line(&w, 0, "abcd");
 	assert_true(w.seen[0].line.truncated);
 	feed(&w, "\nab", 3000);
-	assembler__flush(w.a);
+	assembler__flush(w.a, 0);
 	assert_int_equal(w.n, 2);
 	assert_line(&w, 1, "ab");
 	assert_false(w.seen[1].line.truncated);
@@ -494,11 +494,11 @@ static void test_flush(void **state _unused_)
 	struct world w;
 
 	setup(&w, 0);
-	assembler__flush(w.a);
+	assembler__flush(w.a, 0);
 	assert_int_equal(w.n, 0);
 	feed(&w, "a\nhalf", 1000);
-	assembler__flush(w.a);
-	assembler__flush(w.a);
+	assembler__flush(w.a, 0);
+	assembler__flush(w.a, 0);
 	assert_int_equal(w.n, 2);
 	assert_line(&w, 1, "half");
 	assert_false(w.seen[0].line.unterminated);
