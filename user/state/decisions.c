@@ -881,17 +881,21 @@ bool decisions__find(struct decisions *d, uint64_t cgroup_id, enum line_stream f
 	return true;
 }
 
-bool decisions__excluded_at(const struct decisions *d, uint64_t cgroup_id, uint64_t pos)
+bool decisions__excluded_at(const struct decisions *d, uint64_t cgroup_id, uint64_t from,
+			    uint64_t pos, bool *ret_since)
 {
 	const struct known_container *c = find_container(d, cgroup_id);
+	bool excluded = false, since = false;
 	const struct entry *e;
-	bool excluded = false;
 
-	if (!c)
-		return false;
-	DL_FOREACH (c->entries, e)
-		if (e->pos < pos)
-			excluded = e->excluded;
+	DL_FOREACH (c ? c->entries : NULL, e) {
+		if (e->pos >= pos)
+			continue;
+		excluded = e->excluded;
+		since |= e->excluded && e->pos >= from;
+	}
+	if (ret_since)
+		*ret_since = since;
 	return excluded;
 }
 

@@ -55,8 +55,10 @@ struct decided {
 /* What held for a line. False: nothing was decided about the (container, file). */
 bool decisions__find(struct decisions *d, uint64_t cgroup_id, enum line_stream file,
 		     uint64_t time_ns, struct decided *ret);
-/* Were the container's records at `pos` dropped? */
-bool decisions__excluded_at(const struct decisions *d, uint64_t cgroup_id, uint64_t pos);
+/* Were the container's records at `pos` dropped? *ret_since, if wanted: or had they begun to be
+ * behind `from`? */
+bool decisions__excluded_at(const struct decisions *d, uint64_t cgroup_id, uint64_t from,
+			    uint64_t pos, bool *ret_since);
 /* The record after which the (container, file) had its first line sent, as far as that is known.
  * UINT64_MAX: it had none. */
 uint64_t decisions__first_pos(const struct decisions *d, uint64_t cgroup_id, enum line_stream file);

@@ -184,9 +184,15 @@ static void leave_again(struct streams *s, struct container *c)
 			labelled__leave(&c->by_file[file]);
 }
 
-bool streams__was_excluded(const struct streams *s, uint64_t cgroup_id, uint64_t pos)
+bool stream__was_excluded(struct streams *s, struct stream **st, uint64_t cgroup_id, uint64_t pos)
 {
-	return pos < s->decided_until && decisions__excluded_at(s->decisions, cgroup_id, pos);
+	bool since, now = decisions__excluded_at(s->decisions, cgroup_id, *st ? (*st)->last_pos : 0,
+						 pos, &since);
+
+	/* With the half line that it had. */
+	if (*st && (now || since))
+		stream__free(s, TAKE_PTR(*st));
+	return now;
 }
 
 /* A flush of before the first record that is read again has nothing to send. */
@@ -211,7 +217,7 @@ static void exclude_again(void *ctx, uint64_t cgroup_id, const struct meta *m)
 	struct container *c;
 
 	(void)m;
-	if (!decisions__excluded_at(s->decisions, cgroup_id, UINT64_MAX))
+	if (!decisions__excluded_at(s->decisions, cgroup_id, 0, UINT64_MAX, NULL))
 		return;
 	c = container__find(s, cgroup_id);
 	if (!c && s->opts.lives(s->opts.ctx, cgroup_id))
@@ -220,12 +226,15 @@ static void exclude_again(void *ctx, uint64_t cgroup_id, const struct meta *m)
 		return;
 	c->excluded = true;
 	c->decided = 0;
-	s->newly_excluded = true;
 }
 
 static void end_replay(struct streams *s)
 {
+	struct stream *st, *next;
+
 	flush_again(s, s->decided_until);
+	HASH_ITER (hh, s->by_key, st, next)
+		stream__was_excluded(s, &st, st->cgroup_id, s->decided_until);
 	s->replaying = false;
 	s->decided_at = 0;
 	decisions__each(s->decisions, exclude_again, s);

@@ -37,8 +37,9 @@ struct stream {
 	uint64_t cgroup_id; /* the container's */
 	struct streams *owner;
 	struct assembler *assembler;
-	uint64_t told;	  /* bytes that records were here for, gaps included */
-	uint64_t last_ns; /* end of the stream's newest record */
+	uint64_t told;	   /* bytes that records were here for, gaps included */
+	uint64_t last_ns;  /* end of the stream's newest record */
+	uint64_t last_pos; /* its position; only while records are read again */
 	/* What the last line was sent with, the container's, and the registry's version that it
 	 * holds for; 0: none. */
 	struct labelled *labelled; /* NULL: not wanted */
@@ -258,8 +259,9 @@ void streams__tick_replay(struct streams *s);
 /* Of new rules and stages. */
 void streams__follow_guard(struct streams *s);
 
-/* The process before dropped the container's record at `pos`. */
-bool streams__was_excluded(const struct streams *s, uint64_t cgroup_id, uint64_t pos);
+/* The process before dropped the container's record at `pos`. Frees the stream when it did then, or
+ * since its last record. */
+bool stream__was_excluded(struct streams *s, struct stream **st, uint64_t cgroup_id, uint64_t pos);
 /* The record at `pos` comes, and may have been read before. */
 void streams__replay(struct streams *s, uint64_t pos);
 

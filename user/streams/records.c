@@ -142,9 +142,7 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 	streams__at(s, pos);
 	if (!stream__is_of(s, &st, &rec->hdr, rec->file))
 		return;
-	if (s->replaying && streams__was_excluded(s, rec->hdr.cgroup_id, pos)) {
-		if (st)
-			stream__free(s, st);
+	if (s->replaying && stream__was_excluded(s, &st, rec->hdr.cgroup_id, pos)) {
 		counters__add(s->opts.counters, excluded, rec->len);
 		return;
 	}
@@ -158,6 +156,8 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 		counters__add(s->opts.counters, dropped_no_memory, 1);
 		return;
 	}
+	if (s->replaying)
+		st->last_pos = pos;
 	stream__set_tap(st, rec->tap);
 	stream__follow(st, rec, pos);
 	if (rec->gap.bytes)

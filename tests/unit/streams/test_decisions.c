@@ -81,7 +81,7 @@ static uint64_t cgroup_of(unsigned container)
 
 static void id_of(unsigned container, char *out)
 {
-	snprintf(out, 65, "%064x", 0xabcd00 + container);
+	snprintf(out, 65, "%02x%062x", 0xa0 + container, container);
 }
 
 static void on_line(void *ctx, struct label_set *set, const struct line *line)
@@ -429,32 +429,49 @@ static void know_other_things(struct process *p, unsigned how)
 	}
 }
 
-/* Returns how many of what was sent before were sent, but otherwise, or not at all. */
+static bool same_labels(const struct sent *a, const struct sent *b)
+{
+	size_t len = (size_t)(strchr(a->text, '}') - a->text);
+
+	return !strncmp(a->text, b->text, len + 1);
+}
+
+/* Where it was sent from `from` on; n_sent: it was not. */
+static size_t find(const struct process *p, const struct sent *s, size_t from)
+{
+	size_t i = from;
+
+	while (i < p->n_sent &&
+	       (p->sent[i].time_ns != s->time_ns || p->sent[i].container != s->container ||
+		p->sent[i].file != s->file))
+		i++;
+	return i;
+}
+
+/* Returns how many of what was sent before were sent, but otherwise, or not at all, or not in the
+ * order of their labels' stream. */
 static size_t compare(const struct process *before, size_t n, const struct process *after,
 		      bool print)
 {
-	size_t wrong = 0, from[N_CONTAINERS][4] = {0};
+	size_t wrong = 0, *at = calloc(n + 1, sizeof(*at));
 
 	for (size_t i = 0; i < n; i++) {
-		const struct sent *a = &before->sent[i], *b = NULL;
-		/* In its place: what was sent of the (container, file) keeps its order. */
-		size_t *at = &from[a->container][a->file];
+		const struct sent *a = &before->sent[i];
+		size_t last = i;
 
-		for (size_t j = *at; j < after->n_sent && !b; j++) {
-			const struct sent *s = &after->sent[j];
-
-			if (s->time_ns == a->time_ns && s->container == a->container &&
-			    s->file == a->file) {
-				b = s;
-				*at = j + 1;
-			}
-		}
-		if (b && !strcmp(a->text, b->text))
+		while (last && !same_labels(&before->sent[last - 1], a))
+			last--;
+		at[i] = find(after, a, 0);
+		if (at[i] < after->n_sent && !strcmp(a->text, after->sent[at[i]].text) &&
+		    (!last || at[last - 1] < at[i] || at[last - 1] == after->n_sent))
 			continue;
 		wrong++;
 		if (print)
-			print_message("%s\n   %s\n", a->text, b ? b->text : "(nothing)");
+			print_message("%s\n   %s\n", a->text,
+				      at[i] < after->n_sent ? after->sent[at[i]].text
+							    : "(nothing)");
 	}
+	free(at);
 	return wrong;
 }
 
