@@ -24,9 +24,10 @@ static bool is_excluded(struct streams *s, uint64_t cgroup_id)
 static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec)
 {
 	struct streams *s = ctx;
-	struct stream *st = stream__find(s, &rec->key);
+	struct stream *st;
 
 	streams__at(s, pos);
+	st = stream__find(s, &rec->key);
 	if (st) { /* its end found no room in the ring */
 		stream__flush(st, rec->hdr.time_ns);
 		stream__free(s, st);
@@ -89,9 +90,10 @@ static bool stream__is_of(struct streams *s, struct stream **st, const struct nt
 static void on_tap(void *ctx, uint64_t pos, const struct nt_register *rec)
 {
 	struct streams *s = ctx;
-	struct stream *st = stream__find(s, &rec->key);
+	struct stream *st;
 
 	streams__at(s, pos);
+	st = stream__find(s, &rec->key);
 	if (!stream__is_of(s, &st, &rec->hdr, rec->file))
 		return;
 	if (!st) {
@@ -122,7 +124,7 @@ static void stream__follow(struct stream *st, const struct nt_data *rec, uint64_
 static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 {
 	struct streams *s = ctx;
-	struct stream *st = stream__find(s, &rec->key);
+	struct stream *st;
 	struct chunk chunk = {
 		.bytes = (const char *)rec->bytes,
 		.len = rec->len,
@@ -140,6 +142,7 @@ static void on_data(void *ctx, uint64_t pos, const struct nt_data *rec)
 	};
 
 	streams__at(s, pos);
+	st = stream__find(s, &rec->key);
 	if (!stream__is_of(s, &st, &rec->hdr, rec->file))
 		return;
 	if (s->replaying && stream__was_excluded(s, &st, rec->hdr.cgroup_id, pos)) {
@@ -188,10 +191,11 @@ static void on_note(void *ctx, uint64_t pos, const struct nt_note *rec)
 static void on_end(void *ctx, uint64_t pos, const struct nt_end *rec)
 {
 	struct streams *s = ctx;
-	struct stream *st = stream__find(s, &rec->key);
 	struct container *c;
+	struct stream *st;
 
 	streams__at(s, pos);
+	st = stream__find(s, &rec->key);
 	if (!stream__is_of(s, &st, &rec->hdr, rec->file))
 		return;
 	/* A process before read its other records: what the end tells is this one's. */
