@@ -48,6 +48,21 @@ static __always_inline bool nt_take_mark(__u64 *key)
 	return true;
 }
 
+#ifdef FAULT_SLOW_HANDOVER
+/* Tests: time for the word to change between the two programs of a call. */
+static __always_inline void nt_dawdle(void)
+{
+	__u64 until = bpf_ktime_get_ns() + 50000;
+
+	for (int i = 0; i < 2000 && bpf_ktime_get_ns() < until; i++)
+		barrier();
+}
+#else
+static __always_inline void nt_dawdle(void)
+{
+}
+#endif
+
 /*
  * These programs are not alone in charge. The end of a stream is taken by who comes first: there is
  * nothing left then for the second, which could not take a mark away. Not static: the verifier then
@@ -55,9 +70,12 @@ static __always_inline bool nt_take_mark(__u64 *key)
  */
 __noinline int nt_is_handed(__u32 reads, __u32 ends)
 {
-	__u64 word = nt_in_charge, key = bpf_get_current_pid_tgid();
-	bool old = (word & NT_GENERATION_MASK) == nt_generation, first;
+	__u64 key = bpf_get_current_pid_tgid(), word;
+	bool old, first;
 
+	nt_dawdle();
+	word = nt_in_charge;
+	old = (word & NT_GENERATION_MASK) == nt_generation;
 	if (ends && key == nt_probe_thread && !old)
 		nt_probe_seen = 1;
 	if (ends || !(word & NT_HANDING))

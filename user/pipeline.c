@@ -305,6 +305,9 @@ void pipeline__count_losses(struct samples *to, const struct capture_counters *c
 		     "notes of writers that the ring had no room for", c->notes_lost);
 	samples__add(to, SAMPLE_COUNTER, "notail_recursion_misses_total",
 		     "hooks that the kernel skipped", c->recursion_misses);
+	samples__add(to, SAMPLE_COUNTER, "notail_ring_left_bytes_total",
+		     "of rings of an older notail that could not be taken over: not delivered",
+		     c->unread_bytes);
 }
 
 static void add_hook(void *arg, const struct capture_hook *hook)

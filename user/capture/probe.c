@@ -24,6 +24,7 @@
 #include "base/util.h"
 #include "capture/host.h"
 #include "capture/others.h"
+#include "capture/pins.h"
 #include "capture/proc.h"
 #include "capture/programs.h"
 #include "capture/report.h"
@@ -390,6 +391,11 @@ static void report_sandboxes(struct report *r)
 	}
 }
 
+static int check_durable(char *ret_why, size_t size)
+{
+	return pins__check(CAPTURE_PINS, ret_why, size);
+}
+
 #define CGROUPS_SHOWN 10
 
 struct others {
@@ -498,6 +504,8 @@ int probe__print(FILE *out, bool json)
 	report_fact(&r, "preemption", preemption__name(preemption),
 		    preemption == PREEMPTION_UNKNOWN ? ": taken for preemptible" : "");
 	report_fact(&r, "lockdown", kernel__lockdown(), "");
+	report_check(&r, "durable", check_durable,
+		     "what `notail run' captures goes on without it: " CAPTURE_PINS);
 	report_sandboxes(&r);
 	report_cgroups(&r);
 	err = report_choice(&r);
