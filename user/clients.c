@@ -234,6 +234,8 @@ static void on_sent(void *ctx, struct batch *b, enum sink_result result)
 {
 	struct client *c = ctx;
 
+	if (result == SINK_DELIVERED)
+		counters__add(c->all->counters, dropped_refused, loki_sink__dropped(c->loki));
 	delivery__sent(c->delivery, b, result);
 }
 
@@ -242,6 +244,13 @@ static void send_batch(void *ctx, struct batch *b)
 	struct client *c = ctx;
 
 	loki_sink__submit(c->loki, b);
+}
+
+static bool is_held(void *ctx, const struct batch *b)
+{
+	struct client *c = ctx;
+
+	return loki_sink__is_held(c->loki, b);
 }
 
 static bool is_failing(void *ctx)
@@ -355,6 +364,7 @@ static int client__connect(struct client *c, const char **ret_why)
 {
 	struct delivery_client_opts opts = {
 		.send = send_batch,
+		.held = is_held,
 		.failing = is_failing,
 		.ctx = c,
 	};

@@ -39,6 +39,7 @@ struct batch {
 	size_t raw_bytes;   /* before compression */
 	size_t lines;
 	size_t log_bytes;    /* of the lines alone */
+	size_t cut_metadata; /* lines that had more of it than Loki takes */
 	uint64_t oldest_pos; /* ring position of the oldest byte in it */
 	uint64_t end_pos;    /* past the first byte of the newest record in it, for a line knows no
 			      * more */

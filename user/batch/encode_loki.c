@@ -55,6 +55,8 @@ struct loki {
 	struct group *first, *last; /* with lines in the open batch */
 	size_t raw_bytes;	    /* of the request so far */
 	struct buf pairs;	    /* of one line that has metadata of its own */
+	bool pairs_cut;		    /* it has more than fits */
+	size_t cut_metadata;	    /* lines that had */
 	struct buf request;
 	struct buf packed;
 	size_t room;	 /* raw bytes that both are large enough for */
@@ -344,6 +346,7 @@ static int make_pairs(struct loki *l, const struct stream *s, const struct line 
 	int err;
 
 	l->pairs.len = 0;
+	l->pairs_cut = false;
 	err = buf__reserve(&l->pairs, s->encoded.len);
 	if (err)
 		return err;
@@ -352,8 +355,10 @@ static int make_pairs(struct loki *l, const struct stream *s, const struct line 
 		const struct line_pair *p = &line->metadata[i];
 		size_t len = pair_len(p), name_len = strlen(p->name);
 
-		if (n == MAX_METADATA - ENCODE_LINE_METADATA || bytes + len > MAX_METADATA_BYTES)
+		if (n == MAX_METADATA - ENCODE_LINE_METADATA || bytes + len > MAX_METADATA_BYTES) {
+			l->pairs_cut = true;
 			continue;
+		}
 		err = buf__reserve(&l->pairs, len + 1 + VARINT_MAX);
 		if (err)
 			return err;
@@ -414,6 +419,7 @@ static int loki__add(struct encoder *e, struct stream *s, const struct line *lin
 	}
 	out = put_bytes(out, pairs->data, pairs->len);
 	put_bytes(out, own, own_len);
+	l->cut_metadata += line->n_metadata && l->pairs_cut;
 	l->arena.len += used;
 	l->raw_bytes += more;
 	last_run(l)->len += used;
@@ -537,6 +543,8 @@ static void loki__seal(struct encoder *e, struct batch *b)
 	/* Its only failure is an output that is too small. */
 	snappy_compress(request, b->raw_bytes, l->packed.data, &packed);
 	take_packed(l, b, packed);
+	b->cut_metadata = l->cut_metadata;
+	l->cut_metadata = 0;
 	l->arena.len = 0;
 	l->runs.len = 0;
 	l->raw_bytes = 0;

@@ -65,6 +65,9 @@ struct delivery_client_opts {
 	const char *key; /* of its queue in the spool */
 	/* Takes the reference over, and gives it back by delivery__sent. */
 	void (*send)(void *ctx, struct batch *b);
+	/* It waits for streams that its receiver slows down, and nothing else does for it. NULL:
+	 * none ever does. */
+	bool (*held)(void *ctx, const struct batch *b);
 	/* The last try did not get through. */
 	bool (*failing)(void *ctx);
 	void *ctx;

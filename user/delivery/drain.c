@@ -13,6 +13,7 @@
 #include "delivery/internal.h"
 
 #define WINDOW_ITEMS 8
+#define HELD_ITEMS 64  /* besides */
 #define SHARED_ITEMS 6 /* of live ones beside a backlog, and of the backlog */
 #define BLOCKED_MAX 16
 #define APART_NS (30 * 60 * NS_PER_SEC)
@@ -25,13 +26,17 @@ static bool same_tenant(const char *a, const char *b)
 
 static bool fits(const struct delivery_client *c, const char *tenant, size_t bytes, bool live)
 {
-	size_t window = delivery__share(c->d) / 2, own = 0, n = 0, n_like = 0;
+	size_t window = delivery__share(c->d) / 2, own = 0, n = 0, n_like = 0, n_held = 0;
 	size_t max = live && !client__has_backlog(c) ? WINDOW_ITEMS : SHARED_ITEMS;
 	const struct item *i;
 
 	DL_FOREACH (c->sending.first, i) {
 		if (!same_tenant(i->batch->tenant, tenant))
 			continue;
+		if (c->opts.held && n_held < HELD_ITEMS && c->opts.held(c->opts.ctx, i->batch)) {
+			n_held++;
+			continue;
+		}
 		own += i->bytes;
 		n++;
 		n_like += i->live == live;

@@ -327,6 +327,27 @@ void loki_sink__submit(struct loki_sink *s, struct batch *b)
 	loki_sink__send(s);
 }
 
+size_t loki_sink__dropped(const struct loki_sink *s)
+{
+	return s->dropped;
+}
+
+bool loki_sink__is_held(const struct loki_sink *s, const struct batch *b)
+{
+	size_t held = 0;
+
+	for (const struct loki_lane *lane = s->queue.lanes; lane; lane = lane->next) {
+		for (const struct loki_item *item = lane->items; item; item = item->next) {
+			if (item->origin->batch != b)
+				continue;
+			if (!item->held)
+				return false;
+			held++;
+		}
+	}
+	return held;
+}
+
 bool loki_sink__idle(const struct loki_sink *s)
 {
 	return !s->queue.lanes;

@@ -54,6 +54,10 @@ int loki_sink__new(struct loki_sink **ret, struct loop *loop, struct http *http,
 void loki_sink__free(struct loki_sink *s);
 /* Loop's thread. Takes the batch over. */
 void loki_sink__submit(struct loki_sink *s, struct batch *b);
+/* While a batch is given back as delivered: how many of its lines were dropped. */
+size_t loki_sink__dropped(const struct loki_sink *s);
+/* What is left of the batch waits for streams that Loki slows down. */
+bool loki_sink__is_held(const struct loki_sink *s, const struct batch *b);
 /* Nothing is queued or under way. */
 bool loki_sink__idle(const struct loki_sink *s);
 /* Memory of what is queued and under way. Any thread. */

@@ -186,6 +186,8 @@ static void loki_sink__end(struct loki_sink *s, struct loki_item *item)
 	stat_add(s->stats.partial, origin.changed && origin.dropped < b->lines);
 	if (origin.dropped < b->lines)
 		sink_stats__delivered(&s->stats, b);
+	stat_add(s->stats.cut_metadata, b->cut_metadata);
+	s->dropped = origin.dropped;
 	s->done(s->ctx, b, origin.dropped < b->lines ? SINK_DELIVERED : SINK_REFUSED);
 }
 

@@ -32,6 +32,7 @@ struct loki_sink {
 	struct loki_queue queue;
 	struct loki_pause pause; /* nothing at all gets through */
 	struct loop_timer *timer;
+	size_t dropped;			/* of the batch that is given back */
 	bool sending;			/* further down the stack */
 	char problem[LOKI_PROBLEM_LEN]; /* before a request is made; empty: none */
 	unsigned failures;		/* since the last answer that was not one */

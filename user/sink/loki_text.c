@@ -254,12 +254,12 @@ static bool same(struct text a, struct text b)
 
 bool loki_text__is_stream(const struct loki_complaint *c, const char *labels, size_t len)
 {
-	struct text theirs = {c->stream, c->stream + c->stream_len}, ours = {labels, labels + len};
-	struct text a, b;
+	struct text theirs, ours = {labels, labels + len}, a, b;
 	bool more = true;
 
 	if (!c->stream)
 		return false;
+	theirs = (struct text){c->stream, c->stream + c->stream_len};
 	while (next_label(&theirs, &a)) {
 		struct text before = ours;
 
