@@ -57,7 +57,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak $(BUILD)/tests/turned_clock.so
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check check-valgrind check-threads test-faults config-files test-engines soak soak-vm bench bench-capture bench-pipeline fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: all run test check check-valgrind check-threads test-faults config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-spool fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -91,6 +91,9 @@ bench-capture: all test-programs $(BENCH_PROGRAMS) ## what capturing costs: call
 
 bench-pipeline: $(BUILD)/bench/pipeline ## lines/s of one core from lines to compressed batches, with and without stages
 	$(Q)$< $(BENCH_ARGS)
+
+bench-spool: $(BUILD)/bench/spool ## appending to the spool and reading it back, 1 GiB each, in SPOOL_DIR (/var/tmp)
+	$(Q)$< $(or $(SPOOL_DIR),/var/tmp) $(BENCH_ARGS)
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (20) each
 	$(Q)BUILD=$(BUILD) tests/fuzz/run

@@ -10,12 +10,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <utlist.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "spool/gap.h"
 #include "spool/internal.h"
+
+#define TELL_NS (60 * NS_PER_SEC)
 
 struct drop {
 	struct store_queue *q;
@@ -242,6 +246,21 @@ static struct segment *find_victim(const struct store_queue *q)
 	return NULL;
 }
 
+/* Each time would be often. */
+static void tell(struct store_queue *q, uint64_t lines)
+{
+	struct store *s = q->store;
+	uint64_t now_ns = clock__boot_ns();
+
+	s->dropped_lines += lines;
+	if (!s->dropped_lines || (s->dropped_told_ns && now_ns - s->dropped_told_ns < TELL_NS))
+		return;
+	log_warn("spool: %s is full: %" PRIu64 " lines, the oldest, are dropped", s->path,
+		 s->dropped_lines);
+	s->dropped_lines = 0;
+	s->dropped_told_ns = now_ns;
+}
+
 int store_queue__drop(struct store_queue *q)
 {
 	struct drop d = {.q = q, .victim = find_victim(q), .fd = -1};
@@ -257,9 +276,7 @@ int store_queue__drop(struct store_queue *q)
 			lose_segment(&d, s);
 	replace(&d);
 	gap_table__free(&d.table);
-	lines = q->memory->stats.lost[SPOOL_LOSS_FULL].lines - lines;
-	log_debug("spool: %s/%s: full: %llu lines dropped", q->store->path, q->name,
-		  (unsigned long long)lines);
+	tell(q, q->memory->stats.lost[SPOOL_LOSS_FULL].lines - lines);
 	return 0;
 }
 

@@ -36,6 +36,7 @@ struct store_queue {
 	struct segment *active;	  /* the last one, while it is written; NULL: none */
 	int active_fd;
 	bool dirty; /* not synced */
+	bool names_changed;
 	struct stream_map active_streams;
 	struct segment *reading; /* NULL: the first that is not read is next */
 	int reading_fd;
@@ -71,6 +72,7 @@ struct store {
 	struct store_queue *queues;
 	struct aside asides[ASIDE_MAX]; /* oldest first */
 	size_t n_asides;
+	uint64_t dropped_lines, dropped_told_ns; /* since it was told */
 	uint64_t corrupt_found, errors;
 	char last_error[160];
 	struct leftover *leftovers;

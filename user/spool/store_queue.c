@@ -141,6 +141,15 @@ static void discard_if_done(struct store_queue *q, struct segment *s)
  * Writing
  */
 
+/* A file that is safe under a name that is not would be lost all the same. */
+static int sync_names(struct store_queue *q)
+{
+	bool changed = q->names_changed;
+
+	q->names_changed = false;
+	return changed ? q->store->opts.io->fdatasync(q->dirfd) : 0;
+}
+
 int store_queue__sync(struct store_queue *q)
 {
 	struct store *s = q->store;
@@ -149,7 +158,7 @@ int store_queue__sync(struct store_queue *q)
 	if (!q->active || !q->dirty)
 		return 0;
 	q->dirty = false;
-	if (!s->opts.io->fdatasync(q->active_fd))
+	if (!s->opts.io->fdatasync(q->active_fd) && !sync_names(q))
 		return 0;
 	err = store__failed(s, -errno, "fsync of %s", q->name);
 	store_queue__close_active(q);
@@ -196,7 +205,7 @@ void store_queue__close_active(struct store_queue *q)
 	if (!q->active)
 		return;
 	if (q->dirty && q->store->opts.fsync != SPOOL_FSYNC_NONE &&
-	    q->store->opts.io->fdatasync(q->active_fd))
+	    (q->store->opts.io->fdatasync(q->active_fd) || sync_names(q)))
 		store__failed(q->store, -errno, "fsync of %s", q->name);
 	q->dirty = false;
 	close_p(&q->active_fd);
@@ -233,6 +242,7 @@ int store_queue__begin_file(struct store_queue *q, const char *name, uint64_t nu
 		return err;
 	}
 	*ret_salt = salt;
+	q->names_changed = true;
 	return fd;
 }
 
