@@ -242,6 +242,14 @@ static int make_docker(struct app *a, char *why, size_t size)
 	return docker__new(&a->docker, a->loop, a->http, a->registry, &opts);
 }
 
+/* The ring of a run may stay, and the next one delivers what is in it. */
+static bool ring_stays(const struct app *a)
+{
+	const char *why;
+
+	return a->capture && !a->opts.detach_on_exit && capture__durable(a->capture, &why);
+}
+
 static int make_capture(struct app *a, char *why, size_t size)
 {
 	const struct capture_opts opts = {
@@ -264,6 +272,7 @@ static int make_capture(struct app *a, char *why, size_t size)
 	if (err)
 		return err;
 	routing__hook_set(a->routing, hook_set__name(capture__hooks(a->capture)));
+	clients__durable(a->clients, ring_stays(a));
 	err = capture__self_test(a->capture, why, size);
 	if (err)
 		return err;
@@ -351,13 +360,16 @@ static void print_counters(struct app *a)
 			fprintf(stderr, "%s %lu\n", losses.items[i].metric, losses.items[i].value);
 }
 
-/* What a run with a spool, or a ring that stays, still has is not lost. */
 static void check_undelivered(struct app *a)
 {
 	size_t lines = a->pipeline ? pipeline__undelivered(a->pipeline) : 0;
 
 	if (!lines)
 		return;
+	if (ring_stays(a)) {
+		log_info("%zu lines were not delivered in time: the next run has them", lines);
+		return;
+	}
 	log_warn("%zu lines were not delivered in time", lines);
 	if (!a->status && !a->single)
 		a->status = EXIT_ENVIRONMENT;

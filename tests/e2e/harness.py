@@ -123,7 +123,7 @@ class Shared:
 
 class Notail:
     """A running notail with its output in files. `args` are its arguments; nothing is added but that a `run` pins
-    nothing unless they say where: tests run side by side.
+    and spools nothing unless they say where: tests run side by side.
 
     wait=False returns at once (for commands that end by themselves); otherwise the constructor waits
     for `ready`. `stdout` is a file or descriptor to write to instead of the file that entries() reads.
@@ -136,6 +136,8 @@ class Notail:
     def __init__(self, *args, wait=True, stdout=None, stdin=subprocess.DEVNULL, env=None, prefix=(), binary=None):
         if args[:1] == ("run",) and "--pins" not in args:
             args = ("run", "--pins", "off", *args[1:])
+        if args[:1] == ("run",) and "--spool-dir" not in args:
+            args = ("run", "--spool-dir", "off", *args[1:])
         self.args = args
         self.stdout_path = shared.path("stdout")
         self.stderr_path = shared.path("stderr")
