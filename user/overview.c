@@ -89,6 +89,20 @@ static struct view_engine look_at_engine(const struct overview *o)
 		.host = state.host, .version = state.version, .problem = state.problem};
 }
 
+static struct view_durable look_at_pins(const struct overview *o)
+{
+	const char *why = "";
+	bool durable = capture__durable(o->of.capture, &why);
+
+	return (struct view_durable){
+		.state = durable       ? DURABLE_YES
+			 : why && *why ? DURABLE_NO
+				       : DURABLE_PRIVATE,
+		.why = durable || !why || !*why ? NULL : why,
+		.adopted = capture__adopted(o->of.capture),
+	};
+}
+
 static void look(void *ctx, struct view *v)
 {
 	const struct overview *o = ctx;
@@ -97,6 +111,7 @@ static void look(void *ctx, struct view *v)
 	v->started_ns = o->started_ns;
 	v->hooks = hook_set__name(capture__hooks(o->of.capture));
 	v->hooks_why = capture__why(o->of.capture);
+	v->durable = look_at_pins(o);
 	v->engine = look_at_engine(o);
 	v->n_clients = clients__look(o->of.clients, v->clients);
 	v->prints = o->opts->to_stdout;
@@ -113,6 +128,10 @@ static void count(void *ctx, struct samples *s)
 			      "1, with the version", 1);
 	samples__add_labelled(s, SAMPLE_GAUGE, "notail_hook_set_info", "set", v.hooks,
 			      "1, with the kernel's hooks that are used", 1);
+	samples__add(s, SAMPLE_GAUGE, "notail_durable", "what is captured outlives this process",
+		     v.durable.state == DURABLE_YES);
+	samples__add(s, SAMPLE_GAUGE, "notail_adopted", "the ring of a run before this one goes on",
+		     v.durable.adopted);
 	samples__add(s, SAMPLE_GAUGE, "notail_start_time_seconds", "when notail started, Unix time",
 		     o->started_ns / NS_PER_SEC);
 	samples__add(s, SAMPLE_GAUGE, "notail_config_last_reload_successful",

@@ -12,14 +12,12 @@
 
 void capture__hook_stats(struct capture *c, capture_hook_fn fn, void *arg)
 {
-	struct bpf_program *prog;
-
-	bpf_object__for_each_program(prog, c->skel->obj)
-	{
+	for (int i = 0; i < c->skel->skeleton->prog_cnt; i++) {
+		struct bpf_program *prog = *c->skel->skeleton->progs[i].prog;
+		int fd = c->attached ? c->attached[i] : bpf_program__fd(prog);
 		struct capture_hook hook = {0};
 		struct bpf_prog_info info = {};
 		uint32_t len = sizeof(info);
-		int fd = bpf_program__fd(prog);
 
 		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
 			continue;

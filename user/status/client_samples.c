@@ -69,19 +69,6 @@ static void add_requests(const struct add *a, const struct sink_stats *stats)
 				    "requests that failed and are sent again, by status",
 				    stats->retries_by[i]);
 	}
-	for (int i = 0; i < SINK_REASONS; i++) {
-		const struct sample_label labels[] = {
-			a->label, {"reason", sink_reason__name((enum sink_reason)i)}};
-
-		samples__add_labels(a->s, SAMPLE_COUNTER, false,
-				    "notail_client_refused_lines_total", labels, 2,
-				    "lines that the receiver does not take, by its reason",
-				    stats->dropped[i]);
-	}
-	put(a, SAMPLE_COUNTER, "notail_client_cut_lines_total",
-	    "lines that were cut since the receiver takes no longer ones", stats->cut_lines);
-	put(a, SAMPLE_COUNTER, "notail_client_cut_metadata_total",
-	    "lines that lost metadata since the receiver takes no more", stats->cut_metadata);
 	put(a, SAMPLE_COUNTER, "notail_client_partial_batches_total",
 	    "batches of which some lines were dropped or cut", stats->partial);
 	put(a, SAMPLE_COUNTER, "notail_client_cut_lines_total",
@@ -110,24 +97,28 @@ static void add_canary(const struct add *a, const struct sink_stats *stats)
 	       stats->canary_real_ns);
 }
 
-/* With what no reason is known of: the sink ended before. */
+static void put_dropped(const struct add *a, const char *reason, uint64_t n)
+{
+	const struct sample_label labels[] = {a->label, {"reason", reason}};
+
+	samples__add_labels(a->s, SAMPLE_COUNTER, false, "notail_client_dropped_lines_total",
+			    labels, 2, "lines that the receiver did not get", n);
+}
+
+/* What no reason is known of was under way at the end. */
 static void add_dropped(const struct add *a, const struct view_client *c)
 {
-	static const char NAME[] = "notail_client_dropped_lines_total";
-	static const char HELP[] = "lines that the receiver did not get";
-	uint64_t rest = c->dropped_lines;
+	uint64_t rest = c->dropped_lines - MIN(c->dropped_lines, c->overflow_lines);
 
 	for (int i = 0; i < SINK_REASONS && c->stats; i++) {
 		uint64_t n = c->stats->dropped[i];
-		const struct sample_label labels[] = {
-			a->label, {"reason", sink_reason__name((enum sink_reason)i)}};
 
 		rest -= MIN(rest, n);
-		samples__add_labels(a->s, SAMPLE_COUNTER, false, NAME, labels, 2, HELP, n);
+		put_dropped(a, sink_reason__name((enum sink_reason)i), n);
 	}
-	samples__add_labels(a->s, SAMPLE_COUNTER, false, NAME,
-			    (struct sample_label[]){a->label, {"reason", "undelivered"}}, 2, HELP,
-			    rest);
+	put_dropped(a, "overflow", c->overflow_lines);
+	put_dropped(a, "spool", c->spool.dropped_lines);
+	put_dropped(a, "undelivered", rest);
 }
 
 static void add_spool(const struct add *a, const struct view_spool *spool)
@@ -144,10 +135,13 @@ static void add_spool(const struct add *a, const struct view_spool *spool)
 	    spool->lines);
 	put(a, SAMPLE_COUNTER, "notail_client_unspooled_lines_total",
 	    "lines of the spool that the receiver took", spool->sent_lines);
-	put(a, SAMPLE_COUNTER, "notail_client_spool_dropped_lines_total",
-	    "lines dropped since the spool was full", spool->dropped_lines);
+	put(a, SAMPLE_COUNTER, "notail_client_spool_dropped_bytes_total",
+	    "bytes of batches that the spool dropped: full, damaged or removed",
+	    spool->dropped_bytes);
 	put(a, SAMPLE_COUNTER, "notail_client_spool_corrupt_segments_total",
-	    "segments of the spool that could not be read", spool->corrupt);
+	    "segments of the whole spool that could not be read", spool->corrupt);
+	put(a, SAMPLE_GAUGE, "notail_client_spool_up", "what has to can be written to the spool",
+	    !spool->problem);
 }
 
 static void add_client(const struct add *a, const struct view_client *c)

@@ -588,6 +588,30 @@ static void put_excluded(struct page *p, const struct view *v, const struct tota
 	put_html(p, "</tbody></table></div>");
 }
 
+static void put_age(struct page *p, uint64_t since_ns, uint64_t now_ns)
+{
+	if (!since_ns || now_ns - MIN(since_ns, now_ns) < NS_PER_SEC)
+		return;
+	put_html(p, "<br><small>oldest ");
+	put_duration(p, now_ns - since_ns);
+	put_html(p, "</small>");
+}
+
+static void put_spool(struct page *p, const struct view_spool *s)
+{
+	if (!s->used) {
+		put_html(p, "&ndash;");
+		return;
+	}
+	put_bytes(p, (double)s->bytes, "");
+	put_age(p, s->oldest_real_ns, clock__real_ns());
+	if (s->dropped_lines) {
+		put_html(p, "<br><small class=\"bad\">");
+		put_count(p, s->dropped_lines);
+		put_html(p, " lines dropped</small>");
+	}
+}
+
 static void put_client(struct page *p, const struct view_client *c)
 {
 	put_html(p, "<tr><td class=\"name\"><b>");
@@ -600,14 +624,19 @@ static void put_client(struct page *p, const struct view_client *c)
 	put_bytes(p, (double)c->bytes, "");
 	put_html(p, "</td><td class=\"n\" data-l=\"waiting\">");
 	put_bytes(p, (double)c->queued_bytes, "");
+	put_age(p, c->oldest_ns, clock__boot_ns());
+	put_html(p, "</td><td class=\"n\" data-l=\"spool\">");
+	put_spool(p, &c->spool);
 	put(p, "</td><td class=\"n\" data-l=\"retries\">");
 	put_count(p, c->retries);
 	put(p, "</td><td class=\"n%s\" data-l=\"dropped\">", c->dropped_lines ? " bad" : "");
 	put_count(p, c->dropped_lines);
 	put_html(p, "</td><td class=\"text all\">");
-	if (c->problem) {
+	if (c->problem || c->spool.problem) {
 		put_html(p, "<span class=\"bad\">");
-		put_value(p, c->problem);
+		put_value(p, c->problem ? c->problem : "");
+		put_html(p, c->problem && c->spool.problem ? "; spool: " : "");
+		put_value(p, c->spool.problem ? c->spool.problem : "");
 		put_html(p, "</span>");
 	} else {
 		put_html(p, "<span class=\"good\">in order</span>");
@@ -620,14 +649,28 @@ static void put_clients(struct page *p, const struct view *v)
 	put_html(p,
 		 "<h2>Receivers</h2><div class=\"box\"><table class=\"wide\"><thead><tr><th></th>"
 		 "<th class=\"n\">lines</th><th class=\"n\">sent</th><th class=\"n\">waiting</th>"
-		 "<th class=\"n\">retries</th><th class=\"n\">dropped</th><th></th></tr></thead>"
+		 "<th class=\"n\">spool</th><th class=\"n\">retries</th><th "
+		 "class=\"n\">dropped</th><th></th></tr></thead>"
 		 "<tbody>");
 	for (size_t i = 0; i < v->n_clients; i++)
 		put_client(p, &v->clients[i]);
 	if (v->prints)
 		put_html(p, "<tr><td class=\"name\"><b>standard output</b></td>"
-			    "<td colspan=\"6\" class=\"all\"></td></tr>");
+			    "<td colspan=\"7\" class=\"all\"></td></tr>");
 	put_html(p, "</tbody></table></div>");
+}
+
+static void put_durable(struct page *p, const struct view_durable *d)
+{
+	if (d->state == DURABLE_YES)
+		put_html(p, "<span class=\"good\">yes</span>: capture goes on without notail");
+	else if (d->state == DURABLE_PRIVATE)
+		put_html(p, "no: it ends with notail, and is not to outlive it");
+	else
+		put_html(p, "<span class=\"warn\">no</span>: ");
+	put_value(p, d->why ? d->why : "");
+	if (d->adopted)
+		put_html(p, "; the ring of the run before was taken over");
 }
 
 static void put_sources(struct page *p, const struct view *v)
@@ -652,6 +695,8 @@ static void put_sources(struct page *p, const struct view *v)
 		put_html(p, " as it was ");
 		put_time(p, c->since_ns);
 	}
+	put_html(p, "</td></tr><tr><th>durable</th><td class=\"text\">");
+	put_durable(p, &v->durable);
 	put_html(p, "</td></tr><tr><th>hooks</th><td class=\"text\">");
 	put_value(p, v->hooks);
 	if (*v->hooks_why) {

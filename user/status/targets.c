@@ -173,6 +173,26 @@ static void add_engine(struct json *j, const struct view_engine *e)
 	close_with(j, "}");
 }
 
+static uint64_t age_s(uint64_t since_ns, uint64_t now_ns)
+{
+	return (now_ns - MIN(since_ns, now_ns)) / NS_PER_SEC;
+}
+
+static void add_spool(struct json *j, const struct view_spool *s)
+{
+	if (!s->used) {
+		add_text(j, "spool", NULL);
+		return;
+	}
+	open_with(j, "spool", "{");
+	add_number(j, "bytes", s->bytes);
+	add_number(j, "batches", s->batches);
+	add_time(j, "oldest", s->oldest_real_ns);
+	add_number(j, "dropped_lines", s->dropped_lines);
+	add_text(j, "problem", s->problem);
+	close_with(j, "}");
+}
+
 static void add_client(struct json *j, const struct view_client *c)
 {
 	open_with(j, NULL, "{");
@@ -184,7 +204,22 @@ static void add_client(struct json *j, const struct view_client *c)
 	add_number(j, "retries", c->retries);
 	add_number(j, "dropped_lines", c->dropped_lines);
 	add_number(j, "queued_bytes", c->queued_bytes);
+	add_number(j, "queue_age_seconds",
+		   c->oldest_ns ? age_s(c->oldest_ns, clock__boot_ns()) : 0);
+	add_spool(j, &c->spool);
 	add_text(j, "problem", c->problem);
+	close_with(j, "}");
+}
+
+static void add_durable(struct json *j, const struct view_durable *d)
+{
+	static const char *const STATES[] = {
+		[DURABLE_PRIVATE] = "private", [DURABLE_YES] = "yes", [DURABLE_NO] = "no"};
+
+	open_with(j, "durable", "{");
+	add_text(j, "state", STATES[d->state]);
+	add_text(j, "why", d->why);
+	add_bool(j, "adopted", d->adopted);
 	close_with(j, "}");
 }
 
@@ -208,6 +243,7 @@ int targets__json(const struct view *v, struct buf *out)
 	add_text(&j, "host", v->host);
 	add_time(&j, "time", s->real_ns);
 	add_text(&j, "hooks", v->hooks);
+	add_durable(&j, &v->durable);
 	add_config(&j, &v->config);
 	add_engine(&j, &v->engine);
 	open_with(&j, "clients", "[");

@@ -37,10 +37,12 @@ struct view_spool {
 };
 
 /* Whether what is captured outlives the process. */
+enum durable { DURABLE_PRIVATE, DURABLE_YES, DURABLE_NO };
+
 struct view_durable {
-	enum { DURABLE_PRIVATE, DURABLE_YES, DURABLE_NO } state; /* private: it need not be */
-	const char *why;					 /* not; NULL: it is */
-	uint64_t adopted_ns; /* wall clock, when a predecessor's ring was taken over; 0: none */
+	enum durable state; /* private: it is not to */
+	const char *why;    /* it does not; NULL: it does, or is not to */
+	bool adopted;	    /* the ring of a run before goes on */
 };
 
 struct view_client {
@@ -48,7 +50,8 @@ struct view_client {
 	const char *url;
 	const char *problem; /* of the last try; NULL: none */
 	uint64_t lines, batches, bytes, retries, dropped_lines, queued_bytes;
-	uint64_t oldest_ns; /* CLOCK_BOOTTIME, of a line that it has not taken; 0: none */
+	uint64_t overflow_lines; /* of dropped_lines: for want of memory, without a spool */
+	uint64_t oldest_ns;	 /* CLOCK_BOOTTIME, of a line that it has not taken; 0: none */
 	const struct sink_stats *stats; /* NULL: none but the above */
 	struct view_spool spool;
 };
