@@ -30,6 +30,8 @@ struct client {
 	struct clients *all;
 	const struct config_client *config; /* NULL: --loki's */
 	struct loki_sink *loki;
+	sink_done_fn done; /* of its batches: on_sent, but where a sink is all that is wanted */
+	void *done_ctx;
 	struct delivery_client *delivery;
 	struct label *external_labels;
 	struct http_tls tls, oauth2_tls;
@@ -265,7 +267,8 @@ static int client__new_sink(struct client *c, const char **ret_why)
 	const struct options *o = c->all->opts;
 	const struct loki_opts opts = {.url = o->loki_url, .tenant = o->tenant};
 
-	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, on_sent, c, ret_why);
+	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, c->done, c->done_ctx,
+			      ret_why);
 }
 
 static struct oauth2_opts client__oauth2(const struct client *c, struct oauth2_param *params)
@@ -341,7 +344,8 @@ static int client__new_configured(struct client *c, const char **ret_why)
 	for (size_t i = 0; i < config->headers.n; i++)
 		headers[i] = (struct loki_header){config->headers.items[i].name,
 						  config->headers.items[i].value};
-	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, on_sent, c, ret_why);
+	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, c->done, c->done_ctx,
+			      ret_why);
 }
 
 /* The spool's name of it: what stays the same, and is no secret. To free; NULL: no memory. */
@@ -369,8 +373,11 @@ static int client__connect(struct client *c, const char **ret_why)
 		.ctx = c,
 	};
 	_free_ char *key = NULL;
-	int err = c->config ? client__new_configured(c, ret_why) : client__new_sink(c, ret_why);
+	int err;
 
+	c->done = on_sent;
+	c->done_ctx = c;
+	err = c->config ? client__new_configured(c, ret_why) : client__new_sink(c, ret_why);
 	if (err)
 		return err;
 	key = client__key(c);
@@ -521,4 +528,26 @@ size_t clients__look(const struct clients *c, struct view_client *ret)
 		look_at_delivery(client, &ret[n - 1]);
 	}
 	return n;
+}
+
+size_t clients__count(const struct clients *c)
+{
+	return c->n;
+}
+
+int clients__sink(struct clients *c, size_t i, struct loop *loop, struct http *http,
+		  sink_done_fn done, void *ctx, struct loki_sink **ret, const char **ret_why)
+{
+	struct client *client = &c->client[i];
+	int err;
+
+	c->loop = loop;
+	c->http = http;
+	client->done = done;
+	client->done_ctx = ctx;
+	err = client->config ? client__new_configured(client, ret_why)
+			     : client__new_sink(client, ret_why);
+	if (!err)
+		*ret = TAKE_PTR(client->loki);
+	return err;
 }

@@ -15,6 +15,7 @@
 #include "status/view.h"
 
 struct clients;
+struct loki_sink;
 
 /* None is fine. `opts` and what it borrows must outlive them. */
 int clients__new(struct clients **ret, const struct options *opts);
@@ -35,6 +36,10 @@ void clients__durable(struct clients *c, bool durable);
 void clients__end(struct clients *c, uint64_t timeout_ns);
 /* Each one as it is now, VIEW_MAX_CLIENTS at most; borrowed until the loop goes on. How many. */
 size_t clients__look(const struct clients *c, struct view_client *ret);
+size_t clients__count(const struct clients *c);
+/* The sink of client i alone, the caller's, without a pipeline before it: for a check. */
+int clients__sink(struct clients *c, size_t i, struct loop *loop, struct http *http,
+		  sink_done_fn done, void *ctx, struct loki_sink **ret, const char **ret_why);
 /* What a tls_config says; strings are borrowed. */
 struct http_tls clients__tls(const struct config_tls *t);
 

@@ -20,6 +20,7 @@
 #include "capture/probe.h"
 #include "capture/unpin.h"
 #include "capture/registered.h"
+#include "check_loki.h"
 #include "clients.h"
 #include "confine.h"
 #include "config/check.h"
@@ -38,6 +39,7 @@
 #include "sink/fd.h"
 #include "status/counters.h"
 #include "status/samples.h"
+#include "support_bundle.h"
 #include "test_pipeline.h"
 
 #define EXIT_ENVIRONMENT 1
@@ -534,6 +536,13 @@ int main(int argc, char **argv)
 		break;
 	case ACTION_CHECK_CONFIG:
 		status = check__config(&a.opts) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
+		break;
+	case ACTION_CHECK_LOKI:
+		status = check_loki(&a.opts) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
+		break;
+	case ACTION_SUPPORT_BUNDLE:
+		enter_host();
+		status = support_bundle(&a.opts, container_id) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
 		break;
 	case ACTION_RUN:
 		if (!a.opts.command)

@@ -166,6 +166,8 @@ static const char DOC[] =
 	"  run           capture until ended, for services: needs --loki, --stdout or a file's "
 	"clients\n"
 	"  check-config  what is wrong with a configuration file; exit status 1 when something is\n"
+	"  check-loki    push a line to a Loki, or to a file's clients, and read it back\n"
+	"  support-bundle  what helps to find out what is wrong, as a tar file; no log lines\n"
 	"  probe         what this kernel offers, and what notail would use\n"
 	"  unpin         end the capture that a `run' left behind, and drop what is not delivered\n"
 	"  version       the version\n\n"
@@ -563,6 +565,12 @@ static error_t take_argument(struct parse *p, char *arg, struct argp_state *stat
 		p->o.check_file = arg;
 		return 0;
 	}
+	if (p->word && p->o.action == ACTION_CHECK_LOKI && !p->o.loki_url)
+		return set_loki(p, arg);
+	if (p->word && p->o.action == ACTION_SUPPORT_BUNDLE && !p->o.bundle) {
+		p->o.bundle = arg;
+		return 0;
+	}
 	if (p->word)
 		return refuse(p, "%s: unexpected after %s; a command to run goes behind --", arg,
 			      p->word);
@@ -570,14 +578,19 @@ static error_t take_argument(struct parse *p, char *arg, struct argp_state *stat
 		p->o.action = ACTION_PROBE;
 	else if (!strcmp(arg, "check-config"))
 		p->o.action = ACTION_CHECK_CONFIG;
+	else if (!strcmp(arg, "check-loki"))
+		p->o.action = ACTION_CHECK_LOKI;
+	else if (!strcmp(arg, "support-bundle"))
+		p->o.action = ACTION_SUPPORT_BUNDLE;
 	else if (!strcmp(arg, "unpin"))
 		p->o.action = ACTION_UNPIN;
 	else if (!strcmp(arg, "version"))
 		p->o.action = ACTION_VERSION;
 	else if (strcmp(arg, "run"))
 		return refuse(p,
-			      "%s: unknown command, expected run, check-config, probe, unpin or "
-			      "version (a format goes --stdout=json, a command to run behind --)",
+			      "%s: unknown command, expected run, check-config, check-loki, probe, "
+			      "support-bundle, unpin or version (a format goes --stdout=json, a "
+			      "command to run behind --)",
 			      arg);
 	p->word = arg;
 	return 0;
@@ -777,6 +790,11 @@ static error_t check(struct parse *p)
 
 	if (!err)
 		err = choose_pins(p);
+	if (!o->config && !o->loki_url && !access(CONFIG_DEFAULT_PATH, F_OK) &&
+	    (o->action == ACTION_CHECK_LOKI || o->action == ACTION_SUPPORT_BUNDLE))
+		o->config = CONFIG_DEFAULT_PATH;
+	if (o->action == ACTION_CHECK_LOKI && !o->config && !o->loki_url)
+		return refuse(p, "check-loki: expected a URL behind it, or -c FILE");
 	if (err || o->action != ACTION_RUN)
 		return err;
 	if (o->command && o->pid)

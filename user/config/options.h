@@ -19,7 +19,15 @@ struct config;
 struct config_server;
 struct object_list;
 
-enum options_action { ACTION_RUN, ACTION_PROBE, ACTION_CHECK_CONFIG, ACTION_UNPIN, ACTION_VERSION };
+enum options_action {
+	ACTION_RUN,
+	ACTION_PROBE,
+	ACTION_CHECK_CONFIG,
+	ACTION_CHECK_LOKI,
+	ACTION_SUPPORT_BUNDLE,
+	ACTION_UNPIN,
+	ACTION_VERSION
+};
 
 /* Strings point into argv or are owned (options__free). */
 struct options {
@@ -29,6 +37,7 @@ struct options {
 
 	const char *config;	/* -c, or CONFIG_DEFAULT_PATH where it counts; NULL: none */
 	const char *check_file; /* check-config's; NULL: with one of the next */
+	const char *bundle;	/* support-bundle's file; NULL: a name of its own */
 	bool effective;		/* print what is in force */
 	bool schema, defaults;	/* print the JSON Schema, the default file */
 

@@ -22,6 +22,8 @@ struct loop;
 struct http;
 struct http_tls;
 struct loki_sink;
+struct http_answer;
+struct http_request;
 
 struct loki_header {
 	const char *name, *value;
@@ -69,6 +71,11 @@ const struct sink_stats *loki_sink__stats(const struct loki_sink *s);
 const char *loki_sink__url(const struct loki_sink *s);
 /* Why the last try failed, until one does not; NULL: it did not. Until the loop goes on. */
 const char *loki_sink__problem(const struct loki_sink *s);
+/* GET of a path of the same Loki, with its tenant and credentials. -ENOTSUP: it pushes to a path of
+ * its own; -EAGAIN: there is no token yet; others. */
+int loki_sink__get(struct loki_sink *s, const char *path,
+		   void (*done)(void *ctx, const struct http_answer *answer), void *ctx,
+		   struct http_request **ret);
 /* The URL + /loki/api/v1/push unless it has a path already. To free. */
 int loki__push_url(const char *url, char **ret_url, const char **ret_why);
 

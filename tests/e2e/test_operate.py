@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is for whoever operates notail: check-loki, support-bundle, metrics as they are documented, and as promtool
+takes them."""
+
+import json
+import os
+import re
+import subprocess
+import tarfile
+import unittest
+
+import harness
+import prometheus
+from test_status import LOCAL, Receiver, StatusTestCase
+
+
+class CheckLoki(StatusTestCase):
+    def check(self, *arguments):
+        return subprocess.run([harness.NOTAIL, "check-loki", *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=harness.DEADLINE * 2, check=False)
+
+    def test_pushed_and_read_back(self):
+        receiver = self.receiver()
+        done = self.check(receiver.url, "--host", 'a "node"')
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertRegex(done.stdout, rf"^{re.escape(receiver.url)}/loki/api/v1/push: pushed in \d+ ms, read back after \d+ ms\n$")
+        ((labels, (entry,)),) = receiver.streams().values()
+        self.assertEqual((labels["job"], labels["host"]), ("notail_check", 'a "node"'))
+        self.assertRegex(entry.line if isinstance(entry.line, str) else entry.line.decode(), "^notail .* check [0-9a-f]{16}$")
+
+    def test_clients_of_a_file(self):
+        good, tenants = self.receiver(), self.receiver(auth=True)
+        path = self.file(f"clients: [{{url: '{tenants.url}', tenant_id: team}}, {{url: '{good.url}'}}]\n")
+        done = self.check("-c", path)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(len(done.stdout.splitlines()), 2)
+        self.assertEqual(len(tenants.streams("team")), 1)
+
+    def test_problems_in_words(self):
+        tenants = self.receiver(auth=True)
+        held = self.busy_port()
+        self.assertNotEqual(held, 0)
+        done = self.check(tenants.url)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("--tenant ID", done.stderr)
+        done = self.check(tenants.url + "/nothing/here", "--tenant", "a")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("base URL", done.stderr)
+        done = self.check("http://user:geheim@127.0.0.1:1")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("nothing listens there", done.stderr)
+        self.assertNotIn("geheim", done.stderr)
+        for arguments, text in ((), "expected a URL"), (("ftp://x",), "it does not begin"):
+            done = self.check(*arguments)
+            if arguments or not os.path.exists("/etc/notail/notail.yaml"):
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(text, done.stderr)
+
+    def receiver(self, **keywords):
+        one = Receiver(**keywords)
+        self.addCleanup(one.stop)
+        return one.start()
+
+
+class SupportBundle(StatusTestCase):
+    def test_bundle(self):
+        secret = self.file("secret-of-a-file\n")
+        path = self.file(f"""
+server: {{listen: {LOCAL}}}
+shutdown_timeout: 1s
+clients:
+- {{url: 'http://user:secret-of-a-url@127.0.0.1:9', bearer_token: secret-token, headers: {{X-Key: secret-header}}}}
+- {{url: 'http://127.0.0.1:9', name: two, basic_auth: {{username: u, password: secret-password}},
+   proxy_url: 'http://u:secret-proxy@127.0.0.1:9'}}
+- {{url: 'http://127.0.0.1:9', name: three, basic_auth: {{username: u, password_file: {secret}}}}}
+- {{url: 'http://127.0.0.1:9', name: four, authorization: {{credentials: secret-credentials}}}}
+- {{url: 'http://127.0.0.1:9', name: five, oauth2: {{client_id: i, client_secret: secret-client,
+   token_url: 'http://u:secret-of-token-url@127.0.0.1:9', endpoint_params: {{p: secret-param}}}}}}
+discovery: {{docker: {{host: '{self.engine.host}'}}}}
+capture: {{containers: ['{self.name("bundle")}']}}
+""")
+        notail = self.plain_notail("run", "-c", path)
+        name = self._containers[0]
+        self.engine.start("busybox", "sh", "-c", "echo a-line-of-log; sleep 1000", name=name)
+        harness.wait_for(lambda: (t := self.target(notail, name)) and t["streams"], what=name)
+        bundle = harness.shared.path(f"bundle-{os.getpid()}.tar")
+        command = [harness.NOTAIL, "support-bundle", bundle, "-c", path, "--listen", self.address(notail)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=harness.DEADLINE,
+                              check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(os.stat(bundle).st_mode & 0o777, 0o600)
+        with tarfile.open(bundle) as tar:
+            parts = {m.name.removeprefix("notail-support/"): tar.extractfile(m).read().decode() for m in tar.getmembers()}
+        self.assertEqual(parts["running/ready.txt"], "ready\n")
+        prometheus.parse(parts["running/metrics.txt"].encode())
+        self.assertIn(name, json.dumps(json.loads(parts["running/targets.json"])))
+        json.loads(parts["probe.json"])
+        self.assertIn("<secret>", parts["config.yaml"])
+        self.assertIn("<secret>", parts["running/config.yaml"])
+        self.assertIn(self.engine.inspect(name)["Id"][:12], parts["registered.txt"])
+        for part, text in parts.items():
+            self.assertNotIn("secret-", text.replace(secret, ""), part)
+            self.assertNotIn("a-line-of-log", text, part)
+        with open(f"/proc/{notail.pid}/cmdline", "rb") as file:
+            self.assertNotIn(b"secret-", file.read())
+        self.assertNotIn("secret-", notail.stderr().replace(secret, ""))
+        # Never over a file that is there.
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=harness.DEADLINE,
+                              check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("File exists", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
