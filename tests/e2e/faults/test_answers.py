@@ -12,8 +12,6 @@ WEIGHTED = ["429"] * 4 + ["429-after", "500", "500", "503", "502", "408", "reset
 
 
 class Answers(base.TestCase):
-    needs_settings = ()
-
     def test_random(self):
         """30 % of the pushes get a wrong answer, none, or one that comes too late."""
         sink = self.sink(hang_seconds=4)

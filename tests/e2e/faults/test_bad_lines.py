@@ -20,8 +20,6 @@ LONG_BYTES = 300 << 10
 
 
 class BadLines(base.TestCase):
-    needs_settings = ()
-
     def write(self, path, count):
         """Numbered lines, and three bad ones among them."""
         old = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=8)

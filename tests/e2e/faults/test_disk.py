@@ -10,8 +10,6 @@ import harness
 
 
 class Disk(base.TestCase):
-    needs_settings = ("spool.directory",)
-
     def tmpfs(self, size):
         path = harness.shared.path("tmpfs")
         os.mkdir(path)

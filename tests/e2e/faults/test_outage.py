@@ -9,8 +9,6 @@ GRACE_SECONDS = 20
 
 
 class Outage(base.TestCase):
-    needs_settings = ("spool.directory", "spool.max_size")
-
     def begin(self, sink, count, **options):
         load = self.load(count, **options)
         base.wait_for(lambda: sink.stats()["stored"] > 0, what="a first push")

@@ -13,8 +13,6 @@ ENVIRON = {name: "" for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL
 
 
 class Proxied(base.TestCase):
-    needs_settings = ()
-
     def setUp(self):
         super().setUp()
         if proxy_module.missing():
