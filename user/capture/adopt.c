@@ -365,8 +365,43 @@ static void tell_cgroups(struct capture *c)
 	free(denied);
 }
 
+/* A container that went meanwhile is known by its path alone, which its last record has. */
+static void tell_gone(void *ctx, uint64_t pos, const struct nt_cgroup_event *gone)
+{
+	struct nt_cgroup_event event = *gone;
+	struct capture *c = ctx;
+
+	(void)pos;
+	event.hdr.kind = NT_KIND_CGROUP_NEW;
+	c->ops.cgroup_new(c->ctx, ring__position(c->ring), &event);
+}
+
+static void on_ahead(void *ctx, uint64_t pos, uint64_t next, const void *data, size_t size)
+{
+	static const struct record_ops ops = {.cgroup_gone = tell_gone};
+	const char *why;
+
+	(void)next;
+	record__dispatch(data, size, pos, &ops, ctx,
+			 &why); /* a corrupt one is told when it is read */
+}
+
+static void look_ahead(struct capture *c)
+{
+	uint64_t skipped;
+	struct ring *ahead;
+
+	if (!c->ops.cgroup_new ||
+	    ring__new(&ahead, bpf_map__fd(c->skel->maps.nt_ring), c->ring_bytes) < 0)
+		return;
+	if (ring__read(ahead, SIZE_MAX, on_ahead, c, &skipped) < 0)
+		log_debug("the ring that is taken over is corrupt");
+	ring__free(ahead);
+}
+
 void adopt__tell(struct capture *c)
 {
+	look_ahead(c);
 	if (c->cgroup_root >= 0)
 		tell_cgroups(c);
 	streams__each(c, tell_stream, c);
