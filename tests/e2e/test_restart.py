@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import harness
+from test_inside import OPTIONS, notail_tar
 
 sys.path.insert(0, os.path.join(harness.TOP, "tests/receiver"))
 
@@ -71,10 +72,10 @@ class Restart(harness.TestCase):
         goal = self.last(target, name) + more
         harness.wait_for(lambda: self.last(target, name) >= goal, what=lambda: f"{self.last(target, name)} of {goal}")
 
-    def assert_whole(self, target, name):
-        """From the first to the last, none is missing."""
+    def assert_whole(self, target, name, since=0):
+        """From the first to the last, none is missing. `since` None: whichever came first."""
         got = sorted(set(self.numbers(target, name)))
-        self.assertEqual(got, list(range(got[-1] + 1)))
+        self.assertEqual(got, list(range(got[0] if since is None else since, got[-1] + 1)))
 
     def kill(self, notail, signo):
         notail.process.send_signal(signo)
@@ -163,6 +164,28 @@ class Restart(harness.TestCase):
         self.await_more(target, name)
         self.assertEqual(notail.stop(), 0)
         self.assertRegex(notail.stderr(), r"\d+ bytes of its ring had not been delivered")
+
+    def test_in_a_container(self):
+        """The next one's container starts while the programs work: its own output is no log all the same."""
+        target, talker = self.target(), self.name("talker")
+        self.engine.import_image("notail", notail_tar())
+        self.writer(talker)
+        own = []
+        for _ in range(3):
+            own.append(self.name("notail"))
+            bpffs = self.pins.rpartition("/")[0]
+            self.engine.docker("run", "-d", "--name", own[-1], "--log-driver", "local", "--log-opt", "max-size=2g", *OPTIONS,
+                               "--cgroupns", "host", "--network", "host", "-v", f"{bpffs}:{bpffs}", "-v",
+                               f"{self.engine.socket}:/var/run/docker.sock", "notail", "/bin/notail", "run", "--pins", self.pins,
+                               "--loki", target.url, "--listen", "off", "--container", f"e2e-{harness.RUN_ID}-*", "--log-level",
+                               "debug", "--batchwait", "100ms")
+            self.addCleanup(self.engine.remove, own[-1])
+            self.await_more(target, talker)
+            said = b"\n".join(self.engine.record(own[-1])["stderr"])
+            self.assertEqual(b"is taken over" in said, len(own) > 1, said)
+            self.engine.docker("kill", own[-1])
+        self.assert_whole(target, talker, None)
+        self.assertEqual([e for name in own for e in target.entries({"container": name})], [])
 
     def test_not_durable(self):
         """It is said, and notail works."""
