@@ -22,10 +22,12 @@
 #define RETRY_NS (100 * NS_PER_MS)
 #define MARKS_IN_RING 64
 #define MAX_HALF 4096
+#define MIN_READ 65536
 #define MAX_COPIES (256u * 1024)
 #define MAX_TRIES 8
 
 struct commit {
+	struct counters *counters;
 	struct commit_opts opts;
 	struct marks marks; /* behind `position` */
 	uint64_t position;  /* that the state has, and up to which the ring is free */
@@ -36,13 +38,13 @@ struct commit {
 	bool said_full;
 };
 
-int commit__new(struct commit **ret, const struct commit_opts *opts)
+int commit__new(struct commit **ret, struct counters *counters)
 {
 	struct commit *c = calloc(1, sizeof(*c));
 
 	if (!c)
 		return -ENOMEM;
-	c->opts = *opts;
+	c->counters = counters;
 	*ret = c;
 	return 0;
 }
@@ -64,24 +66,25 @@ static void say_damaged(struct commit *c, unsigned n)
 {
 	if (!n)
 		return;
-	counters__add(c->opts.counters, state_damaged, n);
+	counters__add(c->counters, state_damaged, n);
 	log_warn("what the process before left is damaged: lines that it was in the middle of may "
 		 "be cut, or sent twice");
 }
 
-uint64_t commit__restore(struct commit *c, struct streams *s, uint64_t consumer, uint64_t producer)
+uint64_t commit__restore(struct commit *c, struct streams *s, const struct commit_opts *opts)
 {
 	struct state_mark m;
 	int err = 0;
 
-	say_damaged(c, state__damaged(c->opts.state));
+	c->opts = *opts;
+	say_damaged(c, state__damaged(opts->state));
 	while (state__newest(c->opts.state, &m) == 0 &&
-	       (m.position < consumer || m.position > producer)) {
-		if (m.position > producer)
+	       (m.position < opts->consumer || m.position > opts->producer)) {
+		if (m.position > opts->producer)
 			say_damaged(c, 1); /* it is of another ring */
 		state__discard(c->opts.state, &m);
 	}
-	c->position = c->read = consumer;
+	c->position = c->read = opts->consumer;
 	if (state__newest(c->opts.state, &m) == 0) {
 		c->position = c->read = m.position;
 		err = streams__restore(s, m.position, m.bytes, m.len);
@@ -94,9 +97,14 @@ uint64_t commit__restore(struct commit *c, struct streams *s, uint64_t consumer,
 	return c->position;
 }
 
+void commit__reading(struct commit *c, uint64_t pos)
+{
+	state__read(c->opts.state, pos);
+}
+
 size_t commit__read_bytes(const struct commit *c)
 {
-	return c->opts.ring_bytes / MARKS_IN_RING;
+	return MAX(c->opts.ring_bytes / MARKS_IN_RING, (size_t)MIN_READ);
 }
 
 /* Room for one more: the one goes that leaves the smallest hole. */
@@ -198,7 +206,7 @@ static void relieve(struct commit *c, struct streams *s, uint64_t blocked)
 		streams__flush_stages(s, c->read - c->opts.ring_bytes / 2);
 	if (blocked != UINT64_MAX && is_pressed(c, blocked))
 		n = streams__cut_half_lines(s, blocked + 1, MAX_HALF);
-	counters__add(c->opts.counters, ring_relief, n);
+	counters__add(c->counters, ring_relief, n);
 }
 
 static bool try_marks(struct commit *c, struct streams *s, uint64_t held)
@@ -220,7 +228,7 @@ uint64_t commit__round(struct commit *c, struct streams *s, uint64_t read, uint6
 		       uint64_t now_ns)
 {
 	c->read = read;
-	state__read(c->opts.state, read);
+	commit__reading(c, read);
 	make_mark(c, now_ns);
 	if (now_ns >= c->retry_ns)
 		c->retry_ns = try_marks(c, s, held) ? 0 : now_ns + RETRY_NS;

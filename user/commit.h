@@ -22,22 +22,22 @@ struct commit;
 
 struct commit_opts {
 	struct state *state;
-	struct counters *counters;
 	size_t ring_bytes;
+	uint64_t consumer, producer; /* the ring's positions */
 };
 
-/* All in opts is borrowed. 0; -ENOMEM. */
-int commit__new(struct commit **ret, const struct commit_opts *opts);
+/* `counters` is borrowed. 0; -ENOMEM. */
+int commit__new(struct commit **ret, struct counters *counters);
 /* After the streams. NULL is fine. */
 void commit__free(struct commit *c);
-/* For struct streams_opts. */
+/* For struct streams_opts. There are none before commit__restore. */
 const struct marks *commit__marks(const struct commit *c);
 
-/*
- * Before the first record: where the process before ended, as the ring has it between its
- * consumer's and its producer's position. The streams then know what they have to. Returns the
- * position to read from. */
-uint64_t commit__restore(struct commit *c, struct streams *s, uint64_t consumer, uint64_t producer);
+/* Before the first record: where the process before ended. The streams then know what they have to.
+ * Everything in opts is borrowed. Returns the position to read from. */
+uint64_t commit__restore(struct commit *c, struct streams *s, const struct commit_opts *opts);
+/* Records before `pos` are, or may be, read by now: before anything that came of them leaves. */
+void commit__reading(struct commit *c, uint64_t pos);
 /* At most so much is to be read between two calls of commit__round. */
 size_t commit__read_bytes(const struct commit *c);
 /*

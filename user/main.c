@@ -37,6 +37,7 @@
 #include "ruleset.h"
 #include "single.h"
 #include "sink/fd.h"
+#include "state/state.h"
 #include "status/counters.h"
 #include "status/samples.h"
 #include "support_bundle.h"
@@ -166,6 +167,7 @@ static int make_pipeline(struct app *a)
 		.max_in_flight = o->max_in_flight,
 		.stats = o->stats ? stderr : NULL,
 		.uncounted = o->attribution == ATTRIBUTION_OFF,
+		.durable = o->pins != NULL,
 		.host = o->host,
 		.canary_interval_ns = o->canary_interval_ns,
 	};
@@ -266,6 +268,7 @@ static int make_capture(struct app *a, char *why, size_t size)
 		.rate_limit = a->opts.rate_limit,
 		.rate_burst = a->opts.rate_burst,
 		.pins = a->opts.pins,
+		.state_bytes = STATE_BYTES,
 		.orphan_timeout_ns = a->opts.orphan_timeout_ns,
 	};
 	int err = capture__new(&a->capture, &opts, pipeline__record_ops(),

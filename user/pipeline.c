@@ -5,9 +5,9 @@
  * IDLE_ROUNDS empty rounds it asks the kernel to be woken by the next record and sleeps for as long
  * as nothing is due.
  *
- * The position to commit is the least that an open or an unacknowledged batch needs. Parked and
- * half lines, and those that stages hold, are copies and hold nothing: no successor could read the
- * ring of a process that is gone.
+ * The position to commit is the least that an open or an unacknowledged batch needs; where another
+ * run follows (durable.h), the newest mark below that at which it can go on. Without one, parked
+ * and half lines, and those that stages hold, are copies and hold nothing.
  */
 #include "pipeline.h"
 
@@ -20,6 +20,7 @@
 #include <sys/eventfd.h>
 
 #include "base/log.h"
+#include "durable.h"
 #include "canary.h"
 #include "status/snapshot.h"
 #include "streams/streams.h"
@@ -35,6 +36,7 @@ struct pipeline {
 	struct capture *capture;
 	struct streams *streams;
 	struct outputs *outputs;
+	struct durable *durable; /* NULL: not asked for */
 	struct clock_anchor anchor;
 	pthread_t thread;
 	bool started;
@@ -48,6 +50,7 @@ struct pipeline {
 	_Atomic uint64_t stop_at_ns; /* CLOCK_BOOTTIME; 0: not asked for */
 	size_t undelivered;	     /* lines, at the end */
 	size_t ring_bytes;
+	size_t round_bytes; /* read at once, at most */
 	unsigned idle_rounds;
 	uint64_t clock_checked_ns;
 	struct canary *canary;	   /* NULL: none */
@@ -182,6 +185,7 @@ static int make_streams(struct pipeline *p)
 		.misses = misses,
 		.forget = forget,
 		.exclude = p->opts.excludes ? exclude : NULL,
+		.marks = p->durable ? durable__marks(p->durable) : NULL,
 		.ring = ring,
 		.lives = lives,
 		.reads = reads,
@@ -219,6 +223,10 @@ int pipeline__new(struct pipeline **ret, const struct pipeline_opts *opts)
 	err = canary__new(&p->canary, p->opts.host, p->opts.canary_interval_ns);
 	if (err)
 		goto err_out;
+	if (p->opts.durable)
+		err = durable__new(&p->durable, p->opts.counters);
+	if (err)
+		goto err_out;
 	err = make_streams(p);
 	if (err)
 		goto err_out;
@@ -236,6 +244,7 @@ void pipeline__free(struct pipeline *p)
 		return;
 	canary__free(p->canary);
 	streams__free(p->streams);
+	durable__free(p->durable);
 	routing__free(p->opts.routing);
 	routing__free(atomic_load(&p->next_routing));
 	snapshot__free(atomic_load(&p->snapshot));
@@ -265,6 +274,8 @@ static void check_clock(struct pipeline *p, uint64_t now_ns)
 	if (clock__check(&p->anchor)) {
 		counters__add(p->opts.counters, clock_steps, 1);
 		log_warn("the wall clock stepped: later lines follow the new time");
+		if (durable__is_on(p->durable))
+			durable__clock_stepped(p->durable, &p->anchor);
 	}
 }
 
@@ -388,10 +399,38 @@ static void note_health(struct pipeline *p, uint64_t now_ns)
 		atomic_store_explicit(&p->full_ns, now_ns, memory_order_relaxed);
 }
 
+/* Returns how far. */
+static uint64_t read_ring(struct pipeline *p, bool room, size_t *ret_bytes)
+{
+	bool durable = durable__is_on(p->durable);
+	uint64_t position;
+
+	if (durable)
+		durable__before_read(p->durable);
+	*ret_bytes = capture__read(p->capture, room ? p->round_bytes : 0, &position);
+	if (durable)
+		durable__after_read(p->durable, position);
+	return position;
+}
+
+/* Returns when that is due again, though nothing is read. */
+static uint64_t commit(struct pipeline *p, uint64_t position, uint64_t now_ns)
+{
+	uint64_t oldest = outputs__oldest(p->outputs);
+
+	if (!durable__is_on(p->durable)) {
+		capture__commit(p->capture, MIN(position, oldest));
+		return UINT64_MAX;
+	}
+	capture__commit(p->capture, durable__round(p->durable, position, oldest, now_ns));
+	return durable__due_ns(p->durable);
+}
+
 /* Returns when something is due next, and what was read in *ret_bytes. */
 static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes)
 {
-	uint64_t now_ns = clock__boot_ns(), position, oldest, next_ns, parked_ns, canary_ns;
+	uint64_t now_ns = clock__boot_ns(), position, next_ns, parked_ns, canary_ns;
+	uint64_t commit_ns;
 	bool room;
 
 	note_health(p, now_ns);
@@ -400,18 +439,19 @@ static uint64_t round_of_work(struct pipeline *p, bool finish, size_t *ret_bytes
 	look_around(p);
 	check_clock(p, now_ns);
 	room = outputs__have_room(p->outputs);
-	*ret_bytes = capture__read(p->capture, room ? ROUND_BYTES : 0, &position);
-	parked_ns = streams__tick(p->streams, now_ns, room && *ret_bytes < ROUND_BYTES);
+	position = read_ring(p, room, ret_bytes);
+	parked_ns = streams__tick(p->streams, now_ns, room && *ret_bytes < p->round_bytes);
 	scan(p);
-	if (finish && !*ret_bytes)
+	/* Who goes on from here ends what is open. */
+	if (finish && !*ret_bytes && !durable__is_on(p->durable))
 		streams__finish(p->streams);
 	canary_ns = canary__tick(p->canary, now_ns, position, on_canary, p);
 	next_ns = outputs__seal(p->outputs, now_ns, finish && !*ret_bytes);
-	oldest = outputs__oldest(p->outputs);
-	capture__commit(p->capture, MIN(position, oldest));
+	commit_ns = commit(p, position, now_ns);
 	outputs__look(p->outputs, position, p->ring_bytes);
 	next_ns = MIN(next_ns, capture__due_ns(p->capture));
 	next_ns = MIN(next_ns, canary_ns);
+	next_ns = MIN(next_ns, commit_ns);
 	return MIN(next_ns, parked_ns);
 }
 
@@ -469,7 +509,7 @@ static void *run(void *arg)
 			capture__wake_at_next(p->capture);
 		next_ns = round_of_work(p, false, &bytes);
 		p->idle_rounds = bytes ? 0 : MIN(p->idle_rounds + 1, IDLE_ROUNDS);
-		if (bytes < ROUND_BYTES)
+		if (bytes < p->round_bytes)
 			wait_for_work(p, next_ns, idle && !bytes);
 	}
 	drain(p);
@@ -487,6 +527,12 @@ int pipeline__start(struct pipeline *p, struct capture *c)
 	p->capture = c;
 	capture__counters(c, &counters);
 	p->ring_bytes = counters.ring_bytes;
+	p->round_bytes = ROUND_BYTES;
+	err = p->durable ? durable__start(p->durable, c, p->streams, &p->anchor) : 0;
+	if (err)
+		return err;
+	if (durable__is_on(p->durable))
+		p->round_bytes = MIN(p->round_bytes, durable__read_bytes(p->durable));
 	err = -pthread_create(&p->thread, NULL, run, p);
 	if (err)
 		return err;

@@ -33,6 +33,7 @@ struct pipeline_opts {
 	size_t max_in_flight;	     /* bytes of payload; 0: 64 MiB */
 	FILE *stats;		     /* NULL: no statistics of streams */
 	bool uncounted;		     /* as in struct streams_opts */
+	bool durable; /* where capture has memory for it, another run goes on with what is open */
 	const char *host;	     /* of the canary; NULL: its name */
 	uint64_t canary_interval_ns; /* 0: none */
 	struct clock_anchor anchor;

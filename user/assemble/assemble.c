@@ -187,7 +187,8 @@ static int keep(struct assembler *a, struct line *line, const char *bytes, size_
 		return err;
 	}
 	a->half_line = half;
-	a->half_line.time_ns = time_ns;
+	/* As deliver would do it: whoever goes on with a copy has no line before it. */
+	a->half_line.time_ns = MAX(time_ns, a->last_ns + 1);
 	a->half_pos = line->ring_pos;
 	return 0;
 }

@@ -360,7 +360,8 @@ static inline void model__start(struct model *m, bool durable)
 				    .cgroup_path = model__cgroup_path,
 				    .forget = model__forget,
 				    .ctx = m};
-	struct commit_opts c = {.counters = &d->counters, .ring_bytes = m->opts.ring_bytes};
+	struct commit_opts c = {
+		.ring_bytes = m->opts.ring_bytes, .consumer = m->consumer, .producer = m->producer};
 	enum state_found found;
 
 	m->daemon = d;
@@ -371,13 +372,13 @@ static inline void model__start(struct model *m, bool durable)
 	if (durable) {
 		MODEL_CHECK(state__new(&d->state, m->memory, STATE_BYTES, &found) == 0);
 		c.state = d->state;
-		MODEL_CHECK(commit__new(&d->commit, &c) == 0);
+		MODEL_CHECK(commit__new(&d->commit, &d->counters) == 0);
 		opts.marks = commit__marks(d->commit);
 	}
 	MODEL_CHECK(streams__new(&d->streams, &opts) == 0);
 	if (!durable)
 		return;
-	m->consumer = commit__restore(d->commit, d->streams, m->consumer, m->producer);
+	m->consumer = commit__restore(d->commit, d->streams, &c);
 	MODEL_CHECK(!counters__get(&d->counters, state_damaged));
 	MODEL_CHECK(ring__new_memory(&d->ring, m->ring, m->opts.ring_bytes, &m->consumer,
 				     &m->producer) == 0);
