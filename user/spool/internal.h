@@ -102,23 +102,37 @@ void store__claim_leftover(struct store *s, uint64_t hash);
 int store__drop_leftover(struct store *s);
 
 /* store_queue.c */
-void store_queue__close_active(struct store_queue *q);
-void store_queue__close_reader(struct store_queue *q);
-int store_queue__open_reader(struct store_queue *q, struct segment *s);
+void segment__name(char name[NAME_LEN], const struct segment *s);
+/* What of `s` is not out. */
+struct spool_count store_queue__held_alone(const struct store_queue *q, const struct segment *s);
+/* Its file is not to be read again: removed, or moved aside. Frees `s`. */
+void store_queue__discard(struct store_queue *q, struct segment *s);
+/* If it is read, and nothing of it is out. */
+void store_queue__discard_if_done(struct store_queue *q, struct segment *s);
+/* What is wrong with a segment. */
+const char *store_queue__describe(int err);
 /* The rest of what it holds is lost. */
 void store_queue__lose(struct store_queue *q, struct segment *s, enum spool_loss loss);
+void store_queue__close_reader(struct store_queue *q);
 /* From list and count; its file is the caller's. */
 void store_queue__forget(struct store_queue *q, struct segment *s);
 /* It is damaged: said once. */
 void store_queue__damaged(struct store_queue *q, struct segment *s, const char *what);
+uint64_t store_queue__file_bytes(const struct store_queue *q);
+void store_queue__persist_cursor(struct store_queue *q);
+
+/* append.c. With a summary. */
+void store_queue__seal_active(struct store_queue *q);
+void store_queue__close_active(struct store_queue *q);
+int store_queue__sync(struct store_queue *q);
+/* A new file with a segment's head; its descriptor, or -errno. */
+int store_queue__begin_file(struct store_queue *q, const char *name, uint64_t number,
+			    uint64_t *ret_salt);
 /* Writes one record at *offset, and moves that. */
 int store_queue__put(struct store_queue *q, int fd, uint64_t *offset, struct disk_record *head,
 		     const struct spool_record *r);
-int store_queue__begin_file(struct store_queue *q, const char *name, uint64_t number,
-			    uint64_t *ret_salt);
-uint64_t store_queue__file_bytes(const struct store_queue *q);
-void store_queue__persist_cursor(struct store_queue *q);
-int store_queue__sync(struct store_queue *q);
+/* read.c. Before the first record that is not out. */
+int store_queue__open_reader(struct store_queue *q, struct segment *s);
 
 /* drop.c. Makes room by the oldest segment of `q`. -ENOSPC: there is nothing to be dropped. */
 int store_queue__drop(struct store_queue *q);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A signal interrupts nothing, and what is done in part is gone on with. */
 #include "spool/io.h"
 
 #include <errno.h>

@@ -2,8 +2,7 @@
 /*
  * One client's segments. Appends go to the last one; reads go from the first on, head by head, so
  * that memory holds a few numbers for each segment and nothing for each record. What was returned
- * and is not consumed is on the list of outs; a segment goes when it is read to its end and none of
- * its records is out. What it should have held then and did not was lost to damage.
+ * and is not consumed is on the list of outs.
  *
  * The cursor file says below which id all is consumed. It is written now and then: one that is too
  * old, or gone, makes records come again, which the receiver knows already.
@@ -12,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <utlist.h>
 
@@ -26,7 +24,7 @@
 #define CURSOR_NEW "cursor.new"
 #define CLIENT "client"
 
-static void segment_name(char name[NAME_LEN], const struct segment *s)
+void segment__name(char name[NAME_LEN], const struct segment *s)
 {
 	store__name(name, NAME_LEN, s->number, SUFFIX);
 }
@@ -75,7 +73,7 @@ void store_queue__forget(struct store_queue *q, struct segment *s)
 }
 
 /* What of `s` is held by it alone. */
-static struct spool_count without_outs(const struct store_queue *q, const struct segment *s)
+struct spool_count store_queue__held_alone(const struct store_queue *q, const struct segment *s)
 {
 	struct spool_count held = s->held;
 	const struct item *i;
@@ -91,7 +89,7 @@ static struct spool_count without_outs(const struct store_queue *q, const struct
 
 void store_queue__lose(struct store_queue *q, struct segment *s, enum spool_loss loss)
 {
-	struct spool_count lost = without_outs(q, s);
+	struct spool_count lost = store_queue__held_alone(q, s);
 
 	spool_count__add(&q->memory->stats.lost[loss], &lost);
 	spool_count__sub(&s->held, &lost);
@@ -110,16 +108,16 @@ void store_queue__damaged(struct store_queue *q, struct segment *s, const char *
 		return;
 	s->damaged = true;
 	q->store->corrupt_found++;
-	segment_name(name, s);
+	segment__name(name, s);
 	log_warn("spool: %s/%s/%s: %s", q->store->path, q->name, name, what);
 }
 
 /* Its file is not to be read again. */
-static void discard(struct store_queue *q, struct segment *s)
+void store_queue__discard(struct store_queue *q, struct segment *s)
 {
 	char name[NAME_LEN];
 
-	segment_name(name, s);
+	segment__name(name, s);
 	if (s->damaged) {
 		q->store->used += s->size;
 		store__set_aside(q, name, s->size);
@@ -129,294 +127,15 @@ static void discard(struct store_queue *q, struct segment *s)
 	store_queue__forget(q, s);
 }
 
-static void discard_if_done(struct store_queue *q, struct segment *s)
+void store_queue__discard_if_done(struct store_queue *q, struct segment *s)
 {
 	if (!s->read || s->outs || s == q->active)
 		return;
 	store_queue__lose(q, s, SPOOL_LOSS_CORRUPT);
-	discard(q, s);
+	store_queue__discard(q, s);
 }
 
-/*
- * Writing
- */
-
-/* A file that is safe under a name that is not would be lost all the same. */
-static int sync_names(struct store_queue *q)
-{
-	bool changed = q->names_changed;
-
-	q->names_changed = false;
-	return changed ? q->store->opts.io->fdatasync(q->dirfd) : 0;
-}
-
-int store_queue__sync(struct store_queue *q)
-{
-	struct store *s = q->store;
-	int err;
-
-	if (!q->active || !q->dirty)
-		return 0;
-	q->dirty = false;
-	if (!s->opts.io->fdatasync(q->active_fd) && !sync_names(q))
-		return 0;
-	err = store__failed(s, -errno, "fsync of %s", q->name);
-	store_queue__close_active(q);
-	return err;
-}
-
-/* Without memory or room for it, it is not there, and the next start takes longer. */
-static void write_summary(struct store_queue *q)
-{
-	struct segment *s = q->active;
-	struct disk_summary summary = {.first_id = s->first_id,
-				       .last_id = s->last_id,
-				       .batches = s->total,
-				       .oldest_ns = s->oldest_ns,
-				       .newest_ns = s->newest_ns};
-	struct stream_map *m = &q->active_streams;
-	struct disk_record head = {.kind = RECORD_SUMMARY, .id = s->last_id, .first_id = 1};
-	uint64_t *streams = reallocarray(NULL, m->n + 1, sizeof(*streams));
-	struct spool_record r = {.payload = (char *)&summary, .len = sizeof(summary)};
-	uint64_t begin = s->size, offset = s->size;
-	struct disk_tail tail;
-	struct iovec iov;
-
-	for (size_t i = 0; streams && i < m->size; i++)
-		if (m->entries[i].id)
-			streams[r.n_streams++] = m->entries[i].hash;
-	r.streams = streams;
-	head.salt = s->salt;
-	format__tail(&tail, s->salt, begin);
-	iov = (struct iovec){&tail, sizeof(tail)};
-	if (streams && s->whole && m->n <= FORMAT_STREAMS_MAX &&
-	    !store_queue__put(q, q->active_fd, &offset, &head, &r) &&
-	    !spool_io__write(q->store->opts.io, q->active_fd, &iov, 1, offset))
-		begin = offset + sizeof(tail);
-	if (ftruncate(q->active_fd, (off_t)begin))
-		log_debug("spool: %s: %s", q->name, strerror(errno));
-	q->store->used += begin - s->size;
-	s->size = begin;
-	free(streams);
-}
-
-void store_queue__close_active(struct store_queue *q)
-{
-	if (!q->active)
-		return;
-	if (q->dirty && q->store->opts.fsync != SPOOL_FSYNC_NONE &&
-	    (q->store->opts.io->fdatasync(q->active_fd) || sync_names(q)))
-		store__failed(q->store, -errno, "fsync of %s", q->name);
-	q->dirty = false;
-	close_p(&q->active_fd);
-	q->active_fd = -1;
-	q->active = NULL;
-	stream_map__free(&q->active_streams);
-}
-
-static void seal_active(struct store_queue *q)
-{
-	if (q->active && q->active->last_id)
-		write_summary(q);
-	store_queue__close_active(q);
-}
-
-int store_queue__begin_file(struct store_queue *q, const char *name, uint64_t number,
-			    uint64_t *ret_salt)
-{
-	struct disk_segment head;
-	struct iovec iov = {&head, sizeof(head)};
-	uint64_t salt;
-	int fd, err;
-
-	if (getrandom(&salt, sizeof(salt), 0) != sizeof(salt))
-		return -EIO;
-	fd = openat(q->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	format__segment(&head, q->hash, number, salt);
-	err = spool_io__write(q->store->opts.io, fd, &iov, 1, 0);
-	if (err) {
-		unlinkat(q->dirfd, name, 0);
-		close(fd);
-		return err;
-	}
-	*ret_salt = salt;
-	q->names_changed = true;
-	return fd;
-}
-
-static int begin_segment(struct store_queue *q)
-{
-	struct segment *s = calloc(1, sizeof(*s));
-	char name[NAME_LEN];
-	int fd;
-
-	if (!s)
-		return -ENOMEM;
-	s->number = q->next_number++;
-	s->size = sizeof(struct disk_segment);
-	s->whole = true;
-	segment_name(name, s);
-	fd = store_queue__begin_file(q, name, s->number, &s->salt);
-	if (fd < 0) {
-		free(s);
-		return fd;
-	}
-	DL_APPEND(q->segments, s);
-	q->store->used += s->size;
-	q->active = s;
-	q->active_fd = fd;
-	return 0;
-}
-
-int store_queue__put(struct store_queue *q, int fd, uint64_t *offset, struct disk_record *head,
-		     const struct spool_record *r)
-{
-	struct iovec iov[FORMAT_IOV];
-	size_t len;
-	int n, err;
-
-	len = format__record(head, r, iov, &n);
-	err = spool_io__write(q->store->opts.io, fd, iov, n, *offset);
-	if (!err)
-		*offset += len;
-	return err;
-}
-
-static void note_streams(struct store_queue *q, const struct spool_record *r, uint64_t id)
-{
-	for (size_t i = 0; i < r->n_streams; i++)
-		if (q->active_streams.n > FORMAT_STREAMS_MAX ||
-		    stream_map__put(&q->active_streams, r->streams[i], id))
-			q->active->whole = false;
-}
-
-static void note_record(struct segment *s, const struct spool_record *r, uint64_t id)
-{
-	struct spool_count c = spool_count__of(r);
-
-	spool_count__add(&s->held, &c);
-	spool_count__add(&s->total, &c);
-	s->first_id = s->first_id ? s->first_id : id;
-	s->last_id = id;
-	if (r->oldest_ns && (!s->oldest_ns || r->oldest_ns < s->oldest_ns))
-		s->oldest_ns = r->oldest_ns;
-	s->newest_ns = MAX(s->newest_ns, r->newest_ns);
-}
-
-static int write_record(struct store_queue *q, const struct spool_record *r, uint64_t id)
-{
-	struct disk_record head = {
-		.kind = RECORD_BATCH, .salt = q->active->salt, .id = id, .first_id = id};
-	struct segment *s = q->active;
-	uint64_t size = s->size;
-	int err = store_queue__put(q, q->active_fd, &size, &head, r);
-
-	if (err) {
-		bool cut = !ftruncate(q->active_fd, (off_t)s->size);
-
-		/* A file of a head alone, or with half a record at its end, is of no further use.
-		 */
-		if (!s->last_id)
-			discard(q, s);
-		else if (!cut)
-			store_queue__close_active(q);
-		return err;
-	}
-	q->store->used += size - s->size;
-	s->size = size;
-	q->dirty = true;
-	note_record(s, r, id);
-	note_streams(q, r, id);
-	return 0;
-}
-
-/* Somebody may have removed the file, or the directory with all that is in it. */
-static void check_active(struct store_queue *q)
-{
-	struct segment *s = q->active;
-	struct stat st;
-
-	if (!s || (!fstat(q->active_fd, &st) && st.st_nlink))
-		return;
-	store_queue__lose(q, s, SPOOL_LOSS_REMOVED);
-	store_queue__forget(q, s);
-}
-
-/* Room in the file that is written, a new one where there is none. */
-static int prepare(struct store_queue *q, uint64_t len, uint64_t reserve)
-{
-	int err;
-
-	check_active(q);
-	if (q->active && q->active->size + len > q->store->opts.segment_bytes)
-		seal_active(q);
-	err = store__make_room(q->store, len + reserve + sizeof(struct disk_segment));
-	if (!err && !q->active)
-		err = begin_segment(q);
-	return err;
-}
-
-int store_queue__append(struct store_queue *q, const struct spool_record *r, uint64_t id)
-{
-	size_t tenant_len = r->tenant ? strlen(r->tenant) : 0;
-	uint64_t len, reserve;
-	struct spool_count c = spool_count__of(r);
-	int err;
-
-	len = sizeof(struct disk_record) + r->n_streams * sizeof(uint64_t) +
-	      format__align(tenant_len) + format__align(r->len);
-	/* Of the summary. */
-	reserve = sizeof(struct disk_record) + sizeof(struct disk_summary) +
-		  sizeof(struct disk_tail) +
-		  (q->active_streams.n + r->n_streams) * sizeof(uint64_t);
-	q->memory->next_id = id + 1;
-	if (tenant_len > FORMAT_TENANT_MAX || r->n_streams > FORMAT_STREAMS_MAX ||
-	    r->len > FORMAT_PAYLOAD_MAX ||
-	    len + reserve + sizeof(struct disk_segment) > q->store->opts.max_bytes)
-		return -EFBIG;
-	err = prepare(q, len, reserve);
-	if (!err)
-		err = write_record(q, r, id);
-	if (err)
-		return store__failed(q->store, err, "%s cannot be written", q->name);
-	spool_count__add(&q->memory->stats.written, &c);
-	return 0;
-}
-
-/*
- * Reading
- */
-
-int store_queue__open_reader(struct store_queue *q, struct segment *s)
-{
-	char name[NAME_LEN];
-	struct stat st;
-	int err;
-
-	segment_name(name, s);
-	q->reading_fd = openat(q->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (q->reading_fd < 0)
-		return -errno;
-	if (fstat(q->reading_fd, &st))
-		err = -errno;
-	else
-		err = S_ISREG(st.st_mode)
-			      ? segment_reader__open(&q->reader, q->store->opts.io, q->reading_fd)
-			      : -EBADMSG;
-	if (err) {
-		close_p(&q->reading_fd);
-		q->reading_fd = -1;
-		return err;
-	}
-	if (s->begin)
-		q->reader.offset = s->begin;
-	q->reading = s;
-	return 0;
-}
-
-static const char *describe(int err)
+const char *store_queue__describe(int err)
 {
 	switch (err) {
 	case -EPROTO:
@@ -428,212 +147,6 @@ static const char *describe(int err)
 		return strerror(-err);
 	}
 }
-
-/* The segment that is next, opened. -ENODATA: none. */
-static int open_next(struct store_queue *q)
-{
-	struct segment *s, *next;
-	int err;
-
-	DL_FOREACH_SAFE (q->segments, s, next) {
-		if (s->read)
-			continue;
-		err = store_queue__open_reader(q, s);
-		if (!err || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
-			return err;
-		s->read = true;
-		if (err == -ENOENT) {
-			store_queue__lose(q, s, SPOOL_LOSS_REMOVED);
-			store_queue__forget(q, s);
-			continue;
-		}
-		store_queue__damaged(q, s, describe(err));
-		if (s == q->active)
-			store_queue__close_active(q);
-		discard_if_done(q, s);
-	}
-	return -ENODATA;
-}
-
-static struct item *make_item(const struct disk_record *head, const char *rest)
-{
-	size_t streams = head->n_streams * sizeof(uint64_t);
-	size_t bytes = streams + head->payload_len + head->tenant_len + 1;
-	struct item *item = malloc(sizeof(*item) + bytes);
-	char *payload, *tenant;
-
-	if (!item)
-		return NULL;
-	payload = item->data + streams;
-	tenant = payload + head->payload_len;
-	memcpy(item->data, rest, streams);
-	memcpy(tenant, rest + streams, head->tenant_len);
-	tenant[head->tenant_len] = '\0';
-	*item = (struct item){
-		.record =
-			{
-				.payload = payload,
-				.len = head->payload_len,
-				.tenant = head->tenant_len ? tenant : NULL,
-				.sequence = head->sequence,
-				.lines = head->lines,
-				.log_bytes = head->log_bytes,
-				.raw_bytes = head->raw_bytes,
-				.oldest_ns = head->oldest_ns,
-				.newest_ns = head->newest_ns,
-				.streams = (const uint64_t *)(const void *)item->data,
-				.n_streams = head->n_streams,
-				.id = head->id,
-				.gap = head->kind == RECORD_GAP,
-			},
-		.first_id = head->first_id,
-		.memory_bytes = sizeof(*item) + bytes,
-	};
-	return item;
-}
-
-/* The head is sound and its payload is not. */
-static void lose_record(struct store_queue *q, struct segment *s, const struct disk_record *head)
-{
-	struct spool_count lost = {1, head->lines, head->payload_len};
-
-	store_queue__damaged(q, s, "a record is damaged");
-	if (head->kind == RECORD_GAP) {
-		spool_count__sub(&s->held_gaps, &lost);
-		return;
-	}
-	spool_count__sub(&s->held, &lost);
-	spool_count__add(&q->memory->stats.lost[SPOOL_LOSS_CORRUPT], &lost);
-	log_error("spool: %s/%s: %llu lines lost: their record is damaged", q->store->path, q->name,
-		  (unsigned long long)lost.lines);
-}
-
-/* The reader stands before the next record that is not consumed, or -ENODATA at the end of
- * q->reading. */
-static int next_head(struct store_queue *q, struct disk_record *ret, const char **ret_rest)
-{
-	struct segment *s = q->reading;
-	int err;
-
-	q->reader.end = s->size;
-	while (!(err = segment_reader__head(&q->reader, ret, ret_rest)) && ret->id < q->start_low)
-		segment_reader__skip(&q->reader, ret);
-	if (q->reader.damaged)
-		store_queue__damaged(q, s, "damaged");
-	if (q->reader.torn && s != q->active)
-		store_queue__damaged(q, s, "it ends within a record");
-	return err;
-}
-
-/* -EAGAIN: try the next one. */
-static int read_record(struct store_queue *q, struct item **ret)
-{
-	struct segment *s = q->reading;
-	struct disk_record head;
-	struct item *item;
-	const char *rest;
-	int err = next_head(q, &head, &rest);
-
-	if (err)
-		return err;
-	item = make_item(&head, rest);
-	if (!item)
-		return -ENOMEM;
-	err = segment_reader__payload(&q->reader, &head, (char *)item->record.payload);
-	segment_reader__skip(&q->reader, &head);
-	q->read_id = MAX(q->read_id, head.id);
-	if (err) {
-		free(item);
-		if (err != -EBADMSG)
-			store__failed(q->store, err, "%s cannot be read", q->name);
-		lose_record(q, s, &head);
-		return -EAGAIN;
-	}
-	item->segment = s;
-	s->outs++;
-	DL_APPEND(q->memory->outs, item);
-	*ret = item;
-	return 0;
-}
-
-int store_queue__read(struct store_queue *q, struct item **ret)
-{
-	struct segment *s;
-	int err;
-
-	for (;;) {
-		err = q->reading ? 0 : open_next(q);
-		if (err)
-			return err;
-		s = q->reading;
-		err = read_record(q, ret);
-		if (!err || err == -ENOMEM)
-			return err;
-		if (err == -EAGAIN)
-			continue;
-		if (err != -ENODATA)
-			store_queue__damaged(q, s,
-					     describe(store__failed(q->store, err, "%s", q->name)));
-		if (s == q->active && err == -ENODATA)
-			return err;
-		if (s == q->active)
-			store_queue__close_active(q);
-		s->read = true;
-		store_queue__close_reader(q);
-		discard_if_done(q, s);
-	}
-}
-
-/* All of it is consumed: nothing needs the file, and the next append makes another. */
-static void retire_active(struct store_queue *q)
-{
-	struct segment *s = q->active;
-
-	if (!s || q->reading != s || s->outs || q->reader.offset < s->size)
-		return;
-	store_queue__close_reader(q);
-	q->dirty = false;
-	store_queue__close_active(q);
-	s->read = true;
-	discard_if_done(q, s);
-}
-
-void store_queue__consumed(struct store_queue *q, struct store_memory *memory, struct item *item)
-{
-	struct spool_count c = spool_count__of(&item->record);
-	struct segment *s = item->segment;
-
-	DL_DELETE(memory->outs, item);
-	if (!item->record.gap)
-		spool_count__add(&memory->stats.consumed, &c);
-	if (s)
-		spool_count__sub(item->record.gap ? &s->held_gaps : &s->held, &c);
-	else if (!item->record.gap)
-		spool_count__sub(&memory->orphans, &c);
-	free(item);
-	if (!s)
-		return;
-	s->outs--;
-	discard_if_done(q, s);
-	retire_active(q);
-}
-
-uint64_t store_queue__low(const struct store_queue *q)
-{
-	const struct segment *s;
-
-	if (q->memory->outs)
-		return q->memory->outs->record.id;
-	/* The gap records of a remnant have the id of the last that they are in place of. */
-	DL_FOREACH (q->segments, s)
-		if (!s->read && (s != q->reading || q->reader.offset < s->size))
-			return s->remnant ? MIN(q->read_id + 1, s->last_id) : q->read_id + 1;
-	return q->memory->next_id;
-}
-
-/*
- * Opening
- */
 
 void store_queue__persist_cursor(struct store_queue *q)
 {
@@ -730,7 +243,7 @@ static int scan(struct store_queue *q, struct segment *s, struct segment_scan *r
 	_close_ int fd = -1;
 	struct stat st;
 
-	segment_name(name, s);
+	segment__name(name, s);
 	fd = openat(q->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ELOOP ? -EBADMSG : -errno;
@@ -750,7 +263,7 @@ static void discard_superseded(struct store_queue *q, const struct segment *s)
 	if (!s->held_gaps.batches)
 		return;
 	while ((before = s->prev) != s && before->first_id >= s->first_id)
-		discard(q, before);
+		store_queue__discard(q, before);
 }
 
 /* An end that was not finished belongs to no record that anybody was told is safe. */
@@ -759,7 +272,7 @@ static void cut_torn(struct store_queue *q, struct segment *s, uint64_t end)
 	char name[NAME_LEN];
 	_close_ int fd = -1;
 
-	segment_name(name, s);
+	segment__name(name, s);
 	log_info("spool: %s/%s/%s: %llu bytes of an unfinished record are cut off", q->store->path,
 		 q->name, name, (unsigned long long)(s->size - end));
 	fd = openat(q->dirfd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -786,12 +299,12 @@ static int load_segment(struct store_queue *q, uint64_t number, bool last,
 		return err;
 	if (err == -ENODATA && last) {
 		/* Killed before its first record. */
-		discard(q, s);
+		store_queue__discard(q, s);
 		return 0;
 	}
 	if (err) {
-		store_queue__damaged(q, s, describe(err));
-		discard(q, s);
+		store_queue__damaged(q, s, store_queue__describe(err));
+		store_queue__discard(q, s);
 		return 0;
 	}
 	s->first_id = found.summary.first_id;
@@ -807,7 +320,7 @@ static int load_segment(struct store_queue *q, uint64_t number, bool last,
 		cut_torn(q, s, found.end);
 	q->memory->next_id = MAX(q->memory->next_id, s->last_id + 1);
 	if (s->last_id <= q->read_id || !(s->held.batches + s->held_gaps.batches))
-		discard(q, s);
+		store_queue__discard(q, s);
 	else
 		discard_superseded(q, s);
 	return 0;
@@ -948,7 +461,7 @@ static void close_segments(struct store_queue *q)
 
 	while (q->segments) {
 		struct segment *s = q->segments;
-		struct spool_count held = without_outs(q, s);
+		struct spool_count held = store_queue__held_alone(q, s);
 
 		if (gone)
 			store_queue__lose(q, s, SPOOL_LOSS_REMOVED);
@@ -964,7 +477,7 @@ void store_queue__close(struct store_queue *q)
 {
 	if (!q)
 		return;
-	seal_active(q);
+	store_queue__seal_active(q);
 	if (q->dirfd >= 0)
 		store_queue__persist_cursor(q);
 	close_segments(q);

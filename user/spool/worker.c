@@ -333,6 +333,7 @@ static bool serve_queues(struct spool *s)
 static bool serve_append(struct spool *s)
 {
 	struct append *a = s->appends;
+	struct spool_queue *q;
 
 	if (!a)
 		return false;
@@ -342,7 +343,9 @@ static bool serve_append(struct spool *s)
 	pthread_mutex_lock(&s->lock);
 	if (!a->err && a->queue->store)
 		a->queue->reads = true;
-	publish(a->queue);
+	/* Others may have given way. */
+	DL_FOREACH (s->queues, q)
+		publish(q);
 	publish_store(s);
 	DL_APPEND(s->done, a);
 	eventfd_write(s->event_fd, 1);

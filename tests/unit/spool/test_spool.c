@@ -555,6 +555,19 @@ static void test_small_disk(void **state _unused_)
 	drain(q, 0, written + 1);
 	spool_queue__free(q);
 	spool__free(s);
+
+	assert_int_equal(mount("none", disk, "tmpfs", MS_REMOUNT | MS_RDONLY, NULL), 0);
+	s = make_spool(&opts);
+	q = make_queue(s, "a", &seen);
+	wait_for(spool_queue__state(q) == SPOOL_FAILED);
+	assert_non_null(strstr(spool__problem(s), "Read-only"));
+	assert_int_equal(append(q, &seen, 1, 1000), -EROFS);
+	assert_int_equal(mount("none", disk, "tmpfs", MS_REMOUNT, NULL), 0);
+	wait_for(spool_queue__state(q) == SPOOL_READY);
+	assert_int_equal(append(q, &seen, 1, 1000), 0);
+	drain(q, 1, 2);
+	spool_queue__free(q);
+	spool__free(s);
 	assert_int_equal(umount(disk), 0);
 }
 

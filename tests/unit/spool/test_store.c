@@ -319,7 +319,7 @@ static void test_flipped_bits(void **state _unused_)
 	close_fixture(&f);
 	snprintf(path, sizeof(path), "%s", find_file(directory, ".seg"));
 	len = read_whole(path, &bytes);
-	for (size_t bit = 0; bit < 8 * len; bit += 5) {
+	for (size_t bit = 0; bit < 8 * len; bit += 7) {
 		struct spool_queue_stats stats;
 		struct spool_stats all;
 		struct item *item;
@@ -474,7 +474,7 @@ static int append_lines(struct fixture *f, unsigned number, unsigned lines)
 	struct spool_record r = {.payload = payload, .lines = lines, .log_bytes = 50 * lines};
 
 	r.len = make_request(payload, sizeof(payload), LABELS[number % 2], lines, 50,
-			     100000 + 1000 * number);
+			     100000 + 60 * number);
 	r.tenant = number % 2 ? "t" : NULL;
 	r.sequence = number;
 	return store_queue__append(f->queue, &r, f->memory.next_id);
@@ -861,14 +861,132 @@ static void test_read_fails(void **state _unused_)
 	close_fixture(&f);
 }
 
+static unsigned writes_left; /* before some fail */
+static unsigned failures;
+
+static ssize_t failing_pwritev(int fd, const struct iovec *iov, int n, off_t offset)
+{
+	if (writes_left)
+		writes_left--;
+	else if (failures) {
+		failures--;
+		errno = ENOSPC;
+		return -1;
+	}
+	return pwritev(fd, iov, n, offset);
+}
+
+/* The disk is full, too, when room is made: what is counted is right, and it goes on. */
+static void test_disk_full_while_dropping(void **state _unused_)
+{
+	const struct spool_io io = {
+		.pwritev = failing_pwritev, .pread = pread, .fdatasync = fdatasync};
+	struct store_opts opts = opts_of(NULL);
+	char name[32];
+
+	opts.io = &io;
+	for (unsigned n = 0; n < 24; n++) {
+		struct item *items[2] = {0}, *item;
+		struct fixture f;
+		unsigned next = 0;
+
+		snprintf(name, sizeof(name), "dropping-%u", n);
+		opts.directory = in_scratch(name);
+		writes_left = 10000;
+		open_with(&f, &opts);
+		for (unsigned i = 0; i < 300; i++) {
+			assert_int_equal(append_lines(&f, i, 80), 0);
+			if (i == 1) {
+				items[0] = take(&f);
+				items[1] = take(&f);
+			}
+		}
+		check_sums(&f);
+		writes_left = n % 12;
+		failures = 1 + n / 12 * 6;
+		for (unsigned i = 300; i < 340; i++) {
+			int err = append_lines(&f, i, 80);
+
+			assert_true(!err || err == -ENOSPC);
+			check_sums(&f);
+		}
+		assert_int_equal(failures, 0);
+		store_queue__consumed(f.queue, &f.memory, items[0]);
+		store_queue__consumed(f.queue, &f.memory, items[1]);
+		while (!store_queue__read(f.queue, &item)) {
+			assert_true(item->record.gap || item->record.sequence >= next);
+			next = item->record.gap ? next : (unsigned)item->record.sequence + 1;
+			store_queue__consumed(f.queue, &f.memory, item);
+		}
+		assert_int_equal(next, 340);
+		assert_int_equal(stats_of(&f).held.batches, 0);
+		check_sums(&f);
+		close_fixture(&f);
+		remove_tree(opts.directory);
+	}
+}
+
+/* Full all the time, and killed at random moments: what is there and what the gap says is all. */
+static void test_killed_while_full(void **state _unused_)
+{
+	const char *directory = in_scratch("killed-full");
+	unsigned told = 0;
+
+	for (int round = 0; round < 8; round++) {
+		unsigned number, next = 0, lines = 0;
+		struct fixture f;
+		struct item *item;
+		uint64_t bytes;
+		int pipes[2];
+		pid_t pid;
+
+		assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+		pid = fork();
+		if (!pid) {
+			open_at(&f, directory);
+			for (unsigned i = told;; i++)
+				if (append_lines(&f, i, 60) || write(pipes[1], &i, sizeof(i)) < 0)
+					_exit(1);
+		}
+		close(pipes[1]);
+		for (int i = 0; i < 300 + 7 * round; i++) {
+			assert_int_equal(read(pipes[0], &number, sizeof(number)), sizeof(number));
+			told = number + 1;
+		}
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		while (read(pipes[0], &number, sizeof(number)) == sizeof(number))
+			told = number + 1;
+		close(pipes[0]);
+		open_at(&f, directory);
+		while (!store_queue__read(f.queue, &item)) {
+			if (item->record.gap) {
+				assert_int_equal(next, 0);
+				lines += (unsigned)said_lost(&item->record, &bytes);
+				continue;
+			}
+			assert_true(!next || item->record.sequence == next);
+			next = (unsigned)item->record.sequence + 1;
+			lines += 60;
+		}
+		assert_in_range(next, told, told + 1);
+		assert_int_equal(lines, 60 * next);
+		told = next;
+		close_fixture(&f);
+	}
+}
+
 /* A writer is killed at random moments: what it was told is safe is there. */
 static void test_killed_writer(void **state _unused_)
 {
 	const char *directory = in_scratch("killed");
+	struct store_opts opts = opts_of(directory);
 	unsigned told = 0, expected = 0;
 	struct fixture f;
 	struct item *item;
 
+	/* It may run far ahead of who reads the pipe. */
+	opts.max_bytes = 256 << 20;
 	for (int round = 0; round < 25; round++) {
 		unsigned number;
 		int pipes[2];
@@ -877,7 +995,7 @@ static void test_killed_writer(void **state _unused_)
 		assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
 		pid = fork();
 		if (!pid) {
-			open_at(&f, directory);
+			open_with(&f, &opts);
 			for (unsigned i = told;; i++) {
 				if (append_sized(&f, i, 3000) || write(pipes[1], &i, sizeof(i)) < 0)
 					_exit(1);
@@ -893,7 +1011,7 @@ static void test_killed_writer(void **state _unused_)
 		while (read(pipes[0], &number, sizeof(number)) == sizeof(number))
 			told = number + 1;
 		close(pipes[0]);
-		open_at(&f, directory);
+		open_with(&f, &opts);
 		while (!store_queue__read(f.queue, &item)) {
 			/* One more may be there than its writer could say. */
 			number = number_of(&item->record);
@@ -928,9 +1046,11 @@ int main(void)
 		cmocka_unit_test(test_directories_that_are_refused),
 		cmocka_unit_test(test_file_removed),
 		cmocka_unit_test(test_disk_full),
+		cmocka_unit_test(test_disk_full_while_dropping),
 		cmocka_unit_test(test_sync_fails),
 		cmocka_unit_test(test_read_fails),
 		cmocka_unit_test(test_killed_writer),
+		cmocka_unit_test(test_killed_while_full),
 	};
 
 	log__level(getenv("SPOOL_LOG") ? LOG_DEBUG : (enum log_level) - 1);
