@@ -478,12 +478,9 @@ void clients__end(struct clients *c, uint64_t timeout_ns)
 static void look_at_delivery(const struct client *c, struct view_client *v)
 {
 	uint64_t real_ns = clock__real_ns(), boot_ns = clock__boot_ns();
-	struct spool_stats spool = {0};
 	struct delivery_stats s;
 
 	delivery_client__stats(c->delivery, &s);
-	if (c->all->spool)
-		spool__stats(c->all->spool, &spool);
 	v->queued_bytes = s.queued_bytes;
 	if (s.oldest_ns)
 		v->oldest_ns = boot_ns - MIN(boot_ns - 1, real_ns - MIN(real_ns, s.oldest_ns));
@@ -497,9 +494,25 @@ static void look_at_delivery(const struct client *c, struct view_client *v)
 		.sent_lines = s.drained_lines,
 		.dropped_lines = s.spool_lost_lines,
 		.dropped_bytes = s.spool_lost_bytes,
-		.corrupt = spool.corrupt_found,
 		.oldest_real_ns = s.spool_oldest_ns,
 		.problem = s.spool_problem,
+	};
+}
+
+void clients__look_at_spool(const struct clients *c, struct view_spool_files *ret)
+{
+	struct spool_stats s;
+
+	*ret = (struct view_spool_files){0};
+	if (!c->spool)
+		return;
+	spool__stats(c->spool, &s);
+	*ret = (struct view_spool_files){
+		.used = true,
+		.bytes = s.bytes,
+		.corrupt = s.corrupt_found,
+		.errors = s.errors,
+		.leftover_bytes = s.leftover_bytes,
 	};
 }
 

@@ -36,6 +36,7 @@ void clients__durable(struct clients *c, bool durable);
 void clients__end(struct clients *c, uint64_t timeout_ns);
 /* Each one as it is now, VIEW_MAX_CLIENTS at most; borrowed until the loop goes on. How many. */
 size_t clients__look(const struct clients *c, struct view_client *ret);
+void clients__look_at_spool(const struct clients *c, struct view_spool_files *ret);
 size_t clients__count(const struct clients *c);
 /* The sink of client i alone, the caller's, without a pipeline before it: for a check. */
 int clients__sink(struct clients *c, size_t i, struct loop *loop, struct http *http,

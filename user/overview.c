@@ -114,8 +114,23 @@ static void look(void *ctx, struct view *v)
 	v->durable = look_at_pins(o);
 	v->engine = look_at_engine(o);
 	v->n_clients = clients__look(o->of.clients, v->clients);
+	clients__look_at_spool(o->of.clients, &v->spool);
 	v->prints = o->opts->to_stdout;
 	ruleset__look(o->of.ruleset, &v->config);
+}
+
+static void count_spool(struct samples *s, const struct view_spool_files *spool)
+{
+	if (!spool->used)
+		return;
+	samples__add(s, SAMPLE_GAUGE, "notail_spool_bytes", "of all files of the spool",
+		     spool->bytes);
+	samples__add(s, SAMPLE_GAUGE, "notail_spool_leftover_bytes",
+		     "of those, what clients left that are none any more", spool->leftover_bytes);
+	samples__add(s, SAMPLE_COUNTER, "notail_spool_corrupt_segments_total",
+		     "files of the spool that were damaged, and moved aside", spool->corrupt);
+	samples__add(s, SAMPLE_COUNTER, "notail_spool_errors_total",
+		     "errors of the disk that the spool met", spool->errors);
 }
 
 static void count(void *ctx, struct samples *s)
@@ -144,6 +159,7 @@ static void count(void *ctx, struct samples *s)
 		     "notail's own messages that came too often", log__suppressed());
 	samples__add(s, SAMPLE_COUNTER, "notail_log_messages_unwritten_total",
 		     "notail's own messages that stderr did not take", log__unwritten());
+	count_spool(s, &v.spool);
 	client_samples__add(s, v.clients, v.n_clients);
 	process_samples__add(s);
 }

@@ -84,12 +84,6 @@ static int print_probe(struct bundle *b, FILE *out)
 	return probe__print(out, false);
 }
 
-static int print_probe_json(struct bundle *b, FILE *out)
-{
-	(void)b;
-	return probe__print(out, true);
-}
-
 static int print_config(struct bundle *b, FILE *out)
 {
 	if (b->config)
@@ -268,7 +262,6 @@ int support_bundle(const struct options *o, container_name_fn container_name)
 	load_config(&b);
 	add_printed(&b, "version.txt", print_version);
 	add_printed(&b, "probe.txt", print_probe);
-	add_printed(&b, "probe.json", print_probe_json);
 	add_printed(&b, "config.yaml", print_config);
 	add_printed(&b, "registered.txt", print_registered);
 	add_file(&b, "os-release.txt", "/etc/os-release");

@@ -5,6 +5,7 @@ takes them."""
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 import unittest
@@ -94,7 +95,7 @@ capture: {{containers: ['{self.name("bundle")}']}}
         self.assertEqual(parts["running/ready.txt"], "ready\n")
         prometheus.parse(parts["running/metrics.txt"].encode())
         self.assertIn(name, json.dumps(json.loads(parts["running/targets.json"])))
-        json.loads(parts["probe.json"])
+        self.assertIn("kernel", parts["probe.txt"].lower())
         self.assertIn("<secret>", parts["config.yaml"])
         self.assertIn("<secret>", parts["running/config.yaml"])
         self.assertIn(self.engine.inspect(name)["Id"][:12], parts["registered.txt"])
@@ -109,6 +110,73 @@ capture: {{containers: ['{self.name("bundle")}']}}
                               check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("File exists", done.stderr)
+
+
+class Metrics(StatusTestCase):
+    # Documented, and there only in a case that this test does not make.
+    RARE = {"notail_hook_recursion_misses_total", "notail_hook_runs_total", "notail_hook_run_seconds_total",
+            "notail_custom_", "notail_custom_series_refused_total", "notail_custom_NAME", "notail_engine_connected"}
+
+    def documented(self):
+        with open(os.path.join(harness.TOP, "docs/metrics.md"), encoding="utf-8") as file:
+            text = file.read()
+        return set(re.findall(r"\b((?:notail|process)_[a-zA-Z_]+)", text.replace("notail_custom_...", "notail_custom_")))
+
+    def run_everything(self):
+        receiver = self.receiver()
+        path = self.file(f"""
+server: {{listen: {LOCAL}}}
+clients: [{{url: '{receiver.url}', name: main, batchwait: 10ms}}]
+capture: {{containers: ['{self.name("all")}'], pins: 'off'}}
+discovery: {{docker: {{host: '{self.engine.host}'}}}}
+canary: {{interval: 1s}}
+""")
+        notail = self.plain_notail("run", "-c", path, "--spool-dir", harness.shared.path("spool-of-metrics"))
+        name = self._containers[0]
+        self.engine.start("busybox", "sh", "-c", "echo one; sleep 1000", name=name)
+        harness.wait_for(
+            lambda: (m := self.ask(notail, "/metrics").text) and "notail_canary_age_seconds{" in m
+            and "notail_container_lines_total{" in m, what="all metrics")
+        return notail
+
+    def test_documented_and_well_formed(self):
+        notail = self.run_everything()
+        text = self.ask(notail, "/metrics").text
+        prometheus.parse(text.encode())
+        families = set(re.findall(r"^# TYPE (\S+) ", text, re.M))
+        documented = self.documented()
+        self.assertEqual(families - documented, set(), "not in docs/metrics.md")
+        self.assertEqual(documented - families - self.RARE, set(), "in docs/metrics.md, and nowhere else")
+        answer = self.ask(notail, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
+        self.assertTrue(answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0"))
+        self.check_openmetrics(answer.text)
+        promtool = shutil.which("promtool")
+        if not promtool:
+            print("SKIP promtool: not installed (Debian: prometheus)")
+            return
+        done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True,
+                              timeout=harness.DEADLINE, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        self.assertEqual(notail.stop(), 0)
+
+    def check_openmetrics(self, text):
+        """Families once, with their TYPE first and their unit's name; counters' samples in _total; the end told."""
+        self.assertTrue(text.endswith("\n# EOF\n"))
+        family, kind, seen = None, None, set()
+        for line in text[: -len("# EOF\n")].splitlines():
+            if line.startswith("# TYPE "):
+                family, kind = line.split(" ")[2:]
+                self.assertNotIn(family, seen)
+                self.assertFalse(family.endswith("_total"), line)
+                seen.add(family)
+            elif line.startswith("# UNIT "):
+                self.assertTrue(line.split(" ")[2] == family and family.endswith("_" + line.split(" ")[3]), line)
+            elif line.startswith("# HELP "):
+                self.assertEqual(line.split(" ")[2], family)
+            else:
+                name = re.match(r"[a-z_]+", line).group()
+                suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(kind, ("",))
+                self.assertIn(name, [family + suffix for suffix in suffixes])
 
 
 if __name__ == "__main__":

@@ -138,8 +138,6 @@ static void add_spool(const struct add *a, const struct view_spool *spool)
 	put(a, SAMPLE_COUNTER, "notail_client_spool_dropped_bytes_total",
 	    "bytes of batches that the spool dropped: full, damaged or removed",
 	    spool->dropped_bytes);
-	put(a, SAMPLE_COUNTER, "notail_client_spool_corrupt_segments_total",
-	    "segments of the whole spool that could not be read", spool->corrupt);
 	put(a, SAMPLE_GAUGE, "notail_client_spool_up", "what has to can be written to the spool",
 	    !spool->problem);
 }

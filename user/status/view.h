@@ -31,9 +31,17 @@ struct view_spool {
 	uint64_t lines;			       /* written to it, ever */
 	uint64_t sent_lines;		       /* of those, read back and acknowledged */
 	uint64_t dropped_lines, dropped_bytes; /* since it was full */
-	uint64_t corrupt;		       /* segments that could not be read */
 	uint64_t oldest_real_ns;	       /* wall clock, of what lies there; 0: nothing does */
 	const char *problem;		       /* NULL: none */
+};
+
+/* All of it, of all clients. */
+struct view_spool_files {
+	bool used;
+	uint64_t bytes;
+	uint64_t corrupt;	 /* segments that could not be read */
+	uint64_t errors;	 /* of system calls */
+	uint64_t leftover_bytes; /* of clients that are none any more */
 };
 
 /* Whether what is captured outlives the process. */
@@ -72,6 +80,7 @@ struct view {
 	size_t n_clients;
 	bool prints; /* --stdout */
 	struct view_durable durable;
+	struct view_spool_files spool;
 	struct view_config config;
 	struct log_message messages[LOG_RECENT]; /* newest first */
 	size_t n_messages;
