@@ -75,13 +75,13 @@ check: $(UNIT_BINS) ## unit tests under ASAN and UBSAN (no root, under 2 minutes
 
 # In build directories of their own: other flags.
 check-valgrind: test-deps ## the unit tests and test-pipeline under valgrind
-	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/plain SAN_FLAGS= all
-	$(Q)UNIT_SECONDS=600 UNDER=tests/unit/valgrind $(MAKE) --no-print-directory BUILD=$(BUILD)/plain SAN_FLAGS= check
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/plain SAN_FLAGS=-Wno-error all
+	$(Q)UNIT_SECONDS=600 UNDER=tests/unit/valgrind $(MAKE) --no-print-directory BUILD=$(BUILD)/plain SAN_FLAGS=-Wno-error check
 	$(Q)NOTAIL=tests/unit/valgrind VALGRIND_PROGRAM=$(BUILD)/plain/notail tests/e2e/run pipeline
 
 check-threads: ## the unit tests under TSAN
 	$(Q)UNIT_SECONDS=600 UNDER="setarch -R" $(MAKE) --no-print-directory BUILD=$(BUILD)/threads \
-		SAN_FLAGS="-fsanitize=thread -fno-omit-frame-pointer -Wno-tsan" check
+		SAN_FLAGS="-fsanitize=thread -fno-omit-frame-pointer -Wno-tsan -Wno-error" check
 
 bench: all test-programs ## timed figures, printed and not judged (root)
 	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)

@@ -116,6 +116,10 @@ class Daemon:
         return sum(value for key, value in self.metrics().items()
                    if key.partition("{")[0] == name and all(one in key for one in wanted))
 
+    def dropped(self):
+        """Lines that it counted as not delivered, by all clients."""
+        return self.sum("notail_dropped_lines_total") + self.sum("notail_client_dropped_lines_total")
+
     def spool_bytes(self):
         """Bytes on the disk of all that lies in the spool."""
         total = 0

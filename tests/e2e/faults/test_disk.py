@@ -33,7 +33,7 @@ class Disk(base.TestCase):
         load.end()
         self.assert_delivered(load, sink)
         self.assert_said_few_times(daemon, "No space left")
-        self.assertEqual(daemon.sum("notail_dropped_lines_total"), 0)
+        self.assertEqual(daemon.dropped(), 0)
 
     def test_read_only(self):
         """From the start, and then no more."""

@@ -60,7 +60,7 @@ class Outage(base.TestCase):
         daemon, load, sink, up_ns, fresh = self.outage("3GiB", self.scale(6, 600), rate, prompts=2000)
         judge = self.assert_delivered(load, sink, timeout=self.scale(60, 600))
         self.tell_drain(judge, up_ns, rate, fresh)
-        self.assertEqual(daemon.sum("notail_dropped_lines_total"), 0)
+        self.assertEqual(daemon.dropped(), 0)
 
     def test_long_and_random_bytes(self):
         """More than the spool takes, of lines that are not made smaller."""
@@ -83,7 +83,7 @@ class Outage(base.TestCase):
         lost = verdict.counts["lost"]
         self.assertGreater(lost, 0, "the spool took all of it: this tests nothing")
         self.assertEqual(judge.arrived() + lost, sum(written.values()))
-        self.assertEqual(daemon.sum("notail_dropped_lines_total"), lost, str(daemon.metrics()))
+        self.assertEqual(daemon.sum("notail_client_dropped_lines_total"), lost, str(daemon.metrics()))
         holes = [who for text in verdict.found["lost"] for who in [text.split(":")[0]]]
         self.assertEqual(len(holes), len(set(holes)), f"more than one hole of a writer: {verdict}")
         self.assertGreater(len(judge.gaps), 0, f"no gap tells of {lost} lost records")
