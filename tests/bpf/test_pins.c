@@ -161,7 +161,8 @@ static void a_second_one_is_told_of_the_first(void **state)
 
 	(void)state;
 	start(PLAIN);
-	snprintf(expected, sizeof(expected), "process %d (test_pins) since ", getpid());
+	snprintf(expected, sizeof(expected), "process %d (%.15s) since ", getpid(),
+		 program_invocation_short_name);
 	opts.ring_bytes = MIB;
 	assert_int_equal(capture__new(&second, &opts, &none, NULL, why, sizeof(why)), -EBUSY);
 	assert_non_null(strstr(why, expected));
