@@ -307,6 +307,44 @@ static void test_listen_of_files(void **state)
 	listen_of("--stdout -c f", "server: {listen: '127.0.0.1:1'}", "127.0.0.1:1", false);
 }
 
+static void pins_of(const char *line, const char *yaml, const char *pins)
+{
+	struct config *config = NULL;
+	struct options o;
+	struct diag *diag;
+
+	assert_int_equal(diag__new(&diag, "f"), 0);
+	assert_int_equal(config__parse(&config, yaml, strlen(yaml), NULL, NULL, NULL, diag), 0);
+	assert_parses(&o, line);
+	if (o.action == ACTION_RUN)
+		assert_int_equal(options__apply(&o, config), 0);
+	if (pins)
+		assert_string_equal(o.pins, pins);
+	else
+		assert_null(o.pins);
+	options__free(&o);
+	config__free(config);
+	diag__free(diag);
+}
+
+/* Only a service leaves something behind. */
+static void test_pins(void **state)
+{
+	(void)state;
+	pins_of("run --loki http://a -c f", "", CAPTURE_PINS);
+	pins_of("run --loki http://a -c f", "capture: {pins: /sys/fs/bpf/x}", "/sys/fs/bpf/x");
+	pins_of("run --loki http://a -c f", "capture: {pins: 'off'}", NULL);
+	pins_of("run --loki http://a -c f --pins /sys/fs/bpf/y", "capture: {pins: /sys/fs/bpf/x}",
+		"/sys/fs/bpf/y");
+	pins_of("run --loki http://a -c f --pins off", "capture: {pins: /sys/fs/bpf/x}", NULL);
+	pins_of("--loki http://a -c f", "capture: {pins: /sys/fs/bpf/x}", NULL);
+	pins_of("--stdout -c f", "capture: {pins: /sys/fs/bpf/x}", NULL);
+	pins_of("run --stdout -c f", "capture: {pins: /sys/fs/bpf/x}", NULL);
+	pins_of("--stdout --pid 1 -c f", "", NULL);
+	pins_of("unpin", "", CAPTURE_PINS);
+	pins_of("unpin --force --pins /sys/fs/bpf/y", "", "/sys/fs/bpf/y");
+}
+
 static void test_files(void **state)
 {
 	struct options o;
@@ -421,6 +459,13 @@ static const struct {
 	{"--stdout --listen a.example:80", "--listen=a.example:80: expected ADDRESS:PORT"},
 	{"--stdout --batchwait 0s", "--batchwait=0s: out of range"},
 	{"--stdout --batchwait 6m", "--batchwait=6m: out of range"},
+	{"run --loki http://a --pins x", "--pins=x: expected a directory such as /sys/fs/bpf/"},
+	{"run --loki http://a --pins /sys/fs/bpf/a.b", "--pins=/sys/fs/bpf/a.b: expected"},
+	{"run --loki http://a --pins /a/", "--pins=/a/: expected a directory"},
+	{"--loki http://a --pins /sys/fs/bpf/x", "--pins is for `notail run'"},
+	{"run --stdout --pins /sys/fs/bpf/x", "--pins is for `notail run'"},
+	{"--stdout --detach-on-exit", "--detach-on-exit is for `notail run'"},
+	{"--stdout --force", "--force is for unpin"},
 };
 
 static void test_refusals(void **state)
@@ -472,7 +517,7 @@ int main(void)
 		cmocka_unit_test(test_command),	 cmocka_unit_test(test_actions),
 		cmocka_unit_test(test_files),	 cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_listen),	 cmocka_unit_test(test_listen_of_files),
-		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_pins),	 cmocka_unit_test(test_help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
