@@ -335,8 +335,10 @@ bool assembler__at_mark(const struct assembler *a, uint64_t mark, struct assembl
 int assembler__restore(struct assembler *a, uint64_t mark, const struct assemble_seed *seed)
 {
 	size_t len = MIN(seed->half.len, a->max_line_size);
-	int err = len ? buf__append(&a->half, seed->half.bytes, len) : 0;
+	int err = -EINVAL;
 
+	if (!a->half.len && !a->skipping && !a->seeded)
+		err = len ? buf__append(&a->half, seed->half.bytes, len) : 0;
 	if (err)
 		return err;
 	a->half_line = seed->half;

@@ -87,7 +87,7 @@ struct assemble_seed {
 /* False: there is nothing to know. What it points to is borrowed until the next call of any
  * function here. `mark` is one of opts.marks, and the chunks before it were fed. */
 bool assembler__at_mark(const struct assembler *a, uint64_t mark, struct assemble_seed *ret);
-/* Before the first chunk, all of which are at or behind `mark`. 0; -ENOMEM. */
+/* Once, before the first chunk, all of which are at or behind `mark`. 0; -EINVAL; -ENOMEM. */
 int assembler__restore(struct assembler *a, uint64_t mark, const struct assemble_seed *seed);
 /* The notes, for assembler__at_mark's sake, outlive the assembler: the caller's, to be freed. */
 struct crossings assembler__take_crossings(struct assembler *a);

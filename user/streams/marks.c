@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "assemble/attribute.h"
+#include "base/log.h"
 
 enum saved_kind { SAVED_STREAM = 1, SAVED_STAGES = 2 };
 
@@ -231,10 +232,14 @@ static int restore_stream(struct streams *s, uint64_t mark, const struct saved_s
 					      .trace = from->trace}};
 	struct stream *st = stream__find(s, &from->key);
 
-	if (st || from->key.type > NT_KEY_TTY || from->comm[LINE_COMM_LEN - 1] ||
+	if (from->key.type > NT_KEY_TTY || from->comm[LINE_COMM_LEN - 1] ||
 	    (item->tap != NT_TAP_READ && item->tap != NT_TAP_WRITE))
 		return -EINVAL;
-	st = stream__new(s, &from->key, item->cgroup_id, item->file, item->tap);
+	/* The kernel has another one by now, or this one, of which nothing was read yet. */
+	if (st && (st->cgroup_id != item->cgroup_id || st->file != item->file))
+		stream__free(s, TAKE_PTR(st));
+	if (!st)
+		st = stream__new(s, &from->key, item->cgroup_id, item->file, item->tap);
 	if (!st)
 		return -ENOMEM;
 	st->session = item->session;
@@ -281,6 +286,11 @@ int streams__restore(struct streams *s, uint64_t mark, const char *bytes, size_t
 		e = restore_item(s, mark, item);
 		if (e == -ENOMEM)
 			return e;
+		if (e)
+			log_debug(
+				"mark at %llu: item of %u bytes, kind %u, cgroup %llu, file %u: %d",
+				(unsigned long long)mark, item->size, item->kind,
+				(unsigned long long)item->cgroup_id, item->file, e);
 		err = err ? err : e;
 		bytes += item->size;
 		len -= item->size;
