@@ -278,6 +278,11 @@ static int make_capture(struct app *a, char *why, size_t size)
 		return err;
 	routing__hook_set(a->routing, hook_set__name(capture__hooks(a->capture)));
 	clients__durable(a->clients, ring_stays(a));
+	err = pipeline__go_on(a->pipeline, a->capture);
+	if (err) {
+		snprintf(why, size, "cannot go on where the run before ended: %s", strerror(-err));
+		return err;
+	}
 	err = capture__self_test(a->capture, why, size);
 	if (err)
 		return err;

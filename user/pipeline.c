@@ -519,6 +519,12 @@ static void *run(void *arg)
 	return NULL;
 }
 
+int pipeline__go_on(struct pipeline *p, struct capture *c)
+{
+	p->capture = c;
+	return p->durable ? durable__start(p->durable, c, p->streams, &p->anchor) : 0;
+}
+
 int pipeline__start(struct pipeline *p, struct capture *c)
 {
 	struct capture_counters counters;
@@ -528,9 +534,6 @@ int pipeline__start(struct pipeline *p, struct capture *c)
 	capture__counters(c, &counters);
 	p->ring_bytes = counters.ring_bytes;
 	p->round_bytes = ROUND_BYTES;
-	err = p->durable ? durable__start(p->durable, c, p->streams, &p->anchor) : 0;
-	if (err)
-		return err;
 	if (durable__is_on(p->durable))
 		p->round_bytes = MIN(p->round_bytes, durable__read_bytes(p->durable));
 	err = -pthread_create(&p->thread, NULL, run, p);

@@ -53,6 +53,9 @@ void pipeline__free(struct pipeline *p);
 /* The handlers to open a capture with; the context is the pipeline. */
 const struct record_ops *pipeline__record_ops(void);
 void *pipeline__record_ctx(struct pipeline *p);
+/* Before anything is read, and before privileges go: where the run before ended, if this one is
+ * durable. */
+int pipeline__go_on(struct pipeline *p, struct capture *c);
 /* Before pipeline__start: the thread owns the capture from then on, until it was joined. */
 int pipeline__start(struct pipeline *p, struct capture *c);
 
