@@ -64,10 +64,6 @@ struct span_record { /* the name behind it */
 	uint64_t from, until;
 };
 
-struct flush_record {
-	uint64_t pos, guard;
-};
-
 struct known_meta {
 	uint32_t id;
 	unsigned refs;
@@ -111,7 +107,7 @@ struct decisions {
 	struct span *spans; /* oldest first */
 	unsigned n_spans;
 	uint64_t guard;
-	struct flush_record flushes[FLUSHES_MAX]; /* oldest first */
+	struct decided_flush flushes[FLUSHES_MAX]; /* oldest first */
 	size_t n_flushes;
 	struct clock_anchor clock;
 	bool has_clock;
@@ -398,7 +394,7 @@ static void load_clock(struct decisions *d, const struct journal_record *r)
 	d->has_clock = true;
 }
 
-static void keep_flush(struct decisions *d, const struct flush_record *r)
+static void keep_flush(struct decisions *d, const struct decided_flush *r)
 {
 	if (d->n_flushes == FLUSHES_MAX) {
 		d->n_flushes--;
@@ -409,7 +405,7 @@ static void keep_flush(struct decisions *d, const struct flush_record *r)
 
 static void load_flush(struct decisions *d, const struct journal_record *r)
 {
-	struct flush_record record;
+	struct decided_flush record;
 
 	if (r->len != sizeof(record))
 		return;
@@ -535,7 +531,7 @@ static size_t container_cost(const struct known_container *c)
 
 static size_t total_cost(const struct decisions *d)
 {
-	size_t cost = CLOCK_STEPS_MAX * journal__cost(sizeof(struct clock_step)) +
+	size_t cost = (d->clock.n_before + 1) * journal__cost(sizeof(struct clock_step)) +
 		      d->n_flushes * journal__cost(sizeof(*d->flushes));
 	struct known_container *c;
 	const struct span *s;
@@ -1036,24 +1032,22 @@ void decisions__each_guarded(const struct decisions *d,
 			fn(ctx, s->name, s->since_ns);
 }
 
-void decisions__add_flush(struct decisions *d, uint64_t pos)
+void decisions__add_flush(struct decisions *d, uint64_t pos, uint64_t before)
 {
-	const struct flush_record r = {.pos = pos, .guard = d->guard};
+	const struct decided_flush f = {.pos = pos, .guard = d->guard, .before = before};
 
 	prune_flushes(d);
-	keep_flush(d, &r);
-	if (append(d, RECORD_FLUSH, &r, sizeof(r)))
+	keep_flush(d, &f);
+	if (append(d, RECORD_FLUSH, &f, sizeof(f)))
 		say_full(d, 1);
 }
 
-bool decisions__next_flush(const struct decisions *d, uint64_t pos, uint64_t *ret_pos,
-			   uint64_t *ret_guard)
+bool decisions__next_flush(const struct decisions *d, uint64_t pos, struct decided_flush *ret)
 {
 	for (size_t i = 0; i < d->n_flushes; i++) {
 		if (d->flushes[i].pos < pos)
 			continue;
-		*ret_pos = d->flushes[i].pos;
-		*ret_guard = d->flushes[i].guard;
+		*ret = d->flushes[i];
 		return true;
 	}
 	return false;

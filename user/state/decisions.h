@@ -87,12 +87,17 @@ bool decisions__guarded(const struct decisions *d, const char *name, uint64_t gu
 void decisions__each_guarded(const struct decisions *d,
 			     void (*fn)(void *ctx, const char *name, uint64_t since_ns), void *ctx);
 
-/* What stages held went out between the record at `pos` and the next, by the guard as it is now:
- * rules and stages were read anew. */
-void decisions__add_flush(struct decisions *d, uint64_t pos);
-/* The first such position from `pos` on, and the guard's state then. False: there is none. */
-bool decisions__next_flush(const struct decisions *d, uint64_t pos, uint64_t *ret_pos,
-			   uint64_t *ret_guard);
+/* What stages held went out between the record at `pos` and the next. */
+struct decided_flush {
+	uint64_t pos;
+	uint64_t guard; /* its state then */
+	/* What is of records before that; UINT64_MAX: all, and rules and stages were read anew. */
+	uint64_t before;
+};
+/* By the guard as it is now. */
+void decisions__add_flush(struct decisions *d, uint64_t pos, uint64_t before);
+/* The first from `pos` on. False: there is none. */
+bool decisions__next_flush(const struct decisions *d, uint64_t pos, struct decided_flush *ret);
 
 /* The wall clock */
 

@@ -43,8 +43,8 @@ static void on_guard(void *ctx, const struct limits_event *event)
 
 static void next_flush(struct streams *s, uint64_t pos)
 {
-	if (!decisions__next_flush(s->decisions, pos, &s->flush_pos, &s->flush_guard))
-		s->flush_pos = UINT64_MAX;
+	if (!decisions__next_flush(s->decisions, pos, &s->flush))
+		s->flush.pos = UINT64_MAX;
 }
 
 static void hold_guard(struct streams *s, uint64_t state)
@@ -52,6 +52,14 @@ static void hold_guard(struct streams *s, uint64_t state)
 	bool past = state != decisions__guard(s->decisions);
 
 	routing__hold_guard(s->routing, past ? was_guarded : NULL, s->decisions, state);
+}
+
+void streams__hold_guard(struct streams *s)
+{
+	if (s->replaying && s->was_replayed)
+		hold_guard(s, s->replayed_guard);
+	else
+		routing__hold_guard(s->routing, NULL, NULL, 0);
 }
 
 static void restore_guard(void *ctx, const char *name, uint64_t since_ns)
@@ -112,6 +120,8 @@ bool stream__send_again(struct stream *st, const struct line *line)
 		return true;
 	}
 	hold_guard(s, was.guard);
+	s->replayed_guard = s->was_replayed ? MAX(s->replayed_guard, was.guard) : was.guard;
+	s->was_replayed = true;
 	if (l->guard != was.guard)
 		l->version = 0;
 	l = container__labels_by(s, c, line->stream, line->time_ns, was.meta);
@@ -180,7 +190,7 @@ void container__tell_gone(struct streams *s, const struct container *c)
 static void leave_again(struct streams *s, struct container *c)
 {
 	for (enum line_stream file = LINE_STDOUT; file <= LINE_TTY; file++)
-		if (decisions__first_pos(s->decisions, c->cgroup_id, file) <= s->flush_pos)
+		if (decisions__first_pos(s->decisions, c->cgroup_id, file) <= s->flush.pos)
 			labelled__leave(&c->by_file[file]);
 }
 
@@ -200,13 +210,16 @@ static void flush_again(struct streams *s, uint64_t pos)
 {
 	struct container *c, *next;
 
-	while (s->flush_pos < pos) {
-		hold_guard(s, s->flush_guard);
+	while (s->flush.pos < pos) {
+		hold_guard(s, s->flush.guard);
+		if (s->flush.before != UINT64_MAX)
+			routing__flush_before(s->routing, s->flush.before);
 		HASH_ITER (hh, s->by_cgroup, c, next)
-			leave_again(s, c);
+			if (s->flush.before == UINT64_MAX)
+				leave_again(s, c);
 		routing__release_guard(s->routing);
 		streams__forget_labels(s);
-		next_flush(s, s->flush_pos + 1);
+		next_flush(s, s->flush.pos + 1);
 	}
 }
 

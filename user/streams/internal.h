@@ -23,6 +23,7 @@
 #include <utlist.h>
 
 #include "assemble/assemble.h"
+#include "state/decisions.h"
 
 struct container;
 
@@ -150,15 +151,15 @@ struct streams {
 	uint64_t decided_at; /* the registry's version that all containers were looked at with */
 	struct relic *relics;
 	struct stage_seed *stage_seeds;
-	bool newly_excluded; /* streams of excluded containers are there */
-	uint64_t pos;	     /* of the record that was handled last */
-	uint64_t newest_ns;  /* no line's time is later */
+	bool newly_excluded;	     /* streams of excluded containers are there */
+	uint64_t pos;		     /* of the record that was handled last */
+	uint64_t newest_ns;	     /* no line's time is later */
 	struct decisions *decisions; /* NULL: nothing outlives this process */
 	uint64_t decided_until;	     /* lines of records before it were decided on; 0: none */
 	bool replaying;		     /* such records are still to come */
-	/* The record behind which what stages held went out, and the guard's state then;
-	 * UINT64_MAX: none. */
-	uint64_t flush_pos, flush_guard;
+	struct decided_flush flush;  /* the next that is to be made again; .pos UINT64_MAX: none */
+	uint64_t replayed_guard;     /* the newest state that such a line had */
+	bool was_replayed;	     /* there was one */
 	/* The line that goes through stages now, and whose it is; NULL: none. */
 	const struct line *sent;
 	struct container *sent_of;
@@ -254,6 +255,9 @@ void container__tell_excluded(struct streams *s, struct container *c, const stru
 bool container__is_decided(const struct streams *s, const struct container *c);
 /* Before it is freed, and what stages hold of it goes out: the guard is held for that. */
 void container__tell_gone(struct streams *s, const struct container *c);
+/* While no line comes the guard takes nothing: what it takes is journalled with the line that made
+ * it so. routing__release_guard ends it. */
+void streams__hold_guard(struct streams *s);
 /* There may be no record behind those that were read before. */
 void streams__tick_replay(struct streams *s);
 /* Of new rules and stages. */

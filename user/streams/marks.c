@@ -424,5 +424,9 @@ size_t streams__cut_half_lines(struct streams *s, uint64_t pos, size_t max_half)
 
 void streams__flush_stages(struct streams *s, uint64_t pos)
 {
+	if (s->decisions)
+		decisions__add_flush(s->decisions, s->pos, pos);
+	streams__hold_guard(s);
 	routing__flush_before(s->routing, pos);
+	routing__release_guard(s->routing);
 }

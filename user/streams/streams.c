@@ -45,7 +45,7 @@ int streams__new(struct streams **ret, const struct streams_opts *opts)
 	if (s->opts.marks)
 		routing__marks(s->routing, s->opts.marks);
 	s->routing_version = routing__version(s->routing);
-	s->flush_pos = UINT64_MAX;
+	s->flush.pos = UINT64_MAX;
 	if (!s->opts.park_max_ns)
 		s->opts.park_max_ns = PARK_MAX_NS;
 	if (!s->opts.park_max_bytes)
@@ -163,8 +163,7 @@ static uint64_t tick_stages(struct streams *s, uint64_t now_ns, bool drained)
 	}
 	if (!drained)
 		return UINT64_MAX;
-	/* What the guard takes is journalled with the line that made it so: here is none. */
-	routing__hold_guard(s->routing, NULL, NULL, 0);
+	streams__hold_guard(s);
 	due_ns = routing__tick(s->routing, now_ns - lag_ns);
 	routing__release_guard(s->routing);
 	return due_ns == UINT64_MAX ? due_ns : due_ns + TICK_LAG_NS;
@@ -190,8 +189,8 @@ void streams__use(struct streams *s, struct routing *routing)
 
 	streams__forget_labels(s);
 	if (s->decisions)
-		decisions__add_flush(s->decisions, s->pos);
-	routing__hold_guard(s->routing, NULL, NULL, 0);
+		decisions__add_flush(s->decisions, s->pos, UINT64_MAX);
+	streams__hold_guard(s);
 	HASH_ITER (hh, s->by_cgroup, c, next) {
 		for (size_t i = 0; i < ARRAY_SIZE(c->by_file); i++)
 			labelled__leave(&c->by_file[i]);
@@ -232,7 +231,7 @@ void streams__finish(struct streams *s)
 		if (!c->excluded)
 			container__unpark(s, c);
 	}
-	routing__hold_guard(s->routing, NULL, NULL, 0);
+	streams__hold_guard(s);
 	routing__flush(s->routing);
 	routing__release_guard(s->routing);
 }
