@@ -730,7 +730,7 @@ static int write_all(struct decisions *d)
 	return err;
 }
 
-/* It was reckoned to fit, and does not: better nothing than what points to what is overwritten. */
+/* No memory: better nothing than what points to what is overwritten. */
 static void start_over(struct decisions *d)
 {
 	struct known_container *c, *next;
@@ -748,8 +748,8 @@ static int compact(struct decisions *d, size_t need)
 	struct known_meta *m;
 	int err;
 
-	if (need > max / 2 || buf__reserve(&d->scratch, max))
-		return need > max / 2 ? -ENOSPC : -ENOMEM;
+	if (need > max / 2)
+		return -ENOSPC;
 	prune(d);
 	make_room(d, total_cost(d), max - need);
 	for (m = d->metas; m; m = m->hh.next)
@@ -835,8 +835,11 @@ static int add_entry(struct decisions *d, const struct decision *decision, const
 	m->refs++;
 	e = append_entry(d, &r, m);
 	err = e ? write_entry(d, r.cgroup_id, e) : -ENOMEM;
+	c = find_container(d, r.cgroup_id);
 	if (e && err)
-		drop_entry(d, find_container(d, r.cgroup_id), e);
+		drop_entry(d, c, e);
+	if (c && !c->entries)
+		drop_container(d, c);
 	meta__put(d, m);
 	return err;
 }

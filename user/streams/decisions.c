@@ -83,15 +83,35 @@ static void restore_container(void *ctx, uint64_t cgroup_id, const struct meta *
 		log_error("what was known of a container is not: out of memory");
 }
 
+/* The kernel side knows it, too: it is told when it is wanted again. */
+static void exclude_again(void *ctx, uint64_t cgroup_id, const struct meta *m)
+{
+	struct streams *s = ctx;
+	struct container *c;
+
+	(void)m;
+	if (!decisions__excluded_at(s->decisions, cgroup_id, 0, UINT64_MAX, NULL))
+		return;
+	c = container__find(s, cgroup_id);
+	if (!c && s->opts.lives(s->opts.ctx, cgroup_id))
+		c = container__get(s, cgroup_id);
+	if (!c)
+		return;
+	c->excluded = true;
+	c->decided = 0;
+}
+
 void streams__decide_by(struct streams *s, struct decisions *decisions, uint64_t until)
 {
 	s->decisions = decisions;
 	s->decided_until = until;
 	s->replaying = until > 0;
-	if (s->replaying)
-		next_flush(s, 0);
 	decisions__each_guarded(decisions, restore_guard, s);
 	decisions__each(decisions, restore_container, s);
+	if (s->replaying)
+		next_flush(s, 0);
+	else
+		decisions__each(decisions, exclude_again, s);
 	streams__follow_guard(s);
 }
 
@@ -221,24 +241,6 @@ static void flush_again(struct streams *s, uint64_t pos)
 		streams__forget_labels(s);
 		next_flush(s, s->flush.pos + 1);
 	}
-}
-
-/* The kernel side knows it, too: it is told when it is wanted again. */
-static void exclude_again(void *ctx, uint64_t cgroup_id, const struct meta *m)
-{
-	struct streams *s = ctx;
-	struct container *c;
-
-	(void)m;
-	if (!decisions__excluded_at(s->decisions, cgroup_id, 0, UINT64_MAX, NULL))
-		return;
-	c = container__find(s, cgroup_id);
-	if (!c && s->opts.lives(s->opts.ctx, cgroup_id))
-		c = container__get(s, cgroup_id);
-	if (!c)
-		return;
-	c->excluded = true;
-	c->decided = 0;
 }
 
 static void end_replay(struct streams *s)

@@ -183,6 +183,7 @@ static void what_is_not_needed_goes(void **state)
 		if (i % 1000)
 			continue;
 		open_again(w);
+		decisions__committed(w->d, i - 5);
 		for (unsigned at = i - 4; at <= i; at++) {
 			snprintf(name, sizeof(name), "n%u", at);
 			assert_string_equal(name_at(w, 1, LINE_STDOUT, at), name);
