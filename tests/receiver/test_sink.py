@@ -112,7 +112,15 @@ class BadLines(Base):
         stats = self.push(3000, 3, (777, 0, 0, 20), (1234, 0, 0, 20))
         self.assert_counts(stats, 3000, refused=2)
         self.assert_all(3000, {777, 1234})
-        self.assertLess(len(self.receiver.pushes), 80)
+        self.assertLess(len(self.receiver.pushes), 100)
+
+    def test_what_is_no_loki(self):
+        """A server that refuses all for what nobody knows: nothing is lost until it is one."""
+        self.start()
+        self.receiver.faults(lambda *_: Fault(400, "Bad Request") if len(self.receiver.pushes) < 40 else None)
+        stats = self.push(2000, 20, (7, 0, 0, 5000))
+        self.assert_counts(stats, 2000)
+        self.assert_all(2000)
 
     def test_labels_that_are_not_parsed(self):
         self.start()

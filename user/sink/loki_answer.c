@@ -30,6 +30,8 @@
 #define SMALL_BYTES ((size_t)64 << 10)
 #define HALVE_TRIES 4
 #define SUSPICIONS 4 /* then it is halved */
+#define STRANGE_TRIES 5
+#define LAST_STRANGE_TRIES 20 /* of a single entry: more than an hour */
 #define SUSPECT_MAX_NS (60 * NS_PER_SEC)
 /* A single entry is given up then; what is so far behind Loki would not take any more. */
 #define LAST_SUSPICIONS 30
@@ -409,6 +411,7 @@ static int loki_sink__apply(struct loki_sink *s, struct loki_item *item,
 
 	if (err)
 		return err;
+	loki_sink__answered(s, item);
 	for (unsigned i = 0; i < SINK_REASONS; i++) {
 		dropped += repair->dropped[i];
 		loki_sink__count_dropped(s, item, repair->dropped[i], i);
@@ -454,6 +457,21 @@ static enum loki_fault first_fault(const struct http_answer *a)
 	return c.fault;
 }
 
+/* Refused for what nobody knows, by what never took anything: it may be no Loki at all. */
+static void loki_sink__on_strange(struct loki_sink *s, struct loki_item *item,
+				  const struct http_answer *a)
+{
+	struct loki_item *second;
+
+	loki_sink__failed(s, item, a);
+	loki_pause__fail(&item->lane->pause, item->sent_ns, clock__boot_ns(), -1);
+	if (!loki_sink__tries_again(s, item, a) || item->tries % STRANGE_TRIES)
+		return;
+	if (!halve(item, &second) && item->tries >= LAST_STRANGE_TRIES &&
+	    loki_item__lines(item) == 1)
+		loki_sink__drop(s, item, a, SINK_REFUSED_OTHER);
+}
+
 static void loki_sink__on_refused(struct loki_sink *s, struct loki_item *item,
 				  const struct http_answer *a)
 {
@@ -462,16 +480,18 @@ static void loki_sink__on_refused(struct loki_sink *s, struct loki_item *item,
 	struct loki_item *second;
 	int err = open_item(item, &r);
 
-	if (err != -ENOMEM)
-		loki_sink__answered(s, item);
 	if (err == -ENOMEM) {
 		loki_sink__on_retry(s, item, a);
 		return;
 	}
-	item->origin->refusals++;
 	if (!err && a->status != 413 && loki_sink__repair(s, item, a, &r, &reason))
 		return;
-	if (!err && item->origin->refusals < MAX_REFUSALS && halve(item, &second))
+	if (!err && reason == SINK_REFUSED_OTHER && !s->passed) {
+		loki_sink__on_strange(s, item, a);
+		return;
+	}
+	loki_sink__answered(s, item);
+	if (!err && ++item->origin->refusals < MAX_REFUSALS && halve(item, &second))
 		return;
 	loki_sink__drop(s, item, a, reason);
 }
@@ -480,6 +500,7 @@ static void loki_sink__on_ok(struct loki_sink *s, struct loki_item *item)
 {
 	loki_sink__answered(s, item);
 	item->lane->passes++;
+	s->passed = true;
 	stat_add(s->stats.lines, loki_item__lines(item));
 	loki_sink__end(s, item);
 }

@@ -21,6 +21,7 @@ struct loki_sink {
 	char *tenant_header;   /* of batches that name none; NULL: none */
 	struct auth *auth;     /* NULL: none */
 	struct oauth2 *oauth2; /* NULL: none */
+	bool passed;	       /* a push got through, ever */
 	bool token_renewed;    /* since the last push that got through */
 	unsigned token;	       /* counts those that were refused */
 	const struct http_tls *tls;

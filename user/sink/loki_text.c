@@ -45,6 +45,7 @@ static const struct {
 	{"tenant ID '", LOKI_TENANT_NAME},
 	{"request body too large", LOKI_TOO_LARGE},
 	{"message larger than max", LOKI_TOO_LARGE},
+	{"HTTP request to an HTTPS server", LOKI_UNREADABLE},
 	{"snappy:", LOKI_UNREADABLE},
 	{"proto:", LOKI_UNREADABLE},
 	{"unexpected EOF", LOKI_UNREADABLE},
