@@ -77,10 +77,11 @@ def read_store(path):
 
 
 class Receiver:
-    """`auth`: as Loki with auth_enabled, X-Scope-OrgID is required. `clock` gives now in ns.
+    """`auth`: as Loki with auth_enabled, X-Scope-OrgID is required. `clock` gives now in ns. `tls`: an SSLContext.
     The port is chosen at the first start and stays through stop() and start(), as what was kept does."""
 
-    def __init__(self, mode="strict", limits=None, auth=False, clock=time.time_ns, port=0, store=None):
+    def __init__(self, mode="strict", limits=None, auth=False, clock=time.time_ns, port=0, store=None,
+                 tls=None):
         if mode not in ("strict", "load"):
             raise ValueError(f"mode {mode!r}")
         self.mode = mode
@@ -88,6 +89,7 @@ class Receiver:
         self.auth = auth
         self.clock = clock
         self.port = port
+        self.tls = tls
         self.pushes = []
         self.connections = 0
         self._judge = Judge(self.limits)
@@ -106,7 +108,7 @@ class Receiver:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"https://localhost:{self.port}" if self.tls else f"http://127.0.0.1:{self.port}"
 
     @property
     def push_url(self):
@@ -116,6 +118,8 @@ class Receiver:
         self._released.clear()
         self._server = _Server(("127.0.0.1", self.port), _Handler)
         self._server.receiver = self
+        if self.tls:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()

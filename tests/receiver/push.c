@@ -8,7 +8,8 @@
  * Line n says `n` and is of stream n % STREAMS, a nanosecond younger than the one before it. LIST
  * has lines `N AGE_S PAIRS LEN`: line N is so much older, has so many pairs of metadata, and is
  * padded to LEN bytes. Options: batch_bytes, in_flight, max_retries, timeout_ms, backoff_ms (the
- * longest), tenants (stream s is of tenant s % tenants), drop (=1: 429 is final).
+ * longest), tenants (stream s is of tenant s % tenants), drop (=1: 429 is final), ca, cert, key and
+ * token (files).
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -164,6 +165,16 @@ static uint64_t option(int argc, char **argv, const char *name, uint64_t value)
 	return value;
 }
 
+static const char *file_option(int argc, char **argv, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (int i = 4; i < argc; i++)
+		if (!strncmp(argv[i], name, len) && argv[i][len] == '=')
+			return argv[i] + len + 1;
+	return NULL;
+}
+
 static void make_streams(struct push *p, int argc, char **argv)
 {
 	static char tenants[TENANTS_MAX][32];
@@ -191,7 +202,13 @@ static void make_streams(struct push *p, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static struct push p;
-	struct loki_opts opts = {0};
+	const struct http_tls tls = {
+		.ca_file = file_option(argc, argv, "ca"),
+		.cert_file = file_option(argc, argv, "cert"),
+		.key_file = file_option(argc, argv, "key"),
+	};
+	struct loki_opts opts = {.tls = &tls,
+				 .auth.bearer_token_file = file_option(argc, argv, "token")};
 	const char *why = "";
 
 	if (argc < 4)

@@ -4,8 +4,13 @@
 import collections
 import json
 import os
+import ssl
 import subprocess
+import tempfile
+import threading
+import time
 import unittest
+import warnings
 
 import snappy
 from loki_faults import (CHUNKED_GARBAGE, HTML, HUGE, NO_HTTP, PROXY_PAGE, REDIRECT, SLOW_LORIS, USUAL_FAULTS, Fault)
@@ -28,8 +33,8 @@ DEADLINE_S = 240
 class Base(unittest.TestCase):
     auth = False
 
-    def start(self, **limits):
-        self.receiver = Receiver(limits=Limits(**limits), auth=self.auth)
+    def start(self, tls=None, **limits):
+        self.receiver = Receiver(limits=Limits(**limits), auth=self.auth, tls=tls)
         self.receiver.start()
         self.addCleanup(self.receiver.close)
         return self.receiver
@@ -215,6 +220,105 @@ class Faults(Base):
         self.push(4000, 400, in_flight=8, batch_bytes=1000)
         self.assert_all(4000)
         self.assertLessEqual(self.receiver.connections, 8)
+
+
+class Tls(Base):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="notail-test-")
+        self.addCleanup(self.directory.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.directory.name, name)
+
+    def openssl(self, *args):
+        subprocess.run(["openssl", *args], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+    def certificate(self, name, days=2):
+        """For localhost, its own authority."""
+        with open(self.path("extensions"), "w", encoding="ascii") as file:
+            file.write("subjectAltName=DNS:localhost\n")
+        self.openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", self.path(name + ".key"),
+                     "-out", self.path(name + ".csr"), "-subj", "/CN=localhost")
+        self.openssl("x509", "-req", "-in", self.path(name + ".csr"), "-signkey", self.path(name + ".key"),
+                     "-days", str(days), "-extfile", self.path("extensions"), "-out", self.path(name + ".crt"))
+        return self.path(name + ".crt")
+
+    def context(self, name, **attributes):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path(name + ".crt"), self.path(name + ".key"))
+        for key, value in attributes.items():
+            setattr(context, key, value)
+        return context
+
+    def refused(self, name, ca, **attributes):
+        self.start(tls=self.context(name, **attributes))
+        stats = self.push(10, 1, ca=ca, max_retries=1)
+        self.assertEqual(stats["reasons"], {"max_retries": 10})
+        return self.said
+
+    def test_verified(self):
+        ca = self.certificate("good")
+        self.start(tls=self.context("good"))
+        self.assert_counts(self.push(1000, 3, ca=ca), 1000)
+        self.assert_all(1000)
+
+    def test_of_nobody_that_is_known(self):
+        self.certificate("good")
+        self.assertRegex(self.refused("good", self.certificate("other")), "SSL certificate problem: self-signed")
+
+    def test_expired(self):
+        self.assertIn("certificate has expired", self.refused("old", self.certificate("old", -1)))
+
+    def test_a_file_that_is_not_there(self):
+        self.certificate("good")
+        self.assertIn(self.path("none"), self.refused("good", self.path("none")))
+
+    def test_old_version(self):
+        ca = self.certificate("good")
+        context = self.context("good")
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+        self.start(tls=context)
+        self.assertEqual(self.push(10, 1, ca=ca, max_retries=1)["reasons"], {"max_retries": 10})
+        self.assertRegex(self.said, "(?i)version|protocol")
+
+    def test_files_that_change(self):
+        """The authority, the client's own certificate and the token, while it pushes."""
+        own, other = self.certificate("good"), self.certificate("other")
+        client = self.certificate("client")
+        context = self.context("good", verify_mode=ssl.CERT_REQUIRED)
+        context.load_verify_locations(client)
+        self.start(tls=context)
+        self.receiver.faults(lambda headers, _: None if headers["authorization"] == "Bearer new" else Fault(401))
+        now = {name: self.path(name + ".now") for name in ("ca", "cert", "key", "token")}
+        self.replace(now["ca"], other)
+        self.replace(now["cert"], other)
+        self.replace(now["key"], self.path("other.key"))
+        with open(now["token"], "w", encoding="ascii") as file:
+            file.write("old\n")
+        stats = []
+        thread = threading.Thread(target=lambda: stats.append(self.push(1000, 3, **now)))
+        thread.start()
+        for changes in ({"ca": own}, {"cert": client, "key": self.path("client.key")}, {}):
+            time.sleep(0.3)  # it fails for a while with each
+            self.assertTrue(thread.is_alive())
+            for name, source in changes.items():
+                self.replace(now[name], source)
+        self.assertEqual(self.kept(), {})
+        with open(now["token"], "w", encoding="ascii") as file:
+            file.write("new\n")
+        thread.join(60)
+        self.assert_counts(stats[0], 1000)
+        self.assert_all(1000)
+        self.assertNotIn("Bearer", self.said)
+
+    @staticmethod
+    def replace(path, source):
+        with open(source, "rb") as file, open(path + ".new", "wb") as copy:
+            copy.write(file.read())
+        os.replace(path + ".new", path)
 
 
 if __name__ == "__main__":

@@ -355,6 +355,9 @@ static int make_pairs(struct loki *l, const struct stream *s, const struct line 
 		const struct line_pair *p = &line->metadata[i];
 		size_t len = pair_len(p), name_len = strlen(p->name);
 
+		/* An empty name is a 500 for the whole request. */
+		if (!name_len || !p->len)
+			continue;
 		if (n == MAX_METADATA - ENCODE_LINE_METADATA || bytes + len > MAX_METADATA_BYTES) {
 			l->pairs_cut = true;
 			continue;
