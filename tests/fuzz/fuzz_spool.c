@@ -193,6 +193,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct store_queue *q;
 	struct store *s;
 	unsigned mode;
+	uint64_t hash;
 	size_t half;
 
 	begin();
@@ -204,19 +205,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (store_queue__open(&q, s, "fuzz", &memory, &streams))
 		abort();
 	snprintf(queue, sizeof(queue), "%s/%s", directory, q->name);
+	hash = q->hash;
+	store_queue__close(q);
+	store__close(s);
+	stream_map__free(&streams);
+	put_file("cursor", "", 0);
 	if (mode & 4 && size >= sizeof(cursor)) {
 		memcpy(&cursor, data, sizeof(cursor));
 		if (mode & 2)
-			format__cursor(&cursor, q->hash, cursor.low % 64);
+			format__cursor(&cursor, hash, cursor.low % 64, cursor.end % 64);
 		put_file("cursor", &cursor, sizeof(cursor));
 		data += sizeof(cursor);
 		size -= sizeof(cursor);
 	}
-	/* Before close, or it would write its own. */
-	q->saved_low = store_queue__low(q);
-	store_queue__close(q);
-	store__close(s);
-	stream_map__free(&streams);
 	half = mode & 32 ? size / 2 : size;
 	put_segment("0000000000000001.seg", data, half, mode);
 	if (mode & 32)

@@ -253,6 +253,7 @@ int store_queue__append(struct store_queue *q, const struct spool_record *r, uin
 		err = write_record(q, r, id);
 	if (err)
 		return store__failed(q->store, err, "%s cannot be written", q->name);
+	q->memory->last_id = id;
 	spool_count__add(&q->memory->stats.written, &c);
 	return 0;
 }

@@ -125,10 +125,13 @@ bool format__check_tail(const struct disk_tail *t)
 	return t->magic == TAIL_MAGIC && t->crc == crc(0, &copy, sizeof(copy));
 }
 
-void format__cursor(struct disk_cursor *ret, uint64_t queue, uint64_t low)
+void format__cursor(struct disk_cursor *ret, uint64_t queue, uint64_t low, uint64_t end)
 {
-	*ret = (struct disk_cursor){
-		.magic = CURSOR_MAGIC, .version = FORMAT_VERSION, .queue = queue, .low = low};
+	*ret = (struct disk_cursor){.magic = CURSOR_MAGIC,
+				    .version = FORMAT_VERSION,
+				    .queue = queue,
+				    .low = low,
+				    .end = end};
 	ret->crc = crc(0, ret, sizeof(*ret));
 }
 

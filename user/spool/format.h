@@ -75,12 +75,13 @@ struct disk_cursor {
 	uint32_t version;
 	uint64_t queue;
 	uint64_t low; /* the least id that is still held */
+	uint64_t end; /* the next one: those before it were written */
 };
 
 _Static_assert(sizeof(struct disk_segment) == 64, "layout");
 _Static_assert(sizeof(struct disk_record) == 104, "layout");
 _Static_assert(sizeof(struct disk_tail) == 32, "layout");
-_Static_assert(sizeof(struct disk_cursor) == 32, "layout");
+_Static_assert(sizeof(struct disk_cursor) == 40, "layout");
 
 static inline size_t format__align(size_t n)
 {
@@ -112,7 +113,7 @@ bool format__check_head(const struct disk_record *head, const void *rest);
 
 void format__tail(struct disk_tail *ret, uint64_t salt, uint64_t summary);
 bool format__check_tail(const struct disk_tail *t);
-void format__cursor(struct disk_cursor *ret, uint64_t queue, uint64_t low);
+void format__cursor(struct disk_cursor *ret, uint64_t queue, uint64_t low, uint64_t end);
 /* -EBADMSG, -EPROTO as above; -ESTALE: another queue's. */
 int format__check_cursor(const struct disk_cursor *c, uint64_t queue);
 

@@ -42,9 +42,9 @@ struct store_queue {
 	int reading_fd;
 	struct segment_reader reader;
 	uint64_t next_number;
-	uint64_t read_id;   /* up to here all was returned, or is gone */
-	uint64_t start_low; /* what is below was consumed before it was opened */
-	uint64_t saved_low; /* of the cursor file */
+	uint64_t read_id;	       /* up to here all was returned, or is gone */
+	uint64_t start_low;	       /* what is below was consumed before it was opened */
+	uint64_t saved_low, saved_end; /* of the cursor file */
 	bool loaded;
 	bool exhausted; /* while room is made: there is none to be had here */
 	struct store_queue *prev, *next;

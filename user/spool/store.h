@@ -38,6 +38,7 @@ struct item {
 struct store_memory {
 	struct spool_queue_stats stats; /* failed_appends and memory_bytes are not counted here */
 	uint64_t next_id;
+	uint64_t last_id;	    /* that was written; failed appends leave gaps */
 	struct item *outs;	    /* returned and not consumed, ascending */
 	struct spool_count orphans; /* of outs without a file */
 	struct spool_count closed;  /* what the last store held of it */

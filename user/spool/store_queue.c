@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <utlist.h>
@@ -132,6 +133,8 @@ void store_queue__discard_if_done(struct store_queue *q, struct segment *s)
 	if (!s->read || s->outs || s == q->active)
 		return;
 	store_queue__lose(q, s, SPOOL_LOSS_CORRUPT);
+	/* Or the next start would miss what was in it. */
+	store_queue__persist_cursor(q);
 	store_queue__discard(q, s);
 }
 
@@ -150,20 +153,21 @@ const char *store_queue__describe(int err)
 
 void store_queue__persist_cursor(struct store_queue *q)
 {
-	uint64_t low = store_queue__low(q);
+	uint64_t low = store_queue__low(q), end = q->memory->last_id + 1;
 	struct disk_cursor cursor;
 	struct iovec iov = {&cursor, sizeof(cursor)};
 	_close_ int fd = -1;
 
-	if (low == q->saved_low)
+	if (low == q->saved_low && end == q->saved_end)
 		return;
-	format__cursor(&cursor, q->hash, low);
+	format__cursor(&cursor, q->hash, low, end);
 	fd = openat(q->dirfd, CURSOR_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
 		    0600);
 	if (fd < 0 || spool_io__write(q->store->opts.io, fd, &iov, 1, 0) ||
 	    renameat(q->dirfd, CURSOR_NEW, q->dirfd, CURSOR))
 		return;
 	q->saved_low = low;
+	q->saved_end = end;
 }
 
 static void load_cursor(struct store_queue *q)
@@ -179,6 +183,7 @@ static void load_cursor(struct store_queue *q)
 	err = n < 0 ? (int)n : format__check_cursor(&cursor, q->hash);
 	if (!err) {
 		q->saved_low = cursor.low;
+		q->saved_end = cursor.end;
 		q->start_low = cursor.low;
 		q->read_id = cursor.low ? cursor.low - 1 : 0;
 		return;
@@ -318,6 +323,7 @@ static int load_segment(struct store_queue *q, uint64_t number, bool last,
 		store_queue__damaged(q, s, "damaged");
 	else if (found.torn)
 		cut_torn(q, s, found.end);
+	q->memory->last_id = MAX(q->memory->last_id, s->last_id);
 	q->memory->next_id = MAX(q->memory->next_id, s->last_id + 1);
 	if (s->last_id <= q->read_id || !(s->held.batches + s->held_gaps.batches))
 		store_queue__discard(q, s);
@@ -343,6 +349,23 @@ static void account_found(struct store_queue *q)
 	m->closed = (struct spool_count){0};
 }
 
+/* The last file may end where nobody can see that it was longer. */
+static void account_missing(struct store_queue *q)
+{
+	struct store_memory *m = q->memory;
+	uint64_t missing = q->saved_end - m->next_id;
+
+	if (m->next_id >= q->saved_end || missing > INT32_MAX)
+		return;
+	q->store->corrupt_found++;
+	log_error("spool: %s/%s: %" PRIu64 " batches that were written are missing at its end",
+		  q->store->path, q->name, missing);
+	m->stats.found.batches += missing;
+	m->stats.lost[SPOOL_LOSS_CORRUPT].batches += missing;
+	m->next_id = q->saved_end;
+	m->last_id = q->saved_end - 1;
+}
+
 static int load(struct store_queue *q, struct stream_map *streams)
 {
 	uint64_t *numbers = NULL;
@@ -355,8 +378,10 @@ static int load(struct store_queue *q, struct stream_map *streams)
 	for (size_t i = 0; i < n && !err; i++)
 		err = load_segment(q, numbers[i], i + 1 == n, streams);
 	free(numbers);
-	if (!err)
+	if (!err) {
 		account_found(q);
+		account_missing(q);
+	}
 	q->loaded = !err;
 	return err;
 }

@@ -173,6 +173,38 @@ static void test_modes(void **state _unused_)
 	close_fixture(&f);
 }
 
+/* Nothing seems to be missing after a process was killed that had consumed all, or failed. */
+static void test_nothing_is_missing(void **state _unused_)
+{
+	const char *directory = in_scratch("nothing");
+	struct spool_stats stats;
+	char payload[100];
+	struct fixture f;
+
+	if (!fork()) {
+		struct spool_record r = make_record(payload, sizeof(payload), 1);
+
+		open_at(&f, directory);
+		append_many(&f, 0, 10, 1000);
+		store__tick(f.store);
+		drain(&f, 0, 10, 1000);
+		append_many(&f, 0, 2, 1000);
+		r.n_streams = FORMAT_STREAMS_MAX + 1;
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(store_queue__append(f.queue, &r, f.memory.next_id),
+					 -EFBIG);
+		store__tick(f.store);
+		_exit(0);
+	}
+	assert_true(wait(NULL) > 0);
+	open_at(&f, directory);
+	store__stats(f.store, &stats);
+	assert_int_equal(stats.corrupt_found, 0);
+	assert_int_equal(stats_of(&f).found.batches, 2);
+	drain(&f, 0, 2, 1000);
+	close_fixture(&f);
+}
+
 static void test_restart(void **state _unused_)
 {
 	const char *directory = in_scratch("restart");
@@ -224,6 +256,31 @@ static void test_cursor(void **state _unused_)
 	close_fixture(&f);
 	open_at(&f, directory);
 	drain(&f, 10, 12, 1000);
+	close_fixture(&f);
+}
+
+/* A loss of power: the cursor knows that there was more. */
+static void test_missing_end(void **state _unused_)
+{
+	const char *directory = in_scratch("missing");
+	struct spool_stats stats;
+	struct fixture f;
+
+	open_at(&f, directory);
+	append_many(&f, 0, 10, 1000);
+	close_fixture(&f);
+	assert_int_equal(truncate(find_file(directory, ".seg"), 5000), 0);
+	open_at(&f, directory);
+	assert_int_equal(stats_of(&f).lost[SPOOL_LOSS_CORRUPT].batches, 6);
+	store__stats(f.store, &stats);
+	assert_int_equal(stats.corrupt_found, 1);
+	check_sums(&f);
+	append_many(&f, 10, 12, 1000);
+	close_fixture(&f);
+	/* Once. */
+	open_at(&f, directory);
+	assert_int_equal(stats_of(&f).lost[SPOOL_LOSS_CORRUPT].batches, 0);
+	check_sums(&f);
 	close_fixture(&f);
 }
 
@@ -1032,6 +1089,8 @@ int main(void)
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_cursor),
+		cmocka_unit_test(test_missing_end),
+		cmocka_unit_test(test_nothing_is_missing),
 		cmocka_unit_test(test_damaged_cursor),
 		cmocka_unit_test(test_truncated_anywhere),
 		cmocka_unit_test(test_flipped_bits),
