@@ -367,6 +367,8 @@ static char *client__key(const struct client *c)
 static int client__connect(struct client *c, const char **ret_why)
 {
 	struct delivery_client_opts opts = {
+		/* The next ones are there when an answer comes. */
+		.window = c->config ? 2 * (size_t)c->config->max_in_flight : 0,
 		.send = send_batch,
 		.held = is_held,
 		.failing = is_failing,

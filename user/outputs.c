@@ -19,7 +19,7 @@
 #include "base/queue.h"
 
 #define MAX_MEMORY (64u * 1024 * 1024)
-#define QUEUE_ITEMS 1024
+#define QUEUE_ITEMS 4096
 #define TENANTS_MAX 256
 #define TENANT_MAX_BYTES 150 /* Loki's own bound */
 #define IDLE_NS (60 * NS_PER_SEC)

@@ -19,6 +19,9 @@
 #include "status/counters.h"
 
 #define MAX_MEMORY (64u * 1024 * 1024)
+#define MAX_ITEMS 1024
+#define MIN_ITEMS 32
+#define WINDOW 8
 
 uint64_t delivery__boot_ns(const struct delivery *d)
 {
@@ -34,6 +37,11 @@ uint64_t delivery__real_ns(const struct delivery *d)
 size_t delivery__share(const struct delivery *d)
 {
 	return d->opts.max_memory / 4 * 3 / MAX(d->opts.n_clients, (size_t)1);
+}
+
+size_t delivery__max_items(const struct delivery *d)
+{
+	return MAX(MAX_ITEMS / MAX(d->opts.n_clients, (size_t)1), (size_t)MIN_ITEMS);
 }
 
 static void set_timer(struct delivery *d, uint64_t now_ns)
@@ -185,6 +193,8 @@ int delivery__add_client(struct delivery *d, const struct delivery_client_opts *
 		return -ENOMEM;
 	c->d = d;
 	c->opts = *opts;
+	if (!c->opts.window)
+		c->opts.window = WINDOW;
 	c->due_ns = UINT64_MAX;
 	if (d->opts.spool)
 		err = spool_queue__new(&c->spool, d->opts.spool, opts->key, &ops, c);

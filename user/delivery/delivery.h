@@ -63,6 +63,7 @@ struct delivery_opts {
 
 struct delivery_client_opts {
 	const char *key; /* of its queue in the spool */
+	size_t window;	 /* batches that the sink has at a time, of each tenant; 0: 8 */
 	/* Takes the reference over, and gives it back by delivery__sent. */
 	void (*send)(void *ctx, struct batch *b);
 	/* It waits for streams that its receiver slows down, and nothing else does for it. NULL:

@@ -12,9 +12,7 @@
 #include "base/log.h"
 #include "delivery/internal.h"
 
-#define WINDOW_ITEMS 8
-#define HELD_ITEMS 64  /* besides */
-#define SHARED_ITEMS 6 /* of live ones beside a backlog, and of the backlog */
+#define HELD_ITEMS 64 /* besides the window */
 #define BLOCKED_MAX 16
 #define APART_NS (30 * 60 * NS_PER_SEC)
 #define AGAIN_NS NS_PER_SEC
@@ -27,7 +25,7 @@ static bool same_tenant(const char *a, const char *b)
 static bool fits(const struct delivery_client *c, const char *tenant, size_t bytes, bool live)
 {
 	size_t window = delivery__share(c->d) / 2, own = 0, n = 0, n_like = 0, n_held = 0;
-	size_t max = live && !client__has_backlog(c) ? WINDOW_ITEMS : SHARED_ITEMS;
+	size_t max = c->opts.window;
 	const struct item *i;
 
 	DL_FOREACH (c->sending.first, i) {
@@ -43,7 +41,10 @@ static bool fits(const struct delivery_client *c, const char *tenant, size_t byt
 	}
 	if (!c->sending.first)
 		return true;
-	return n < WINDOW_ITEMS && n_like < max && c->sending.bytes + bytes <= window &&
+	/* Neither live ones nor the backlog have all of it. */
+	if (!live || client__has_backlog(c))
+		max -= max / 4;
+	return n < c->opts.window && n_like < max && c->sending.bytes + bytes <= window &&
 	       (!n || own + bytes <= window / 2);
 }
 

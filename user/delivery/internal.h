@@ -102,8 +102,10 @@ void item__to_behind(struct item *i);
 void item__from_behind(struct item *i);
 
 /* delivery.c */
-/* Bytes that may wait for one client. */
+/* Bytes that may wait for one client, and batches: many small ones come of many tenants, or of a
+ * long time. */
 size_t delivery__share(const struct delivery *d);
+size_t delivery__max_items(const struct delivery *d);
 uint64_t delivery__boot_ns(const struct delivery *d);
 uint64_t delivery__real_ns(const struct delivery *d);
 /* Whatever there is to do for it now. */

@@ -41,6 +41,7 @@ static uint64_t oldest_ns(const struct delivery_client *c)
 	return stats.oldest_ns ? stats.oldest_ns : oldest;
 }
 
+/* Newer lines wait for older ones. */
 static bool in_order(const struct delivery_client *c)
 {
 	uint64_t oldest = 0;
@@ -122,7 +123,10 @@ static struct backlog *gather(const struct delivery *d)
 	int err = b ? 0 : -ENOMEM;
 
 	LL_FOREACH(d->clients, c)
-	err = err ? err : add_streams(c, &b);
+	{
+		if (!err && in_order(c))
+			err = add_streams(c, &b);
+	}
 	if (err) {
 		free(b);
 		return NULL;
@@ -175,11 +179,11 @@ uint64_t delivery__publish(struct delivery *d, uint64_t now_ns)
 	struct backlog *b;
 	bool any = false;
 
-	if (d->opts.order != DELIVERY_OLDEST_FIRST)
+	if (d->opts.order == DELIVERY_BACKFILL)
 		return UINT64_MAX;
 	LL_FOREACH(d->clients, c)
 	{
-		any = any || client__has_backlog(c);
+		any = any || (client__has_backlog(c) && in_order(c));
 		version += c->version + c->state;
 		version += c->spool ? spool_queue__streams_version(c->spool) : 0;
 	}

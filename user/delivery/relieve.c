@@ -72,22 +72,29 @@ static bool is_settled(const struct item *i)
 }
 
 /* In memory, and not on its way to the spool. */
-static size_t memory_bytes(const struct delivery_client *c)
+static struct items in_memory(const struct delivery_client *c)
 {
-	size_t bytes = c->sending.bytes + c->live.bytes;
+	struct items sum = {.n = c->live.n, .bytes = c->sending.bytes + c->live.bytes};
 	const struct item *i;
 
-	DL_FOREACH (c->behind.first, i)
-		bytes += i->writing ? 0 : i->bytes;
-	return bytes;
+	DL_FOREACH (c->behind.first, i) {
+		sum.n += i->writing ? 0 : 1;
+		sum.bytes += i->writing ? 0 : i->bytes;
+	}
+	return sum;
 }
 
 /* How much has to go, in the order of the lists. */
 struct need {
 	const struct item *last; /* that the ring wants; NULL: none */
-	size_t bytes;
+	size_t bytes, items;
 	bool all;
 };
+
+static bool is_more(const struct need *need)
+{
+	return need->all || need->last || need->bytes || need->items;
+}
 
 static void look_for_last(const struct items *l, uint64_t wanted, struct need *need)
 {
@@ -101,17 +108,26 @@ static void look_for_last(const struct items *l, uint64_t wanted, struct need *n
 static struct need look(const struct delivery_client *c, uint64_t now_ns)
 {
 	const struct delivery *d = c->d;
-	size_t share = delivery__share(d), bytes = memory_bytes(c);
+	size_t share = delivery__share(d), max_items = delivery__max_items(d);
+	struct items memory = in_memory(c);
 	struct need need = {0};
 
 	look_for_last(&c->sending, d->wanted, &need);
 	look_for_last(&c->live, d->wanted, &need);
 	look_for_last(&c->behind, d->wanted, &need);
-	if (bytes > share)
-		need.bytes = bytes - share / 4 * 3;
+	if (memory.bytes > share)
+		need.bytes = memory.bytes - share / 4 * 3;
+	if (memory.n > max_items)
+		need.items = memory.n - max_items / 4 * 3;
 	need.all = d->spool_at_ns && (now_ns >= d->spool_at_ns || client__has_backlog(c) ||
 				      c->opts.failing(c->opts.ctx));
 	return need;
+}
+
+static void need__less(struct need *need, const struct item *i)
+{
+	need->bytes -= MIN(need->bytes, i->bytes);
+	need->items -= MIN(need->items, 1u);
 }
 
 /* False: the spool does not take it. */
@@ -120,13 +136,13 @@ static bool write_list(struct items *l, struct need *need)
 	struct item *i, *next;
 
 	DL_FOREACH_SAFE (l->first, i, next) {
-		if (!need->all && !need->last && !need->bytes)
+		if (!is_more(need))
 			return true;
 		if (!is_settled(i)) {
 			if ((l != &i->client->sending || i->parcel) && write_one(i))
 				return false;
 			if (l != &i->client->sending)
-				need->bytes -= MIN(need->bytes, i->bytes);
+				need__less(need, i);
 		}
 		if (i == need->last)
 			need->last = NULL;
@@ -149,13 +165,13 @@ static bool write_all(struct delivery_client *c, struct need *need)
 
 	if (!c->spool || !write_list(&c->sending, need))
 		return false;
-	if (!need->all && !need->last && !need->bytes)
+	if (!is_more(need))
 		return true;
 	i = c->live.first;
 	if (i) {
 		if (write_one(i))
 			return false;
-		need->bytes -= MIN(need->bytes, i->bytes);
+		need__less(need, i);
 		end_live(c);
 	}
 	return write_list(&c->behind, need);
@@ -199,16 +215,17 @@ static void drop_oldest(struct delivery_client *c, size_t bytes)
 	}
 }
 
-static void do_without(struct delivery_client *c, uint64_t now_ns)
+static void do_without(struct delivery_client *c, const struct need *need, uint64_t now_ns)
 {
 	const struct delivery *d = c->d;
+	uint64_t wanted = need->items ? UINT64_MAX : d->wanted;
 	bool others = d->opts.n_clients > 1;
-	size_t bytes = memory_bytes(c), share = delivery__share(d);
+	size_t bytes = in_memory(c).bytes, share = delivery__share(d);
 
 	if (others || !d->opts.durable) {
-		let_ring_go(&c->sending, d->wanted);
-		let_ring_go(&c->live, d->wanted);
-		let_ring_go(&c->behind, d->wanted);
+		let_ring_go(&c->sending, wanted);
+		let_ring_go(&c->live, wanted);
+		let_ring_go(&c->behind, wanted);
 	}
 	/* One that is slow may hold others, one that is down may not. */
 	if (others && bytes > share && c->opts.failing(c->opts.ctx))
@@ -221,8 +238,8 @@ void client__relieve(struct delivery_client *c, uint64_t now_ns)
 {
 	struct need need = look(c, now_ns);
 
-	if ((need.all || need.last || need.bytes) && !write_all(c, &need))
-		do_without(c, now_ns);
+	if (is_more(&need) && !write_all(c, &need))
+		do_without(c, &need, now_ns);
 	/* Nobody says that a try has failed. */
 	if (c->d->spool_at_ns && c->spool && !need.all)
 		c->due_ns = MIN(c->due_ns, now_ns + LOOK_NS);

@@ -352,6 +352,32 @@ static void test_memory(void **state _unused_)
 	teardown(&w);
 }
 
+/* Small ones are many before they are much. */
+static void test_many(void **state _unused_)
+{
+	struct world w;
+
+	setup(&w, 1, with_spool());
+	for (uint64_t i = 1; i <= 1500; i++) {
+		submit(&w, 1);
+		fake__write(fakes[0]);
+		assert_true(stats(&w, 0).queued_batches <= 1040);
+	}
+	assert_true(stats(&w, 0).spool_batches > 200);
+	for (uint64_t i = 1; i <= 1500; i++)
+		assert_int_equal(take(&w.sinks[0]), i);
+	teardown(&w);
+	setup(&w, 2, (struct delivery_opts){.durable = true});
+	for (uint64_t i = 1; i <= 600; i++) {
+		submit(&w, 1);
+		take(&w.sinks[0]);
+	}
+	assert_true(w.n_safe > 500); /* the ring is free, and memory has them */
+	for (uint64_t i = 1; i <= 600; i++)
+		assert_int_equal(take(&w.sinks[1]), i);
+	teardown(&w);
+}
+
 /* One alone: the ring holds it, if that is worth something. */
 static void test_no_spool(void **state _unused_)
 {
@@ -616,7 +642,6 @@ static void fill(struct world *w, struct batch *b)
 	fake__write(fakes[0]);
 	assert_sent(&w->sinks[0], 8);
 	pass(w, NS_PER_SEC);
-	assert_null(w->backlog); /* nobody waits behind it */
 }
 
 static void test_live_first(void **state _unused_)
@@ -627,6 +652,7 @@ static void test_live_first(void **state _unused_)
 	opts.order = DELIVERY_LIVE_FIRST;
 	setup(&w, 1, opts);
 	fill(&w, real_batch(&w, 40));
+	assert_null(w.backlog); /* nobody waits behind it */
 	take(&w.sinks[0]);
 	give(&w, real_batch(&w, 0)); /* younger than 45 minutes: live */
 	take_all(&w.sinks[0]);
@@ -636,6 +662,7 @@ static void test_live_first(void **state _unused_)
 	teardown(&w);
 	setup(&w, 1, opts);
 	fill(&w, real_batch(&w, 46));
+	assert_non_null(w.backlog);
 	give(&w, real_batch(&w, 0));
 	assert_int_equal(stats(&w, 0).queued_batches, 9); /* in order, then */
 	take_all(&w.sinks[0]);
@@ -749,14 +776,23 @@ static void test_random_events(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_live),	      cmocka_unit_test(test_two_clients),
-		cmocka_unit_test(test_tenants),	      cmocka_unit_test(test_ring_is_wanted),
-		cmocka_unit_test(test_backlog),	      cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_no_spool),      cmocka_unit_test(test_no_spool_for_two),
-		cmocka_unit_test(test_spool_fails),   cmocka_unit_test(test_end),
-		cmocka_unit_test(test_not_delivered), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_drain_rate),    cmocka_unit_test(test_leftovers),
-		cmocka_unit_test(test_live_first),    cmocka_unit_test(test_backfill),
+		cmocka_unit_test(test_live),
+		cmocka_unit_test(test_two_clients),
+		cmocka_unit_test(test_tenants),
+		cmocka_unit_test(test_ring_is_wanted),
+		cmocka_unit_test(test_backlog),
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_no_spool),
+		cmocka_unit_test(test_no_spool_for_two),
+		cmocka_unit_test(test_spool_fails),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_not_delivered),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_drain_rate),
+		cmocka_unit_test(test_leftovers),
+		cmocka_unit_test(test_live_first),
+		cmocka_unit_test(test_backfill),
 		cmocka_unit_test(test_random_events),
 	};
 
