@@ -9,6 +9,7 @@ import harness
 
 sys.path.insert(0, os.path.join(harness.TOP, "tests/receiver"))
 
+from loki_faults import Fault  # noqa: E402
 from loki_receiver import Receiver  # noqa: E402
 
 MB = 1 << 20
@@ -23,13 +24,15 @@ for i in range(count):
         sys.stdout.flush()
         time.sleep(0.02)
 print("%08d end" % count, flush=True)
-sys.stdin.read()
+for line in sys.stdin:
+    print(line, end="", file=sys.stderr, flush=True)
 """
 
 
-def numbers(receiver):
+def numbers(receiver, stream="stdout"):
     """Of the lines that the receiver has, as they came."""
-    return [int(e.line[:8]) for _, entries in receiver.streams().values() for e in entries]
+    return [int(e.line[:8]) for labels, entries in receiver.streams().values() for e in entries
+            if labels["stream"] == stream]
 
 
 class Delivery(harness.TestCase):
@@ -66,6 +69,7 @@ class Delivery(harness.TestCase):
             return notail.wait()
 
         notail.end = end
+        notail.say = lambda text: os.write(write, text)
         return notail
 
     def spooled(self):
@@ -104,6 +108,21 @@ class Delivery(harness.TestCase):
         self.assertEqual(notail.end(), 0, notail.stderr())
         self.assertNotIn("lost_bytes", notail.stderr())
         self.assertEqual(self.spooled(), 0)
+
+    def test_other_streams_are_live(self):
+        """One that wrote nothing while Loki was away does not wait for what another did."""
+        receiver = self.receiver(up=False)
+        notail = self.pushing({"loki": receiver}, 16000, 1000)
+        harness.wait_for(lambda: self.spooled() > 14 * MB, what=lambda: f"the backlog: {self.spooled()} bytes")
+        receiver.faults(lambda _headers, _body: Fault(delay=1, keep=True))
+        receiver.start()
+        harness.wait_for(lambda: numbers(receiver), what="the backlog's beginning")
+        notail.say(b"00000001 live\n")
+        harness.wait_for(lambda: numbers(receiver, "stderr"), what="the other stream")
+        self.assertLess(len(numbers(receiver)), 16001)
+        receiver.faults(None)
+        self.wait_all(receiver, 16000)
+        self.assertEqual(notail.end(), 0, notail.stderr())
 
     def test_end(self):
         """What a run leaves the next one delivers, in front of its own."""
