@@ -424,6 +424,7 @@ static int make_delivery(struct clients *c)
 		.spool = c->spool,
 		.counters = c->counters,
 		.memory = outputs__account(pipeline__outputs(c->pipeline)),
+		.at_risk = outputs__at_risk(pipeline__outputs(c->pipeline)),
 		.max_memory = c->opts->max_in_flight,
 		.n_clients = c->n,
 		.order = config ? orders[config->order] : DELIVERY_OLDEST_FIRST,

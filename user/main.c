@@ -372,14 +372,15 @@ static void print_counters(struct app *a)
 
 static void check_undelivered(struct app *a)
 {
-	size_t lines = a->pipeline ? pipeline__undelivered(a->pipeline) : 0;
+	size_t in_ring = 0, lines;
 
+	lines = a->pipeline ? pipeline__undelivered(a->pipeline, &in_ring) : 0;
+	if (in_ring && ring_stays(a)) {
+		log_info("%zu lines were not delivered in time: the next run has them", in_ring);
+		lines -= in_ring;
+	}
 	if (!lines)
 		return;
-	if (ring_stays(a)) {
-		log_info("%zu lines were not delivered in time: the next run has them", lines);
-		return;
-	}
 	log_warn("%zu lines were not delivered in time", lines);
 	if (!a->status && !a->single)
 		a->status = EXIT_ENVIRONMENT;

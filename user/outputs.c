@@ -58,6 +58,7 @@ struct outputs {
 	struct backlog *backlog;		/* in force; NULL: none */
 	_Atomic(struct backlog *) next_backlog; /* &no_backlog: none; NULL: as it is */
 	_Atomic size_t memory;
+	_Atomic size_t at_risk; /* lines */
 	_Atomic uint64_t wanted;
 	int wanted_fd;
 	uint64_t looked_ns; /* for what is idle */
@@ -438,6 +439,11 @@ size_t outputs__memory(const struct outputs *o)
 	return atomic_load_explicit(&o->memory, memory_order_relaxed);
 }
 
+_Atomic size_t *outputs__at_risk(struct outputs *o)
+{
+	return &o->at_risk;
+}
+
 _Atomic size_t *outputs__account(struct outputs *o)
 {
 	return &o->memory;
@@ -450,13 +456,13 @@ int outputs__done_fd(const struct outputs *o)
 
 size_t outputs__in_flight(const struct outputs *o, size_t *ret_lines)
 {
-	size_t lines = 0;
+	size_t at_risk = atomic_load(&o->at_risk), lines = at_risk;
 	struct flight *f;
 
 	DL_FOREACH (o->flights, f)
 		lines += f->lines;
 	*ret_lines = lines;
-	return o->n_flights;
+	return o->n_flights + (at_risk ? 1 : 0);
 }
 
 int outputs__fd(const struct outputs *o, size_t output)

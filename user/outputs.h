@@ -61,7 +61,9 @@ void outputs__look(struct outputs *o, uint64_t read_pos, size_t ring_bytes);
 size_t outputs__memory(const struct outputs *o);
 /* Where batches count it: see batch__account. */
 _Atomic size_t *outputs__account(struct outputs *o);
-/* Batches and lines in them. */
+/* Where those who deliver count lines that memory alone has. */
+_Atomic size_t *outputs__at_risk(struct outputs *o);
+/* Batches, and lines in them and at risk; 0 where there is neither. */
 size_t outputs__in_flight(const struct outputs *o, size_t *ret_lines);
 
 /* I/O side. The queue of sealed batches of one output; level-triggered. */

@@ -48,6 +48,7 @@ struct pipeline {
 	int stop_fd;		     /* eventfd: somebody asked for the end */
 	int stopped_fd;		     /* eventfd: the thread is through */
 	_Atomic uint64_t stop_at_ns; /* CLOCK_BOOTTIME; 0: not asked for */
+	size_t at_risk;		     /* of the next */
 	size_t undelivered;	     /* lines, at the end */
 	size_t ring_bytes;
 	size_t round_bytes; /* read at once, at most */
@@ -494,6 +495,7 @@ static void drain(struct pipeline *p)
 			wait_for_work(p, MIN(next_ns, deadline_ns), false);
 	} while (clock__boot_ns() < deadline_ns);
 	outputs__in_flight(p->outputs, &p->undelivered);
+	p->at_risk = atomic_load(outputs__at_risk(p->outputs));
 }
 
 static void *run(void *arg)
@@ -600,8 +602,9 @@ const struct routing *pipeline__routing(const struct pipeline *p)
 	return streams__routing(p->streams);
 }
 
-size_t pipeline__undelivered(const struct pipeline *p)
+size_t pipeline__undelivered(const struct pipeline *p, size_t *ret_in_ring)
 {
+	*ret_in_ring = p->undelivered - MIN(p->undelivered, p->at_risk);
 	return p->undelivered;
 }
 

@@ -96,8 +96,9 @@ const struct routing *pipeline__routing(const struct pipeline *p);
  */
 void pipeline__stop(struct pipeline *p, uint64_t deadline_ns);
 int pipeline__stopped_fd(const struct pipeline *p);
-/* After pipeline__join: lines that were neither delivered nor spooled by the end. */
-size_t pipeline__undelivered(const struct pipeline *p);
+/* After pipeline__join: lines that were neither delivered nor spooled by the end, and how many of
+ * them the ring has. */
+size_t pipeline__undelivered(const struct pipeline *p, size_t *ret_in_ring);
 /* What the kernel side lost or refused: for the page and for --stats. */
 void pipeline__count_losses(struct samples *to, const struct capture_counters *c);
 /* Waits for the thread; nothing to do when there is none. */

@@ -49,10 +49,11 @@ struct delivery_opts {
 	struct loop *loop;
 	struct spool *spool; /* NULL: none */
 	struct counters *counters;
-	_Atomic size_t *memory; /* counts what is read back */
-	size_t max_memory;	/* 0: 64 MiB */
-	size_t n_clients;	/* that there will be */
-	bool durable;		/* the ring outlives the process; see delivery__durable */
+	_Atomic size_t *memory;	 /* counts what is read back */
+	_Atomic size_t *at_risk; /* counts lines that memory alone has: neither ring nor spool */
+	size_t max_memory;	 /* 0: 64 MiB */
+	size_t n_clients;	 /* that there will be */
+	bool durable;		 /* the ring outlives the process; see delivery__durable */
 	enum delivery_order order;
 	uint64_t drain_rate;	   /* bytes of lines a second, for each client; 0: no bound */
 	uint64_t (*boot_ns)(void); /* NULL: the clock's */

@@ -32,6 +32,7 @@ struct item {
 	struct items *list;    /* that it is in; NULL: delivered, and freed when it is written */
 	bool writing;	       /* to the spool */
 	bool live;	       /* when it was sent */
+	bool at_risk;	       /* it is counted as that */
 	bool written;	       /* there */
 	struct item *prev, *next;
 };
@@ -96,6 +97,8 @@ struct item *item__new(struct delivery_client *c, struct batch *b);
 void item__free(struct item *i);
 /* For its client. */
 void item__safe(struct item *i);
+/* From now on, or no longer, memory alone has it. */
+void item__risk(struct item *i, bool at_risk);
 /* To its place there: batches that were live may be older than some that wait, with which they
  * share a stream. */
 void item__to_behind(struct item *i);

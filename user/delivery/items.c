@@ -3,6 +3,7 @@
  * Lists of batches, and what it means for one to be safe: its parcel counts the clients that do not
  * have it yet, and ends with the last.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <utlist.h>
 
@@ -111,8 +112,22 @@ struct item *item__new(struct delivery_client *c, struct batch *b)
 	return i;
 }
 
+void item__risk(struct item *i, bool at_risk)
+{
+	_Atomic size_t *lines = i->client->d->opts.at_risk;
+
+	if (i->at_risk == at_risk)
+		return;
+	i->at_risk = at_risk;
+	if (at_risk)
+		atomic_fetch_add(lines, i->batch->lines);
+	else
+		atomic_fetch_sub(lines, i->batch->lines);
+}
+
 void item__free(struct item *i)
 {
+	item__risk(i, false);
 	batch__free(i->batch);
 	free(i);
 }

@@ -25,6 +25,7 @@ static void on_written(void *ctx, int err)
 	i->writing = false;
 	if (!err) {
 		i->written = true;
+		item__risk(i, false);
 		c->spooled_lines += i->batch->lines;
 		item__safe(i);
 	}
@@ -182,9 +183,12 @@ static void let_ring_go(struct items *l, uint64_t wanted)
 {
 	struct item *i;
 
-	DL_FOREACH (l->first, i)
-		if (i->parcel && i->batch->oldest_pos < wanted)
+	DL_FOREACH (l->first, i) {
+		if (i->parcel && i->batch->oldest_pos < wanted) {
 			item__safe(i);
+			item__risk(i, !i->written && !i->back);
+		}
+	}
 }
 
 static struct item *oldest_waiting(const struct delivery_client *c)

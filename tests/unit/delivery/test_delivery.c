@@ -42,7 +42,7 @@ struct world {
 	struct loop *loop;
 	struct delivery *d;
 	struct counters counters;
-	_Atomic size_t memory;
+	_Atomic size_t memory, at_risk;
 	struct sink sinks[MAX_CLIENTS];
 	struct delivery_client *clients[MAX_CLIENTS];
 	size_t n_clients;
@@ -94,6 +94,7 @@ static void setup(struct world *w, size_t n_clients, struct delivery_opts opts)
 	opts.loop = w->loop;
 	opts.counters = &w->counters;
 	opts.memory = &w->memory;
+	opts.at_risk = &w->at_risk;
 	opts.max_memory = opts.max_memory ? opts.max_memory : MEMORY;
 	opts.n_clients = n_clients;
 	opts.boot_ns = boot_clock;
@@ -136,6 +137,7 @@ static void teardown(struct world *w)
 	loop__free(w->loop);
 	free(w->backlog);
 	assert_int_equal(w->memory, 0);
+	assert_int_equal(w->at_risk, 0);
 }
 
 static void pass(struct world *w, uint64_t ns)
@@ -397,9 +399,11 @@ static void test_no_spool(void **state _unused_)
 		submit(&w, 1);
 	delivery__want(w.d, 11);
 	assert_int_equal(w.n_safe, 10);
+	assert_int_equal(w.at_risk, 100);
 	for (uint64_t i = 1; i <= 20; i++)
 		assert_int_equal(take(&w.sinks[0]), i);
 	assert_int_equal(w.n_safe, 20);
+	assert_int_equal(w.at_risk, 0);
 	teardown(&w);
 	assert_int_equal(w.counters.dropped_undelivered, 0);
 }
