@@ -264,7 +264,6 @@ static void end_item(struct delivery_client *c, struct item *i, bool lost)
 	if (was_read) {
 		readback__end(i, !lost);
 	} else if (lost && !i->written && (!i->parcel || !c->d->opts.durable || !c->d->closed)) {
-		c->dropped_lines += i->batch->lines;
 		counters__add(c->d->opts.counters, dropped_undelivered, i->batch->lines);
 	}
 	/* What the ring has stays there. */
@@ -289,10 +288,8 @@ void delivery__sent(struct delivery_client *c, struct batch *b, enum sink_result
 	batch__free(b);
 	if (!i)
 		return;
-	if (result == SINK_REFUSED) {
-		c->dropped_lines += i->batch->lines;
+	if (result == SINK_REFUSED)
 		counters__add(c->d->opts.counters, dropped_refused, i->batch->lines);
-	}
 	items__remove(i);
 	end_item(c, i, result == SINK_UNDELIVERED);
 	client__work(c);
