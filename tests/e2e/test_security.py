@@ -35,11 +35,15 @@ class Security(harness.TestCase):
         with open(harness.NOTAIL, "rb") as file:
             if b"__asan_init" in file.read():
                 self.skipTest("sanitizers call whatever they like: there is no filter")
-        # With notes of writers there is one more thread.
-        notail = self.notail("--attribution", "line")
-        name = self.name("given")
-        self.engine.start("busybox", "sh", "-c", "echo one; sleep 1000", name=name)
-        notail.wait_lines(name, "stdout", [b"one"])
+        receiver = Receiver()
+        self.addCleanup(receiver.stop)
+        # With notes of writers there is one more thread, with a spool another.
+        notail = self.plain_notail("run", "--loki", receiver.start().url, "--docker", self.engine.host, "--container",
+                                   self.name("given"), "--attribution", "line", "--spool-dir",
+                                   harness.shared.path("spool"), "--listen", "off", "--batchwait", "10ms")
+        self.engine.start("busybox", "sh", "-c", "echo one; sleep 1000", name=self._containers[0])
+        harness.wait_for(receiver.streams, what="a line")
+        self.assertGreaterEqual(len(os.listdir(f"/proc/{notail.pid}/task")), 4)
         self.check_threads(notail)
         with open(f"/proc/{notail.pid}/limits", encoding="ascii") as file:
             self.assertRegex(file.read(), r"Max core file size +0 +0 ")

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/privileges.h"
 #include "base/util.h"
 
 #define TICK_NS NS_PER_SEC
@@ -388,8 +389,13 @@ static void wait(struct spool *s)
 void *worker__run(void *spool)
 {
 	struct spool *s = spool;
+	int err;
 
 	open_store(s);
+	/* Its directories are there, and its own. */
+	err = privileges__drop(false);
+	if (err)
+		log_debug("spool: capabilities are kept: %s", strerror(-err));
 	pthread_mutex_lock(&s->lock);
 	while (!s->stop) {
 		bool served = serve_append(s);
