@@ -85,6 +85,7 @@ check-threads: ## the unit tests under TSAN
 
 bench: all test-programs ## timed figures, printed and not judged (root)
 	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)
+	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/delivery.py $(DELIVERY_ARGS)
 
 bench-capture: all test-programs $(BENCH_PROGRAMS) ## what capturing costs: calls, consumer, memory; in qemu by instructions (root)
 	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/capture/bench.py $(BENCH_ARGS)

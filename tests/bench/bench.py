@@ -127,8 +127,8 @@ class Bench:
                 notail.kill()
 
     @contextlib.contextmanager
-    def containers(self, count, driver, words):
-        """Starts containers that wait for begin(); [(FIFO, pid of init, pid of its shim)]."""
+    def containers(self, count, driver, words, options=()):
+        """Starts containers that wait for begin(); [(FIFO, pid of init, pid of its shim)]. `options`: docker run's."""
         names, started = [], []
         try:
             for _ in range(count):
@@ -138,7 +138,7 @@ class Bench:
                 fifo = os.path.join(self.go, name)
                 os.mkfifo(fifo)
                 self.engine.start("busybox", "sh", "-c", CREATE, name, *words, name=name, driver=driver,
-                                  options=["-v", f"{self.go}:/go"])
+                                  options=["-v", f"{self.go}:/go", *options])
                 pid = self.engine.inspect(name)["State"]["Pid"]
                 started.append((fifo, pid, measure.parent(pid)))
             yield started
