@@ -770,10 +770,80 @@ static void two_threads(void **state)
 	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+/* What another life knew of it holds until the engine says something. */
+static void restored_until_the_engine_says(void **state)
+{
+	_meta_ struct meta *before = named(ID, "old");
+
+	before->cgroup_path = strdup("/docker/" ID);
+	registry__engine(*state, "docker", true);
+	assert_int_equal(registry__restore(*state, 1, before), 0);
+	expect(*state, 1, REGISTRY_PENDING, "old");
+	assert_false(registry__known(*state, ID));
+	assert_true(wanted(*state, ID));
+	publish(*state, ID, "new");
+	expect(*state, 1, REGISTRY_KNOWN, "new");
+	/* It comes too late. */
+	assert_int_equal(registry__restore(*state, 1, before), 0);
+	expect(*state, 1, REGISTRY_KNOWN, "new");
+}
+
+static void restored_and_the_same(void **state)
+{
+	_meta_ struct meta *before = named(ID, "old"), *a = NULL, *b = NULL;
+	uint64_t version;
+
+	before->cgroup_path = strdup("/docker/" ID);
+	registry__engine(*state, "docker", true);
+	registry__restore(*state, 1, before);
+	registry__lookup(*state, 1, &a);
+	version = registry__version(*state);
+	publish(*state, ID, "old");
+	assert_true(registry__version(*state) > version);
+	expect(*state, 1, REGISTRY_KNOWN, "old");
+	registry__lookup(*state, 1, &b);
+	assert_ptr_equal(a, b); /* lines keep their labels */
+	assert_false(readable(*state));
+}
+
+static void restored_and_gone(void **state)
+{
+	_meta_ struct meta *before = named(ID, "old");
+
+	before->cgroup_path = strdup("/docker/" ID);
+	registry__engine(*state, "docker", true);
+	registry__restore(*state, 1, before);
+	expect(*state, 1, REGISTRY_PENDING, "old");
+	registry__list_begin(*state);
+	registry__list_end(*state);
+	expect(*state, 1, REGISTRY_PENDING, "old");
+	registry__never(*state, ID);
+	expect(*state, 1, REGISTRY_KNOWN, "old");
+	registry__cgroup_gone(*state, 1);
+}
+
+static void restored_without_an_engine(void **state)
+{
+	_meta_ struct meta *before = named(ID, "old");
+
+	before->cgroup_path = strdup("/docker/" ID);
+	registry__restore(*state, 1, before);
+	expect(*state, 1, REGISTRY_KNOWN, "old");
+	/* What was no container's then is none now. */
+	free(before->cgroup_path);
+	before->cgroup_path = strdup("/system.slice/x.service");
+	registry__restore(*state, 2, before);
+	expect(*state, 2, REGISTRY_NEVER, "x.service");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+		TEST(restored_until_the_engine_says),
+		TEST(restored_and_the_same),
+		TEST(restored_and_gone),
+		TEST(restored_without_an_engine),
 		TEST(nobody_told),
 		TEST(without_an_engine),
 		TEST(path_that_no_table_knows),

@@ -341,10 +341,79 @@ static void reported(void **state)
 	assert_int_equal(r.user.since_ns, START + HOUR + 100 * 1000000000ull);
 }
 
+static void note_event(void *ctx, const struct limits_event *e)
+{
+	snprintf(ctx, 64, "%s %d %llu", e->name, e->taken, (unsigned long long)e->since_ns);
+}
+
+static bool only_old(void *ctx, const char *name, uint64_t state)
+{
+	(void)ctx;
+	return state == 7 && !strcmp(name, "old");
+}
+
+static void what_it_does_is_told(void **state)
+{
+	struct world *w = *state;
+	char text[64] = "", expected[64];
+
+	limits__observe(w->limits, note_event, text);
+	values(w, "app=x|user=%zu", 0, 101, START);
+	snprintf(expected, sizeof(expected), "user 1 %llu",
+		 (unsigned long long)(START + 100 * 1000000000ull));
+	assert_string_equal(text, expected);
+	fitted(w, "app=x|user=1", START + 25 * HOUR);
+	assert_memory_equal(text, "user 0", 6);
+}
+
+static void taken_in_another_life(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(limits__restore(w->limits, "user", START), 0);
+	assert_true(limits__guarded(w->limits, "user"));
+	assert_string_equal(fitted(w, "app=x|user=1", START + HOUR), "{app=\"x\"} user=1");
+	assert_string_equal(fitted(w, "app=x|user=1", START + 24 * HOUR),
+			    "{app=\"x\", user=\"1\"}");
+}
+
+static void held_at_what_it_was(void **state)
+{
+	struct world *w = *state;
+	uint64_t version;
+
+	limits__restore(w->limits, "user", START);
+	version = limits__version(w->limits);
+	limits__hold(w->limits, only_old, NULL, 7);
+	assert_true(limits__version(w->limits) > version);
+	assert_true(limits__guarded(w->limits, "old"));
+	assert_false(limits__guarded(w->limits, "user"));
+	assert_string_equal(fitted(w, "app=x|user=1 old=2", START),
+			    "{app=\"x\", user=\"1\"} old=2");
+	limits__hold(w->limits, only_old, NULL, 8);
+	assert_string_equal(fitted(w, "app=x|old=2", START), "{app=\"x\", old=\"2\"}");
+	/* Nothing is taken meanwhile, however many there are. */
+	values(w, "app=x|path=%zu", 0, 300, START);
+	assert_string_equal(result(w), "{app=\"x\", path=\"299\"}");
+	limits__release(w->limits);
+	assert_true(limits__guarded(w->limits, "user"));
+	assert_false(limits__guarded(w->limits, "old"));
+	assert_string_equal(fitted(w, "app=x|path=300", START), "{app=\"x\"} path=300");
+	assert_int_equal(limits__counters(w->limits)->guard_trips, 1);
+	/* As it is now: nothing moves. */
+	version = limits__version(w->limits);
+	limits__hold(w->limits, NULL, NULL, 0);
+	limits__release(w->limits);
+	assert_int_equal(limits__version(w->limits), version);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+		TEST(what_it_does_is_told),
+		TEST(taken_in_another_life),
+		TEST(held_at_what_it_was),
 		TEST(a_hundred_values_are_fine),
 		TEST(one_more_is_guarded),
 		TEST(slowly_is_fine),
