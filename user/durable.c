@@ -55,8 +55,10 @@ const struct marks *durable__marks(const struct durable *d)
 static void take_clock(struct durable *d, struct clock_anchor *anchor)
 {
 	bool known = decisions__clock(d->decisions, anchor) == 0;
+	bool stepped = known && clock__check(anchor);
 
-	if (!known || clock__check(anchor))
+	counters__add(d->counters, clock_steps, stepped);
+	if (!known || stepped)
 		decisions__add_clock(d->decisions, anchor);
 }
 
