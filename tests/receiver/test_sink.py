@@ -77,14 +77,14 @@ class Base(unittest.TestCase):
 class BadLines(Base):
     def test_three_among_many(self):
         self.start()
-        stats = self.push(100003, 10, (20001, 0, 0, 300 << 10), (50002, 8 * DAY, 0, 0), (70003, 0, 200, 0))
-        self.assert_counts(stats, 100003, too_old=1)
-        self.assert_all(100003, {50002})
+        stats = self.push(30003, 10, (10001, 0, 0, 300 << 10), (15002, 8 * DAY, 0, 0), (20003, 0, 200, 0))
+        self.assert_counts(stats, 30003, too_old=1)
+        self.assert_all(30003, {15002})
         kept = self.kept()
-        self.assertEqual(len(kept[20001].line), 256 << 10)
-        self.assertEqual(kept[20001].metadata["truncated"], "true")
-        self.assertLessEqual(len(kept[70003].metadata), 129)  # Loki's own pair is one of them
-        self.assertGreaterEqual(len(kept[70003].metadata), 90)
+        self.assertEqual(len(kept[10001].line), 256 << 10)
+        self.assertEqual(kept[10001].metadata["truncated"], "true")
+        self.assertLessEqual(len(kept[20003].metadata), 129)  # Loki's own pair is one of them
+        self.assertGreaterEqual(len(kept[20003].metadata), 90)
         self.assertEqual((stats["cut_lines"], stats["cut_metadata"]), (1, 1))
 
     def test_all_kinds_in_one_batch(self):
@@ -153,11 +153,11 @@ class BadLines(Base):
         self.start()
         self.receiver.faults(lambda _, body: Fault(500, "oops") if has(body, b'"c7"')
                              and len(self.receiver.pushes) < 60 else None)
-        stats = self.push(20000, 20, batch_bytes=4096)
-        self.assert_counts(stats, 20000)
-        self.assert_all(20000)
+        stats = self.push(10000, 20, batch_bytes=4096)
+        self.assert_counts(stats, 10000)
+        self.assert_all(10000)
         others = [e for text, (_, es) in self.receiver.streams().items() if '"c7"' not in text for e in es]
-        self.assertEqual(len(others), 19000)
+        self.assertEqual(len(others), 9500)
 
 
 class SlowStream(Base):
@@ -195,11 +195,11 @@ class Faults(Base):
     def test_thirty_in_a_hundred(self):
         self.start()
         self.receiver.random_faults(0.3, USUAL_FAULTS, seed=3)
-        stats = self.push(60000, 12, batch_bytes=8192, timeout_ms=2000)
-        self.assert_counts(stats, 60000)
-        self.assert_all(60000)
+        stats = self.push(30000, 12, batch_bytes=4096, timeout_ms=2000)
+        self.assert_counts(stats, 30000)
+        self.assert_all(30000)
         statuses = collections.Counter(p.status for p in self.receiver.pushes)
-        self.assertGreater(stats["retries"], len(self.receiver.pushes) // 6)
+        self.assertGreater(stats["retries"], len(self.receiver.pushes) // 10)
         self.assertGreater(statuses[429], 0)
 
     def test_liars(self):
@@ -237,7 +237,7 @@ class Tls(Base):
         """For localhost, its own authority."""
         with open(self.path("extensions"), "w", encoding="ascii") as file:
             file.write("subjectAltName=DNS:localhost\n")
-        self.openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", self.path(name + ".key"),
+        self.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.path(name + ".key"),
                      "-out", self.path(name + ".csr"), "-subj", "/CN=localhost")
         self.openssl("x509", "-req", "-in", self.path(name + ".csr"), "-signkey", self.path(name + ".key"),
                      "-days", str(days), "-extfile", self.path("extensions"), "-out", self.path(name + ".crt"))
