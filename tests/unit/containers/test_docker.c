@@ -407,7 +407,9 @@ static void details_that_never_come(void **state)
 
 	f->details = true;
 	start(f);
+	fake__lock(f->fake);
 	f->fake->hold = 1000;
+	fake__unlock(f->fake);
 	cgroup_new(f, 1, WEB_ID);
 	fake__push(f->fake, CREATE(WEB_ID, "web"));
 	wait_until(f, named_later);
