@@ -36,7 +36,7 @@ import sink as sink_module  # noqa: E402
 FULL = os.environ.get("NOTAIL_FAULTS") == "full"
 SEED = int(os.environ.get("FAULT_SEED") or random.randrange(1 << 30))
 BPFFS = "/sys/fs/bpf"
-BLOCKS = [{"multiline": {"firstline": "^~", "max_wait_time": "2s"}}]
+BLOCKS = [{"multiline": {"firstline": "^~", "max_wait_time": "4s"}}]
 
 
 def wait_for(*args, **keywords):
@@ -98,7 +98,8 @@ class Daemon:
 
     def turn(self, ns):
         """Its wall clock is so far ahead of the machine's."""
-        with open(self.clock, "wb") as file:
+        # Not cut to nothing first: the daemon has it mapped.
+        with open(self.clock, "r+b" if os.path.exists(self.clock) else "wb") as file:
             file.write(struct.pack("q", ns))
 
     def metrics(self):
