@@ -450,7 +450,8 @@ static inline void model__round(struct model *m, size_t bytes, bool moves)
 			drained ? ", drained" : "");
 	streams__tick(d->streams, tick_ns, drained);
 	/* A name may wait for longer than the next record, which is late for want of room. */
-	streams__tick(d->streams, tick_ns + 60 * NS_PER_MS, false);
+	if (m->producer - m->consumer > m->opts.ring_bytes / 2 || m->pushed == m->n_records)
+		streams__tick(d->streams, tick_ns + 60 * NS_PER_MS, false);
 	position = commit__round(d->commit, d->streams, ring__position(d->ring), model__held(d),
 				 m->now_ns);
 	MODEL_CHECK(position <= ring__position(d->ring));

@@ -70,7 +70,7 @@ static void short_lines(void **state)
 				 .max_record = 30,
 				 .records = 60,
 				 .kills = 4},
-	    4000);
+	    1500);
 }
 
 static void long_lines(void **state)
@@ -81,7 +81,7 @@ static void long_lines(void **state)
 				 .max_record = 3000,
 				 .records = 60,
 				 .kills = 4},
-	    500);
+	    60);
 }
 
 static void many_records(void **state)
@@ -92,7 +92,7 @@ static void many_records(void **state)
 				 .max_record = 200,
 				 .records = 2000,
 				 .kills = 40},
-	    40);
+	    10);
 }
 
 static void stages(void **state)
@@ -104,7 +104,7 @@ static void stages(void **state)
 				 .max_record = 30,
 				 .records = 100,
 				 .kills = 4},
-	    600);
+	    200);
 }
 
 static void stages_and_many_records(void **state)
@@ -116,7 +116,7 @@ static void stages_and_many_records(void **state)
 				 .max_record = 60,
 				 .records = 2000,
 				 .kills = 40},
-	    20);
+	    5);
 }
 
 int main(void)
