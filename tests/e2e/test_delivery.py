@@ -56,7 +56,7 @@ class Delivery(harness.TestCase):
                             for name, c in clients.items())
         path = self.file(f"clients: [{clients}]\nlimits: {{memory: {memory}}}\n")
         read, write = os.pipe()
-        notail = self.plain_notail("-c", path, "--spool-dir", self.spool, "--stats", *options, "--ring-size", "8MiB", "--",
+        notail = self.plain_notail("-c", path, "--spool-dir", self.spool, "--stats", *options, "--",
                                    "/usr/bin/python3", "-c", WRITER, str(count), str(size), wait=False, stdin=read)
         os.close(read)
         self.addCleanup(lambda: notail.ended or os.close(write))
