@@ -63,7 +63,7 @@ static void check_view(const char *text)
 	json_t *root;
 
 	v.before = before;
-	v.engine.problem = v.clients[0].url = text;
+	v.engine.problem = v.clients[0].url = v.clients[0].spool.problem = v.durable.why = text;
 	if (targets__json(&v, &json) || page__html(&v, &html))
 		abort();
 	root = json_loadb(json.data, json.len, JSON_REJECT_DUPLICATES, NULL);

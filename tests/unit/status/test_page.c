@@ -59,6 +59,8 @@ static void all_of_it(void **state _unused_)
 		"zz-off",	  "1&#8239;234&#8239;567",
 		"a warning",	  "<bdi>notail_lines_total</bdi>",
 		"16.0&#8239;MiB", "Too many values",
+		"5.0&#8239;MiB",  "no space left",
+		"no bpffs",	  "4&#8239;321 lines dropped",
 	};
 	_samples_ struct samples samples = {0};
 	struct snapshot *s = a_snapshot("web", 10, 100, 3);
