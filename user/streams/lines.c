@@ -123,7 +123,7 @@ struct labelled *container__send(struct streams *s, struct container *c, const s
 		counters__add(s->opts.counters, dropped_no_memory, 1);
 		return NULL;
 	}
-	if (s->decisions)
+	if (s->decisions && c->meta)
 		labelled__tell(s, c, l, line);
 	if (l->wanted)
 		labelled__send(s, c, l, line);
