@@ -195,7 +195,9 @@ static void read_complaint(struct text t, struct loki_complaint *ret)
 /* `; 2 errors like: ` or the end. */
 static const char *end_of_complaint(struct text t)
 {
-	for (struct text rest = behind(t, "; "); rest.p < rest.end; rest = behind(rest, "; ")) {
+	struct text more = {MIN(t.p + 1, t.end), t.end}; /* a complaint is not empty */
+
+	for (struct text rest = behind(more, "; "); rest.p < rest.end; rest = behind(rest, "; ")) {
 		struct text number = rest;
 
 		read_number(&number);

@@ -39,7 +39,7 @@ static const struct expected texts[] = {
 				     "reason: 'Per stream rate "
 				     "limit exceeded (limit: 10KB/sec) while attempting to ingest "
 				     "for stream '" S "' totaling 5B, consider splitting',\nuser "
-						      "'fake', total ignored: 2 out of 4 for "
+				     "'fake', total ignored: 2 out of 4 for "
 				     "stream: " S,
 	 LOKI_STREAM_RATE, 0, 0, 1795312800, 0, 0, S},
 	{"entry for stream '" S "' has 16 label names; limit 15", LOKI_LABEL_NAMES, 15, 0, 0, 0, 0,
@@ -113,6 +113,7 @@ static void test_each(void **state _unused_)
 
 static void test_joined(void **state _unused_)
 {
+	static const char hostile[] = "; 1 errors like: ; 2 errors like: ";
 	static const uint64_t counts[] = {3, 1, 12};
 	struct loki_complaint c;
 	size_t cursor = 0;
@@ -128,6 +129,9 @@ static void test_joined(void **state _unused_)
 	assert_false(loki_text__next(text, strlen(text), &cursor, &c));
 	cursor = 0;
 	assert_false(loki_text__next("", 0, &cursor, &c));
+	/* It gets on, whatever comes. */
+	for (size_t i = cursor = 0; loki_text__next(hostile, strlen(hostile), &cursor, &c); i++)
+		assert_true(i < 3);
 }
 
 static bool is_stream(const char *theirs, const char *ours)
