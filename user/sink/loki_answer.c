@@ -8,9 +8,9 @@
  * refusal, but not of all: a second time it does no harm, and its answer is the proof.
  *
  * A request that is too much for what is behind Loki's door (rates, time-outs, resets) is halved
- * too, now and then, down to SMALL_BYTES. One that is answered by 5xx again and again, while others
- * get through, has something in it that the server cannot bear: it is halved, and an entry that is
- * alone at last is given up.
+ * too, now and then, down to SMALL_BYTES or SMALL_BURST. One that is answered by 5xx again and
+ * again, while others get through, has something in it that the server cannot bear: it is halved,
+ * and an entry that is alone at last is given up when Loki would not take it any more anyway.
  */
 #include <errno.h>
 #include <string.h>
