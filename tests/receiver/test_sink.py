@@ -148,6 +148,12 @@ class BadLines(Base):
         self.assert_counts(stats, 20000)
         self.assert_all(20000)
 
+    def test_bursts_that_are_smaller_than_a_batch(self):
+        self.start(stream_rate_bytes=20000, stream_burst_bytes=2000)
+        stats = self.push(6000, 2, batch_bytes=32 << 10)
+        self.assert_counts(stats, 6000)
+        self.assert_all(6000)
+
     def test_what_a_server_cannot_bear(self):
         """Nothing is given up, and the others go on."""
         self.start()

@@ -28,6 +28,8 @@
 /* For one batch; an entry that no text blames for certain costs two for each halving. */
 #define MAX_REFUSALS 2000
 #define SMALL_BYTES ((size_t)64 << 10)
+/* Of a rate: what is larger than the burst that it allows never gets through. */
+#define SMALL_BURST ((size_t)2 << 10)
 #define HALVE_TRIES 4
 #define SUSPICIONS 4 /* then it is halved */
 #define STRANGE_TRIES 5
@@ -304,12 +306,11 @@ static void loki_sink__failed(struct loki_sink *s, struct loki_item *item,
 	log_failure(s, lane->problem);
 }
 
-static void halve_now_and_then(struct loki_item *item)
+static void halve_now_and_then(struct loki_item *item, size_t small)
 {
 	struct loki_item *second;
 
-	if (item->tries && item->tries % HALVE_TRIES == 0 &&
-	    loki_item__raw_bytes(item) > SMALL_BYTES)
+	if (item->tries && item->tries % HALVE_TRIES == 0 && loki_item__raw_bytes(item) > small)
 		halve(item, &second);
 }
 
@@ -319,7 +320,7 @@ static void loki_sink__on_broken(struct loki_sink *s, struct loki_item *item,
 	loki_sink__failed(s, item, a);
 	loki_pause__fail(&s->pause, item->sent_ns, clock__boot_ns(), -1);
 	if (loki_sink__tries_again(s, item, a) && (a->error == -EIO || a->error == -ETIMEDOUT))
-		halve_now_and_then(item);
+		halve_now_and_then(item, SMALL_BYTES);
 }
 
 /* It failed once more. */
@@ -357,7 +358,7 @@ static void loki_sink__on_retry(struct loki_sink *s, struct loki_item *item,
 	if (!loki_sink__tries_again(s, item, a))
 		return;
 	if (a->status == 408)
-		halve_now_and_then(item);
+		halve_now_and_then(item, SMALL_BYTES);
 	else if (a->status / 100 == 5 || a->status == 400)
 		loki_sink__suspect(s, item, a);
 }
@@ -398,7 +399,7 @@ static void loki_sink__on_limited(struct loki_sink *s, struct loki_item *item,
 		loki_pause__fail(&item->lane->pause, item->sent_ns, clock__boot_ns(),
 				 a->retry_after_ns);
 	}
-	halve_now_and_then(item);
+	halve_now_and_then(item, SMALL_BURST);
 }
 
 /* Without what goes, with what is cut. */
