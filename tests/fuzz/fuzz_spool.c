@@ -165,7 +165,7 @@ static void run(unsigned mode)
 	if (mode & 8) {
 		if (!store_queue__read(q, &item))
 			check_sums(q, &memory);
-		store_queue__drop(q);
+		store_queue__drop(q, mode & 64);
 		check_sums(q, &memory);
 	}
 	/* Ids may be at their end. */

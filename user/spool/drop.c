@@ -24,6 +24,7 @@
 struct drop {
 	struct store_queue *q;
 	struct segment *victim;
+	bool copies; /* of what is out go, too */
 	struct gap_table table;
 	struct spool_count lost;
 	uint64_t first_id, last_id;
@@ -147,7 +148,7 @@ static int write_remnant(struct drop *d, const char *name)
 		return d->fd;
 	d->size = sizeof(struct disk_segment);
 	DL_FOREACH (q->memory->outs, i) {
-		if (err || !is_source(d, i->segment))
+		if (err || d->copies || !is_source(d, i->segment))
 			continue;
 		err = put_record(d, &i->record, i->record.id, i->first_id);
 		d->outs++;
@@ -183,9 +184,15 @@ static void take_over(struct drop *d)
 	struct segment *s = d->victim;
 	struct item *i;
 
-	DL_FOREACH (q->memory->outs, i)
-		if (is_source(d, i->segment))
-			i->segment = s;
+	DL_FOREACH (q->memory->outs, i) {
+		struct spool_count c = spool_count__of(&i->record);
+
+		if (!is_source(d, i->segment))
+			continue;
+		i->segment = d->copies ? NULL : s;
+		if (d->copies && !i->record.gap)
+			spool_count__add(&q->memory->orphans, &c);
+	}
 	q->store->used += d->size - s->size;
 	*s = (struct segment){
 		.number = s->number,
@@ -235,15 +242,18 @@ static void replace(struct drop *d)
 	store_queue__forget(q, d->victim);
 }
 
-/* The first that nobody has read to its end; a remnant goes with the one behind it. */
-static struct segment *find_victim(const struct store_queue *q)
+/* The first that nobody has read to its end; a remnant goes with the one behind it. With `copies`
+ * the last before that one, if there is any. */
+static struct segment *find_victim(const struct store_queue *q, bool copies)
 {
-	struct segment *s;
+	struct segment *s, *before = NULL;
 
-	DL_FOREACH (q->segments, s)
+	DL_FOREACH (q->segments, s) {
 		if (!s->remnant && !s->read)
-			return s;
-	return NULL;
+			break;
+		before = s;
+	}
+	return copies && before ? before : s;
 }
 
 /* Each time would be often. */
@@ -261,9 +271,9 @@ static void tell(struct store_queue *q, uint64_t lines)
 	s->dropped_told_ns = now_ns;
 }
 
-int store_queue__drop(struct store_queue *q)
+int store_queue__drop(struct store_queue *q, bool copies)
 {
-	struct drop d = {.q = q, .victim = find_victim(q), .fd = -1};
+	struct drop d = {.q = q, .victim = find_victim(q, copies), .copies = copies, .fd = -1};
 	uint64_t lines = q->memory->stats.lost[SPOOL_LOSS_FULL].lines;
 	struct segment *s;
 
@@ -296,21 +306,47 @@ static struct store_queue *largest(struct store *s)
 	return found;
 }
 
-int store__make_room(struct store *s, uint64_t bytes)
+/* Their copies are no use where they are most of it: newer records would have no room. */
+static uint64_t out_bytes(const struct store *s)
+{
+	const struct store_queue *q;
+	const struct item *i;
+	uint64_t bytes = 0;
+
+	DL_FOREACH (s->queues, q)
+		DL_FOREACH (q->memory->outs, i)
+			bytes += i->segment ? i->record.len : 0;
+	return bytes;
+}
+
+static void forget_exhausted(struct store *s)
 {
 	struct store_queue *q;
 
 	DL_FOREACH (s->queues, q)
 		q->exhausted = false;
+}
+
+int store__make_room(struct store *s, uint64_t bytes)
+{
+	struct store_queue *q;
+	bool copies = out_bytes(s) > s->opts.max_bytes / 2;
+
+	forget_exhausted(s);
 	while (s->used + bytes > s->opts.max_bytes) {
 		uint64_t used = s->used;
 
 		if (!store__drop_leftover(s) || !store__drop_aside(s))
 			continue;
 		q = largest(s);
-		if (!q)
+		if (!q && copies)
 			return -ENOBUFS;
-		q->exhausted = store_queue__drop(q) || s->used >= used;
+		if (!q) {
+			copies = true;
+			forget_exhausted(s);
+			continue;
+		}
+		q->exhausted = store_queue__drop(q, copies) || s->used >= used;
 	}
 	return 0;
 }

@@ -134,8 +134,9 @@ int store_queue__put(struct store_queue *q, int fd, uint64_t *offset, struct dis
 /* read.c. Before the first record that is not out. */
 int store_queue__open_reader(struct store_queue *q, struct segment *s);
 
-/* drop.c. Makes room by the oldest segment of `q`. -ENOSPC: there is nothing to be dropped. */
-int store_queue__drop(struct store_queue *q);
+/* drop.c. Makes room by the oldest segment of `q`, with `copies` also by those of what is out.
+ * -ENOSPC: there is nothing to be dropped. */
+int store_queue__drop(struct store_queue *q, bool copies);
 /* For `bytes` more. -ENOBUFS: there is none to be had. */
 int store__make_room(struct store *s, uint64_t bytes);
 

@@ -21,7 +21,6 @@
 #include "base/util.h"
 
 #define TICK_NS NS_PER_SEC
-#define OUT_SHARE 4
 
 static uint64_t now_ns(void)
 {
@@ -299,22 +298,13 @@ static void close_queue(struct spool *s, struct spool_queue *q)
 	pthread_mutex_unlock(&s->lock);
 }
 
-/* What is out cannot be dropped to make room: of a small spool it must not become most. */
-static bool wants_more(const struct spool *s, const struct spool_queue *q)
-{
-	uint64_t out = q->stats.memory_bytes;
-
-	return q->store && q->reads && q->n_ready < s->read_ahead && !q->closing &&
-	       (!out || out < s->opts.max_bytes / OUT_SHARE);
-}
-
 /* Anything that one queue wants; the lock is held before and after. */
 static bool serve_queue(struct spool *s, struct spool_queue *q)
 {
 	struct item *consumed = TAKE_PTR(q->consumed);
 	bool closes = q->closing && !q->closed;
 	bool opens = s->store && !q->store && !q->closing && !(s->err && s->retry_at_ns);
-	bool reads = wants_more(s, q);
+	bool reads = q->store && q->reads && q->n_ready < s->read_ahead && !q->closing;
 
 	if (!consumed && !closes && !opens && !reads)
 		return false;

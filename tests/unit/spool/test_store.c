@@ -669,6 +669,34 @@ static void test_full_keeps_what_is_out(void **state _unused_)
 	close_fixture(&f);
 }
 
+/* More is out than there is room for: the copies go, and nothing of it is counted as lost. */
+static void test_full_of_what_is_out(void **state _unused_)
+{
+	struct item *items[40], *item;
+	struct fixture f;
+	unsigned n = 0;
+
+	open_at(&f, in_scratch("outs"));
+	append_many(&f, 0, 40, 25000);
+	while (n < 40)
+		items[n++] = take(&f);
+	append_many(&f, 40, 80, 25000);
+	check_sums(&f);
+	for (unsigned i = 0; i < 40; i++) {
+		check_item(items[i], i, 25000);
+		store_queue__consumed(f.queue, &f.memory, items[i]);
+	}
+	for (n = 0; !store_queue__read(f.queue, &item); n++) {
+		check_item(item, number_of(&item->record), 25000);
+		store_queue__consumed(f.queue, &f.memory, item);
+	}
+	assert_true(n >= 38);
+	assert_int_equal(stats_of(&f).consumed.batches, 40 + n);
+	assert_int_equal(stats_of(&f).lost[SPOOL_LOSS_FULL].batches, 40 - n);
+	check_sums(&f);
+	close_fixture(&f);
+}
+
 /* The one that has most gives way. */
 static void test_two_queues(void **state _unused_)
 {
@@ -1099,6 +1127,7 @@ int main(void)
 		cmocka_unit_test(test_corrupt_files_are_bounded),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_full_keeps_what_is_out),
+		cmocka_unit_test(test_full_of_what_is_out),
 		cmocka_unit_test(test_two_queues),
 		cmocka_unit_test(test_leftovers),
 		cmocka_unit_test(test_too_large),
