@@ -10,7 +10,7 @@
 // sources: user/process/*.c user/io/*.c user/status/snapshot.c user/status/samples.c
 // sources: user/config/config.c user/config/promtail.c user/config/schema*.c user/config/node*.c
 // sources: user/config/diag.c user/config/values.c user/config/print_values.c
-// libs: -ljansson -lpcre2-8 -lyaml -lcrypto -lcurl -levent
+// libs: -ljansson -lpcre2-8 -lyaml -lcrypto -lcurl -levent -levent_openssl -lssl
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -10,6 +10,7 @@
 #ifndef NOTAIL_TESTS_REPLAY_MODEL_H
 #define NOTAIL_TESTS_REPLAY_MODEL_H
 
+#include <errno.h>
 #include <linux/bpf.h>
 #include <stdio.h>
 #include <stdlib.h>
