@@ -36,7 +36,8 @@ import sink as sink_module  # noqa: E402
 FULL = os.environ.get("NOTAIL_FAULTS") == "full"
 SEED = int(os.environ.get("FAULT_SEED") or random.randrange(1 << 30))
 BPFFS = "/sys/fs/bpf"
-BLOCKS = [{"multiline": {"firstline": "^~", "max_wait_time": "4s"}}]
+# Longer than any half line is open: a block that waits longer is sent as it is.
+BLOCKS = [{"multiline": {"firstline": "^~", "max_wait_time": "20s"}}]
 
 
 def wait_for(*args, **keywords):

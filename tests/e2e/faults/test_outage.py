@@ -28,7 +28,7 @@ class Outage(base.TestCase):
         up_ns = time.time_ns()
         sink.up()
         fresh = load.add(rate=100)
-        time.sleep(self.scale(3, 20))
+        time.sleep(self.scale(2, 20))
         load.end()
         print(f"  {self.id().split('.')[-1]}: {seconds} s of outage at {rate} lines/s: RSS {before[0] / 1e6:.1f} MB, then "
               f"{after[0] / 1e6:.1f} MB; CPU {after[1] - before[1]:.1f} s; spool {after[2] / 1e6:.1f} MB", flush=True)
@@ -57,7 +57,7 @@ class Outage(base.TestCase):
 
     def test_long(self):
         rate = self.scale(5000, 20000)
-        daemon, load, sink, up_ns, fresh = self.outage("3GiB", self.scale(6, 600), rate, prompts=2000)
+        daemon, load, sink, up_ns, fresh = self.outage("3GiB", self.scale(4, 600), rate, prompts=2000)
         judge = self.assert_delivered(load, sink, timeout=self.scale(60, 600))
         self.tell_drain(judge, up_ns, rate, fresh)
         self.assertEqual(daemon.dropped(), 0)
