@@ -105,7 +105,9 @@ int durable__start(struct durable *d, struct capture *c, struct streams *s,
 	opts.consumer = capture__committed(c);
 	opts.ring_bytes = counters.ring_bytes;
 	opts.state = d->state;
-	until = MIN(state__was_read(d->state), opts.producer);
+	if (state__was_read(d->state) > opts.producer)
+		state__forget_read(d->state);
+	until = state__was_read(d->state);
 	take_clock(d, anchor);
 	position = commit__restore(d->commit, s, &opts);
 	err = capture__seek(c, position);

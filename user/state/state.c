@@ -129,9 +129,19 @@ uint64_t state__was_read(const struct state *s)
 	return s->was_read;
 }
 
+/* Never backwards: what is read again had been read by then, and may have left. */
 void state__read(struct state *s, uint64_t position)
 {
-	__atomic_store_n(&header(s)->read_pos, position, __ATOMIC_RELAXED);
+	struct state_header *h = header(s);
+
+	if (position > h->read_pos)
+		__atomic_store_n(&h->read_pos, position, __ATOMIC_RELAXED);
+}
+
+void state__forget_read(struct state *s)
+{
+	s->was_read = 0;
+	__atomic_store_n(&header(s)->read_pos, 0, __ATOMIC_RELAXED);
 }
 
 int state__newest(const struct state *s, struct state_mark *ret)

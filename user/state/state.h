@@ -75,8 +75,10 @@ void state__free(struct state *s);
 void state__own(struct state *s, uint32_t pid, uint64_t start_ns);
 /* Of the process before, as it was when state__new looked. */
 uint64_t state__was_read(const struct state *s);
-/* How far the ring was read: each round. */
+/* How far the ring was read: each round. It only grows, over restarts too. */
 void state__read(struct state *s, uint64_t position);
+/* It was of another ring. */
+void state__forget_read(struct state *s);
 
 /* The newest mark that is whole. -ENOENT: there is none. Slots that were damaged are told by
  * state__damaged. */

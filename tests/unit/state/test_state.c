@@ -90,6 +90,14 @@ static void how_far_it_was_read(void **arg)
 	assert_int_equal(state__was_read(s), 0);
 	again();
 	assert_int_equal(state__was_read(s), 12345);
+	/* Who reads it again, and is killed meanwhile, has not made it unread. */
+	state__read(s, 100);
+	again();
+	assert_int_equal(state__was_read(s), 12345);
+	state__forget_read(s);
+	state__read(s, 100);
+	again();
+	assert_int_equal(state__was_read(s), 100);
 }
 
 static void a_torn_one_costs_itself(void **arg)
