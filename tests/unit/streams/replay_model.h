@@ -48,8 +48,6 @@ struct model_opts {
 	size_t max_line_size, max_record;
 	size_t ring_bytes; /* a power of two, MODEL_RING_MAX at most */
 	unsigned records, kills;
-	bool cut_after; /* bytes of a longer line are not lost: used where one line is longer than
-			   a copy may be */
 };
 
 struct model_line {
