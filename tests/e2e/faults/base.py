@@ -265,7 +265,8 @@ class TestCase(harness.TestCase):
         judge = self.wait_arrived(load, sink, timeout, multiline)
         verdict = judge.verdict(load.written(), **allowed)
         print(f"  {self.id().split('.')[-1]}: {verdict.numbers['arrived']} of {sum(load.written().values())} records, "
-              f"{verdict.numbers['again']} came again, {verdict.numbers['gaps']} gaps", flush=True)
+              f"{verdict.numbers['again']} came again, {verdict.numbers['gaps']} gaps, "
+              f"{verdict.counts['late']} late", flush=True)
         if verdict.faults(*but):
             self.fail(f"FAULT_SEED={SEED}: {verdict}")
         return judge
