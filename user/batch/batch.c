@@ -11,7 +11,8 @@
  *
  * A line far behind its stream's newest goes to a batcher of its stream alone, made when there is
  * such a line and freed when its batch is sealed. There are at most BEHIND_MAX of them: then the
- * one that waits for longest is sealed.
+ * one that waits for longest is sealed. What was there of the stream before it is sealed first, so
+ * that lines leave in their order: a wall clock that was set back makes all of them late.
  */
 #include <errno.h>
 #include <stdatomic.h>
@@ -34,6 +35,7 @@ struct batcher {
 	struct batcher *behind[BEHIND_MAX]; /* oldest first */
 	size_t n_behind;
 	uint64_t labels_hash; /* of one for what is behind: its stream */
+	bool after_open;      /* likewise: its parent's open batch has earlier lines of it */
 	uint64_t used_ns;
 	struct batch_opts opts;
 	batch_sealed_fn fn;
@@ -229,17 +231,39 @@ static int open_batch(struct batcher *b, const struct line *line)
 	return 0;
 }
 
+static void seal_open(struct batcher *b)
+{
+	struct batch *sealed;
+
+	if (!b->open)
+		return;
+	b->encoder->ops->seal(b->encoder, b->open);
+	b->open->sequence = b->parent ? b->parent->sequence++ : b->sequence++;
+	b->open->sealed_ns = clock__boot_ns();
+	b->deadline_ns = UINT64_MAX;
+	if (++b->seals == SWEEP_SEALS) {
+		stream_table__sweep(b->streams);
+		b->seals = 0;
+	}
+	for (size_t i = 0; i < b->n_behind; i++)
+		b->behind[i]->after_open = false;
+	sealed = TAKE_PTR(b->open);
+	b->fn(b->ctx, sealed);
+}
+
 /* Seals it and frees it. */
 static void end_behind(struct batcher *b, size_t i)
 {
 	struct batcher *old = b->behind[i];
 
+	if (old->after_open)
+		seal_open(b);
 	memmove(b->behind + i, b->behind + i + 1, (--b->n_behind - i) * sizeof(*b->behind));
-	batcher__seal(old);
+	seal_open(old);
 	batcher__free(old);
 }
 
-static int add_behind(struct batcher *b, uint64_t labels_hash, struct label_set *set,
+static int add_behind(struct batcher *b, const struct group *g, struct label_set *set,
 		      const struct line *line)
 {
 	struct batcher *own;
@@ -247,16 +271,17 @@ static int add_behind(struct batcher *b, uint64_t labels_hash, struct label_set 
 	int err;
 
 	for (i = 0; i < b->n_behind; i++)
-		if (b->behind[i]->labels_hash == labels_hash)
+		if (b->behind[i]->labels_hash == g->labels_hash)
 			break;
 	if (i == b->n_behind) {
 		err = batcher__new(&own, &b->opts, b->fn, b->ctx);
 		if (err)
 			return err;
 		own->parent = b;
-		own->labels_hash = labels_hash;
+		own->labels_hash = g->labels_hash;
 		if (b->n_behind == BEHIND_MAX)
 			end_behind(b, 0);
+		own->after_open = g->bytes;
 		i = b->n_behind++;
 		b->behind[i] = own;
 	}
@@ -288,7 +313,7 @@ int batcher__add(struct batcher *b, struct label_set *set, const struct line *li
 		return err;
 	b->used_ns = line->time_ns;
 	if (b->opts.encoding == BATCH_LOKI && !b->parent && is_behind(b, s->group, line, real_ns))
-		return add_behind(b, s->group->labels_hash, set, line);
+		return add_behind(b, s->group, set, line);
 	if (!b->open) {
 		err = open_batch(b, line);
 		if (err)
@@ -328,22 +353,15 @@ int batcher__add(struct batcher *b, struct label_set *set, const struct line *li
 
 void batcher__seal(struct batcher *b)
 {
-	struct batch *sealed;
-
+	for (size_t i = 0; i < b->n_behind;) {
+		if (b->behind[i]->after_open)
+			i++;
+		else
+			end_behind(b, i);
+	}
+	seal_open(b);
 	while (b->n_behind)
 		end_behind(b, 0);
-	if (!b->open)
-		return;
-	b->encoder->ops->seal(b->encoder, b->open);
-	b->open->sequence = b->parent ? b->parent->sequence++ : b->sequence++;
-	b->open->sealed_ns = clock__boot_ns();
-	b->deadline_ns = UINT64_MAX;
-	if (++b->seals == SWEEP_SEALS) {
-		stream_table__sweep(b->streams);
-		b->seals = 0;
-	}
-	sealed = TAKE_PTR(b->open);
-	b->fn(b->ctx, sealed);
 }
 
 uint64_t batcher__tick(struct batcher *b, uint64_t now_ns)
