@@ -32,8 +32,7 @@ class Kill(base.TestCase):
             act(daemon, load, number)
         time.sleep(max(0, begin + seconds - time.monotonic()))
         load.end()
-        # What was under way at a kill may arrive behind what its successor sends: Loki sorts by time.
-        self.assert_delivered(load, sink, timeout=self.scale(60, 300), but=("late",), label_changes=1, back_steps=1)
+        self.assert_delivered(load, sink, timeout=self.scale(60, 300), label_changes=1, back_steps=1)
         self.assertEqual(daemon.stop(), 0, daemon.notail.stderr())
 
     def kill_once(self, daemon, load, number):
