@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * capget and capset as system calls: three lines, where libcap would be one more library. KEPT is
- * what a run needs after its start, found by leaving each one out.
+ * what a run needs after its start.
  */
 #include "base/privileges.h"
 

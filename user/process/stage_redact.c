@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The stage redact, notail's own: the user's expressions first, each over the whole text, then all
- * the named patterns in one pass.
+ * the named patterns in one pass. A line that could not be looked through to its end is dropped: it
+ * may have what nobody shall see.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -206,6 +208,16 @@ static int named_pass(struct redact_stage *s, const char *text, size_t len)
 	return err ? err : 1;
 }
 
+static enum stage_result drop(struct entry *e, int err)
+{
+	if (err == -EOVERFLOW)
+		e->counters->regex_limited++;
+	else
+		e->counters->no_memory++;
+	e->dropped = "redact_failed";
+	return STAGE_DROP;
+}
+
 static enum stage_result run_redact(void *stage, struct entry *e)
 {
 	struct redact_stage *s = stage;
@@ -221,10 +233,8 @@ static enum stage_result run_redact(void *stage, struct entry *e)
 			i < s->n ? own_pass(s, &s->own[i], text, len) : named_pass(s, text, len);
 		struct buf passed = s->in;
 
-		if (result == -EOVERFLOW)
-			e->counters->regex_limited++;
-		else if (result < 0)
-			e->counters->no_memory++;
+		if (result < 0)
+			return drop(e, result);
 		if (result != 1)
 			continue;
 		s->in = s->out;
@@ -236,10 +246,9 @@ static enum stage_result run_redact(void *stage, struct entry *e)
 	if (!changed)
 		return STAGE_CONTINUE;
 	copy = arena__copy(e->arena, text, len);
-	if (copy)
-		source__set(&s->source, e, copy, len);
-	else
-		e->counters->no_memory++;
+	if (!copy)
+		return drop(e, -ENOMEM);
+	source__set(&s->source, e, copy, len);
 	return STAGE_CONTINUE;
 }
 
