@@ -36,8 +36,15 @@ import sink as sink_module  # noqa: E402
 FULL = os.environ.get("NOTAIL_FAULTS") == "full"
 SEED = int(os.environ.get("FAULT_SEED") or random.randrange(1 << 30))
 BPFFS = "/sys/fs/bpf"
-# Longer than any half line is open: a block that waits longer is sent as it is.
-BLOCKS = [{"multiline": {"firstline": "^~", "max_wait_time": "20s"}}]
+
+
+def blocks(wait):
+    """Lines that are joined. Longer than any half line is open: a block that waits longer is sent as it is. And not
+    much longer, for until then it holds the ring."""
+    return [{"multiline": {"firstline": "^~", "max_wait_time": wait}}]
+
+
+BLOCKS = blocks("5s")
 
 
 def wait_for(*args, **keywords):

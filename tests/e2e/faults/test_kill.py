@@ -96,7 +96,7 @@ class Kill(base.TestCase):
     def test_half_line_over_kills(self):
         """A half line, and half a block, that stay open over three kills."""
         sink = self.sink()
-        daemon = self.daemon(sink, pipeline_stages=base.BLOCKS)
+        daemon = self.daemon(sink, pipeline_stages=base.blocks("20s"))
         load = self.load(1, rate=5, halves=1000, pause=2500, blocks=500, prompts=9000)
         for _ in range(3):
             time.sleep(1.2)
