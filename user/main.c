@@ -74,7 +74,6 @@ struct app {
 static void end_run(void *ctx)
 {
 	struct app *a = ctx;
-
 	uint64_t timeout_ns = a->opts.shutdown_ns ? a->opts.shutdown_ns : SHUTDOWN_NS;
 
 	if (a->ending)
