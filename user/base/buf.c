@@ -9,9 +9,11 @@
  * output always has room for all that is left of the input and one block more.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -21,6 +23,7 @@
 
 #define MIN_SIZE 64
 #define WORD 8
+#define READ_BYTES 4096
 #define ESCAPE_MAX 6 /* \u00XX */
 #define SLACK (16 + ESCAPE_MAX)
 
@@ -304,6 +307,29 @@ void utf8__clean(char *data, size_t len)
 			n = 1;
 		}
 	}
+}
+
+int buf__read_file(struct buf *b, const char *path, size_t max_bytes)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	size_t begin = b->len;
+	ssize_t n;
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	do {
+		err = buf__reserve(b, READ_BYTES);
+		if (err)
+			return err;
+		n = read(fd, b->data + b->len, b->size - b->len);
+		if (n < 0)
+			return -errno;
+		b->len += (size_t)n;
+		if (b->len - begin > max_bytes)
+			return -EFBIG;
+	} while (n);
+	return 0;
 }
 
 int buf__append_base64(struct buf *b, const void *data, size_t len)

@@ -34,6 +34,9 @@ int buf__append_json(struct buf *b, const char *data, size_t len);
 /* The same, and checks on the way: -EILSEQ when the bytes are not valid UTF-8. */
 int buf__append_json_utf8(struct buf *b, const char *data, size_t len);
 int buf__append_base64(struct buf *b, const void *data, size_t len);
+/* A whole file, which is none that makes a reader wait. -errno; -EFBIG: more than `max_bytes`; with
+ * an error something of it may be there. */
+int buf__read_file(struct buf *b, const char *path, size_t max_bytes);
 
 #define _buf_ _cleanup_(buf__free)
 

@@ -295,19 +295,7 @@ void adopt__clean(struct capture *c)
 static void tell_stream(void *ctx, const struct nt_stream_key *key, const struct nt_stream *s)
 {
 	struct capture *c = ctx;
-	const struct nt_register rec = {
-		.hdr = {.kind = NT_KIND_REGISTER,
-			.size = sizeof(rec),
-			.time_ns = clock__boot_ns(),
-			.cgroup_id = s->cgroup_id},
-		.key = *key,
-		.init_pid = s->init_pid,
-		.reader = s->reader,
-		.file = s->file,
-		.tap = s->tap,
-		.origin = s->origin,
-		.pipe = s->pipe != 0,
-	};
+	const struct nt_register rec = stream__registration(key, s);
 
 	if (!s->denied && s->tap && s->origin != NT_ORIGIN_USER && c->ops.known)
 		c->ops.known(c->ctx, ring__position(c->ring), &rec);

@@ -63,6 +63,8 @@ int capture__load_iterators(struct capture *c, const struct programs_from *from,
 /* Puts a pipe or socket into the kernel's map; -EEXIST when it is there. */
 int stream__insert(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s);
 void stream__delete(struct capture *c, const struct nt_stream_key *key);
+/* What a record of its registration would say. */
+struct nt_register stream__registration(const struct nt_stream_key *key, const struct nt_stream *s);
 /* Calls fn for each stream; fn may delete it. -EAGAIN: the map changed too much to come to an end.
  */
 int streams__each(struct capture *c, stream_fn fn, void *arg);

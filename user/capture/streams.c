@@ -140,19 +140,26 @@ void reader__delete(struct capture *c, pid_t reader)
 		__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
 }
 
-static void announce(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s)
+struct nt_register stream__registration(const struct nt_stream_key *key, const struct nt_stream *s)
 {
-	const struct nt_register rec = {
+	return (struct nt_register){
 		.hdr = {.kind = NT_KIND_REGISTER,
-			.size = sizeof(rec),
+			.size = sizeof(struct nt_register),
 			.time_ns = clock__boot_ns(),
 			.cgroup_id = s->cgroup_id},
 		.key = *key,
+		.init_pid = s->init_pid,
 		.reader = s->reader,
 		.file = s->file,
 		.tap = s->tap,
 		.origin = s->origin,
+		.pipe = s->pipe != 0,
 	};
+}
+
+static void announce(struct capture *c, const struct nt_stream_key *key, const struct nt_stream *s)
+{
+	const struct nt_register rec = stream__registration(key, s);
 
 	if (c->ops.registered)
 		c->ops.registered(c->ctx, ring__position(c->ring), &rec);

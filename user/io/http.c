@@ -14,11 +14,9 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -469,29 +467,6 @@ static long tls_versions(const struct http_tls *tls)
 	       (max_version ? MAX_VERSIONS[max_version - 10] : CURL_SSLVERSION_MAX_DEFAULT);
 }
 
-/* A file that is not read here is left to curl, which then says so. */
-static int read_pem(const char *path, struct buf *out)
-{
-	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n;
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	do {
-		err = buf__reserve(out, 16384);
-		if (err)
-			return err;
-		n = read(fd, out->data + out->len, out->size - out->len);
-		if (n < 0)
-			return -errno;
-		out->len += (size_t)n;
-		if (out->len > MAX_PEM)
-			return -EFBIG;
-	} while (n);
-	return out->len ? 0 : -ENODATA;
-}
-
 /*
  * curl tells connections by the names of their files, and keeps them, and what it read of a
  * ca_file, when the files change: it gets the files' contents instead. A connection made with other
@@ -508,7 +483,8 @@ static CURLcode http_request__set_pem(struct http_request *r, CURLoption file_op
 		blob.len = strlen(text);
 	} else if (!file) {
 		return CURLE_OK;
-	} else if (read_pem(file, &pem)) {
+	} else if (buf__read_file(&pem, file, MAX_PEM) || !pem.len) {
+		/* curl says what is wrong with it. */
 		return curl_easy_setopt(r->easy, file_option, file);
 	} else {
 		blob.data = pem.data;

@@ -3,10 +3,8 @@
 #include "sink/auth.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 
@@ -85,32 +83,23 @@ void auth__free(struct auth *a)
 
 int auth__read_secret(const char *path, struct buf *out)
 {
-	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n;
-	int err;
+	int err = buf__read_file(out, path, SECRET_MAX_BYTES);
+	size_t n = 0;
 
-	if (fd < 0)
-		return -errno;
-	do {
-		err = buf__reserve(out, 4096);
-		if (err)
-			return err;
-		n = read(fd, out->data + out->len, out->size - out->len);
-		if (n < 0)
-			return -errno;
-		out->len += (size_t)n;
-	} while (n && out->len <= SECRET_MAX_BYTES);
+	if (err == -EFBIG)
+		return -EINVAL;
+	if (err)
+		return err;
 	while (out->len && (unsigned char)out->data[out->len - 1] <= ' ')
 		out->len--;
-	n = 0;
-	while ((size_t)n < out->len && (unsigned char)out->data[n] <= ' ')
+	while (n < out->len && (unsigned char)out->data[n] <= ' ')
 		n++;
-	out->len -= (size_t)n;
+	out->len -= n;
 	memmove(out->data, out->data + n, out->len);
 	for (size_t i = 0; i < out->len; i++)
 		if ((unsigned char)out->data[i] < ' ' || out->data[i] == 0x7f)
 			return -EINVAL;
-	return !out->len || out->len > SECRET_MAX_BYTES ? -EINVAL : 0;
+	return out->len ? 0 : -EINVAL;
 }
 
 static int make_header(const struct auth *a, const struct buf *user, const struct buf *secret,

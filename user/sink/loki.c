@@ -55,17 +55,31 @@ static int loki_sink__authorization(struct loki_sink *s, const char **ret)
 	return err;
 }
 
+int loki_sink__ask(struct loki_sink *s, struct http_opts *opts, const char *tenant,
+		   const char *authorization, struct http_request **ret)
+{
+	char **last = s->headers + s->n_headers;
+	int err;
+
+	opts->tls = s->tls;
+	opts->proxy = s->proxy;
+	opts->no_proxy = s->no_proxy;
+	opts->headers = (const char *const *)s->headers;
+	opts->timeout_ns = s->timeout_ns;
+	if (tenant)
+		*last++ = (char *)tenant;
+	*last = (char *)authorization;
+	err = http__request(s->http, opts, ret);
+	s->headers[s->n_headers] = s->headers[s->n_headers + 1] = NULL;
+	return err;
+}
+
 static int loki_sink__request(struct loki_sink *s, struct loki_item *item, const char *header)
 {
 	const struct buf *payload = loki_item__payload(item);
 	const char *name = item->lane->tenant;
-	const struct http_opts opts = {
+	struct http_opts opts = {
 		.url = s->url,
-		.tls = s->tls,
-		.proxy = s->proxy,
-		.no_proxy = s->no_proxy,
-		.headers = (const char *const *)s->headers,
-		.timeout_ns = s->timeout_ns,
 		.max_body = MAX_ANSWER,
 		.done = loki_sink__on_done,
 		.ctx = item,
@@ -73,16 +87,12 @@ static int loki_sink__request(struct loki_sink *s, struct loki_item *item, const
 		.body_len = payload->len,
 	};
 	_buf_ struct buf tenant = {0};
-	char **last = s->headers + s->n_headers;
 	int err = name ? buf__printf(&tenant, TENANT_HEADER ": %s", name) : 0;
 
-	if (name || s->tenant_header)
-		*last++ = name ? tenant.data : s->tenant_header;
-	*last = (char *)header;
-	if (!err)
-		err = http__request(s->http, &opts, &item->request);
-	s->headers[s->n_headers] = s->headers[s->n_headers + 1] = NULL;
-	return err;
+	if (err)
+		return err;
+	return loki_sink__ask(s, &opts, name ? tenant.data : s->tenant_header, header,
+			      &item->request);
 }
 
 /* Whether there may be more to send. */

@@ -14,19 +14,9 @@ int loki_sink__get(struct loki_sink *s, const char *path,
 		   struct http_request **ret)
 {
 	size_t len = strcspn(s->url, "?#"), suffix = strlen(PUSH_PATH);
-	char **last = s->headers + s->n_headers;
+	struct http_opts opts = {.max_body = MAX_ANSWER, .done = done, .ctx = ctx};
 	const char *header = NULL;
 	_free_ char *url = NULL;
-	struct http_opts opts = {
-		.tls = s->tls,
-		.proxy = s->proxy,
-		.no_proxy = s->no_proxy,
-		.headers = (const char *const *)s->headers,
-		.timeout_ns = s->timeout_ns,
-		.max_body = MAX_ANSWER,
-		.done = done,
-		.ctx = ctx,
-	};
 	int err = 0;
 
 	if (len < suffix || memcmp(s->url + len - suffix, PUSH_PATH, suffix))
@@ -40,12 +30,5 @@ int loki_sink__get(struct loki_sink *s, const char *path,
 		err = oauth2__header(s->oauth2, &header);
 	else if (s->auth)
 		err = auth__header(s->auth, &header);
-	if (err)
-		return err;
-	if (s->tenant_header)
-		*last++ = s->tenant_header;
-	*last = (char *)header;
-	err = http__request(s->http, &opts, ret);
-	s->headers[s->n_headers] = s->headers[s->n_headers + 1] = NULL;
-	return err;
+	return err ? err : loki_sink__ask(s, &opts, s->tenant_header, header, ret);
 }

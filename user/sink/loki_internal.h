@@ -44,6 +44,12 @@ struct loki_sink {
 	struct sink_stats stats;
 };
 
+/*
+ * A request with all that each one of the sink has; opts has its url, body and callback. `tenant`
+ * (a header) and `authorization` may be NULL.
+ */
+int loki_sink__ask(struct loki_sink *s, struct http_opts *opts, const char *tenant,
+		   const char *authorization, struct http_request **ret);
 /* All that may go now. */
 void loki_sink__send(struct loki_sink *s);
 /* There was no request, for this reason. */
