@@ -57,7 +57,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak $(BUILD)/tests/turned_clock.so
 
 .DEFAULT_GOAL := all
-.PHONY: all run test check check-valgrind check-threads test-faults config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-spool fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: fuzz-targets all run test check check-valgrind check-threads test-faults config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-spool fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -179,7 +179,31 @@ $(SAN)/push.pb-c.o: $(PROTO).c
 	$(Q)$(CC) -O1 -g -w -I$(BUILD)/gen $(LIB_CFLAGS) $(SAN_FLAGS) -c $< -o $@
 
 # Only these two rooms see generated headers.
+FUZZ := $(BUILD)/fuzz
+FUZZ_FLAGS := -O1 -g -w -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# What needs no kernel side: a target takes of it what it uses.
+FUZZ_SOURCES := user/commit.c $(filter-out user/capture/%,$(wildcard user/*/*.c)) \
+	$(patsubst %,user/capture/%.c,elf_tls names proc record ring)
+FUZZ_OBJECTS := $(patsubst %.c,$(FUZZ)/%.o,$(FUZZ_SOURCES)) $(FUZZ)/push.pb-c.o
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,$(FUZZ)/%,$(wildcard tests/fuzz/fuzz_*.c))
+
 UNIT_OBJECTS := $(patsubst %.c,$(SAN)/%.o,$(UNIT_SOURCES))
+fuzz-targets: $(FUZZ_TARGETS)
+
+$(FUZZ)/libnotail.a: $(FUZZ_OBJECTS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(FUZZ)/push.pb-c.o: $(PROTO).c
+	$(Q)mkdir -p $(@D) && $(CLANG) $(CPPFLAGS) -std=gnu11 -fsanitize=fuzzer-no-link $(FUZZ_FLAGS) -c -o $@ $<
+
+$(FUZZ)/%.o: %.c $(SETTINGS) | $(PROTO).h
+	$(call say,FUZZ,$@)
+	$(Q)mkdir -p $(@D) && $(CLANG) $(CPPFLAGS) -std=gnu11 -pthread -fsanitize=fuzzer-no-link $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+
+$(FUZZ)/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ)/libnotail.a
+	$(call say,FUZZ,$@)
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -pthread -fsanitize=fuzzer $(FUZZ_FLAGS) -o $@ $< $(FUZZ)/libnotail.a $(LDLIBS)
+
 $(filter $(BUILD)/user/capture/% $(SAN)/user/capture/%,$(OBJECTS) $(SAN_OBJECTS)): | $(SKELS)
 $(filter $(BUILD)/user/batch/% $(SAN)/user/batch/%,$(OBJECTS) $(SAN_OBJECTS)): | $(PROTO).h
 $(filter $(SAN)/tests/unit/batch/%,$(UNIT_OBJECTS)): | $(PROTO).h

@@ -3,9 +3,6 @@
  * Any bytes in any chunks, with gaps and flushes between: the lines are those that splitting all
  * the bytes at once gives, their times increase, and each goes through every encoder.
  */
-// sources: user/assemble/assemble.c user/base/buf.c user/base/clock.c user/batch/batch.c
-// sources: user/batch/encode_loki.c user/batch/encode_text.c user/batch/stream_table.c
-// sources: user/process/labels.c
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>

@@ -5,7 +5,6 @@
  * line: a pipe with racing writers, whose notes come late, in any order or not at all: a name is
  * right.
  */
-// sources: user/assemble/attribute.c user/assemble/match.c user/assemble/assemble.c user/base/buf.c
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A whole configuration: what is in force, printed and read again, is in force again. */
-// sources: user/config/config.c user/config/promtail.c user/config/schema*.c user/config/node*.c
-// sources: user/config/diag.c user/config/values.c user/config/print_values.c user/base/*.c
-// sources: user/io/http.c user/io/httpd.c user/io/loop.c user/io/server_name.c user/capture/names.c
-// sources: user/process/relabel.c user/process/label_list.c
-// libs: -lyaml -lcurl -levent -lpcre2-8 -lcrypto
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: user/capture/elf_tls.c
 /*
  * An executable as a container may bring it. The input is what lies in a file that is right where
  * it begins: the first byte says how much of it stays so.

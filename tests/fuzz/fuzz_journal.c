@@ -4,9 +4,6 @@
  * checksums are right and whose content is not. After it the journal takes new records, and has
  * them for the next.
  */
-// sources: user/state/journal.c user/state/decisions.c user/state/meta_record.c
-// sources: user/containers/meta.c user/base/buf.c user/base/clock.c user/base/log.c
-// libs: -lz
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

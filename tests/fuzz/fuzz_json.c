@@ -3,9 +3,6 @@
  * Either a line for fixed expressions, or an expression (to the first newline) and a line for it.
  * What another parser takes has to be taken, with the same answers.
  */
-// sources: user/process/json_path.c user/process/json_text.c user/process/value.c
-// sources: user/base/arena.c user/base/buf.c
-// libs: -ljansson -lm
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>

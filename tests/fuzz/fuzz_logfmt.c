@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pairs lie in the text or the arena, and what is left gets shorter with each. */
-// sources: user/process/logfmt.c user/process/json_text.c user/process/value.c
-// sources: user/base/arena.c user/base/buf.c
-// libs: -lm
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

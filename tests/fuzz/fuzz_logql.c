@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An expression, to the last newline, and a line for it. */
-// sources: user/process/logql.c user/base/buf.c user/base/regex.c user/base/regex_syntax.c
-// libs: -lpcre2-8
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,6 @@
  * streams: what is made of them is a part of the request, and what is dropped, taken and kept adds
  * up.
  */
-// sources: user/sink/loki_text.c user/sink/loki_repair.c user/batch/request.c user/base/buf.c
-// libs: -lsnappy
 #include <snappy-c.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A configuration's text: never a crash, and a tree that hangs together. */
-// sources: user/config/node*.c user/config/diag.c user/base/arena.c user/base/buf.c
-// libs: -lyaml
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,11 +4,6 @@
  * doubled by those that drop none, and what comes out goes through the encoders. Half of them are
  * inspected, which changes nothing, and prints nothing that a terminal obeys.
  */
-// sources: user/process/*.c user/config/schema*.c user/config/node*.c user/config/diag.c
-// sources: user/config/config.c user/config/promtail.c user/config/values.c
-// sources: user/config/print_values.c user/io/*.c user/capture/names.c
-// sources: user/containers/meta.c user/base/*.c user/batch/*.c
-// libs: -lyaml -lpcre2-8 -lm -lcrypto -ljansson -lcurl -levent
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hits lie in the text, one behind the other; each is found again alone, from where it begins. */
-// sources: user/process/redact.c user/base/buf.c
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

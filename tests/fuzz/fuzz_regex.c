@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: user/base/regex.c user/base/regex_syntax.c user/base/buf.c
-// libs: -lpcre2-8
 /* A pattern, a NUL, a subject: every match in turn lies in the subject and moves on; what Go's
  * syntax lets through PCRE2 takes, or says why. */
 #include <errno.h>

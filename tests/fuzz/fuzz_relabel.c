@@ -1,9 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-// sources: user/process/relabel.c user/process/label_list.c
-// sources: user/base/regex.c user/base/regex_syntax.c user/base/expand.c
-// sources: user/base/letter_case.c user/base/buf.c user/base/arena.c
-// sources: user/config/diag.c user/config/node*.c user/config/schema*.c
-// libs: -lpcre2-8 -lcrypto -lyaml -lm
 /* Lines of `name=value` are labels, lines with tabs are rules: action, sources (by commas),
  * separator, regex, target, replacement. No label is empty or twice there afterwards. */
 #include <stdint.h>

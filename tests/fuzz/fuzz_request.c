@@ -4,8 +4,6 @@
  * changes of compressed bytes get as far as the message. What could be opened is sealed again and
  * says the same; changed, it is as short as it was asked to be.
  */
-// sources: user/batch/request.c user/base/buf.c
-// libs: -lsnappy
 #include <errno.h>
 #include <snappy-c.h>
 #include <stdint.h>

@@ -5,11 +5,6 @@
  * and whether room is made on the way (8). Whatever is in it, all is read, what is counted adds up,
  * and what is appended behind it comes out.
  */
-// sources: user/spool/format.c user/spool/segment.c user/spool/io.c user/spool/store.c
-// sources: user/spool/store_queue.c user/spool/append.c user/spool/read.c user/spool/drop.c
-// sources: user/spool/gap.c user/spool/aside.c user/spool/leftovers.c user/spool/stream_map.c
-// sources: user/batch/request.c user/base/buf.c user/base/log.c user/base/clock.c
-// libs: -lz -lsnappy -lcrypto
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A line through one pipeline of all the stages that read and change text. */
-// sources: user/process/*.c user/config/schema*.c user/config/node*.c user/config/diag.c
-// sources: user/config/config.c user/config/promtail.c user/config/values.c
-// sources: user/config/print_values.c user/io/*.c user/capture/names.c
-// sources: user/containers/meta.c user/base/*.c
-// libs: -lyaml -lpcre2-8 -lm -lcrypto -ljansson -lcurl -levent
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What streams go on from, with any bytes in it: the streams go on, and leave something that can be
  * read again. */
-// sources: user/streams/*.c user/assemble/*.c user/state/*.c
-// sources: user/base/*.c user/capture/record.c user/capture/proc.c user/capture/names.c
-// sources: user/containers/registry.c user/containers/cgroup.c user/containers/meta.c
-// sources: user/process/*.c user/io/*.c user/status/snapshot.c user/status/samples.c
-// sources: user/config/config.c user/config/promtail.c user/config/schema*.c user/config/node*.c
-// sources: user/config/diag.c user/config/values.c user/config/print_values.c
-// libs: -ljansson -lpcre2-8 -lyaml -lcrypto -lcurl -levent -levent_openssl -lssl -lz
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A name that nobody chose well, on the page, in the JSON and the metrics; and as a Host header. */
-// sources: user/status/origin.c user/status/page.c user/status/targets.c user/status/snapshot.c
-// sources: user/status/samples.c user/status/openmetrics.c user/base/histogram.c user/base/buf.c
-// sources: user/process/labels.c user/containers/meta.c user/base/clock.c user/base/log.c
-// libs: -ljansson
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>

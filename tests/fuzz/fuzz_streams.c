@@ -4,13 +4,6 @@
  * the streams go on. What a stream's end says it saw is what its records had and what the gaps say,
  * to the byte, as long as its records are its own.
  */
-// sources: user/streams/*.c user/assemble/*.c
-// sources: user/base/*.c user/capture/record.c user/capture/proc.c user/capture/names.c
-// sources: user/containers/registry.c user/containers/cgroup.c user/containers/meta.c
-// sources: user/process/*.c user/io/*.c user/status/snapshot.c user/status/samples.c
-// sources: user/config/config.c user/config/promtail.c user/config/schema*.c user/config/node*.c
-// sources: user/config/diag.c user/config/values.c user/config/print_values.c
-// libs: -ljansson -lpcre2-8 -lyaml -lcrypto -lcurl -levent -levent_openssl -lssl
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>

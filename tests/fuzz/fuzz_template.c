@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A template, a NUL, then a line and fields, each ended by a NUL: it runs twice with the same
  * result, and what fails says why. */
-// sources: user/process/template*.c user/process/value.c user/base/arena.c user/base/buf.c
-// sources: user/base/regex.c user/base/regex_syntax.c user/base/expand.c user/base/letter_case.c
-// libs: -lpcre2-8 -lcrypto -lm
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A file of the time zone database: what is taken has sane offsets and names at all times. */
-// sources: user/process/time_zone.c
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A format, a NUL, a time: it parses twice to the same; RFC 3339's own path says what the general
  * one says. */
-// sources: user/process/go_time.c user/process/time_zone.c
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
