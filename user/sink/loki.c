@@ -16,7 +16,6 @@
 #include "io/loop.h"
 
 #define TENANT_HEADER "X-Scope-OrgID"
-#define PUSH_PATH "/loki/api/v1/push"
 #define DEFAULT_MIN_BACKOFF_NS (500 * NS_PER_MS)
 #define DEFAULT_MAX_BACKOFF_NS (300 * NS_PER_SEC)
 #define DEFAULT_TIMEOUT_NS (10 * NS_PER_SEC)
@@ -33,22 +32,24 @@ static void loki_sink__on_token(void *ctx, const char *error)
 		loki_sink__send(s);
 }
 
+int loki_sink__header(struct loki_sink *s, const char **ret)
+{
+	*ret = NULL;
+	if (s->oauth2)
+		return oauth2__header(s->oauth2, ret);
+	return s->auth ? auth__header(s->auth, ret) : 0;
+}
+
 /* -EAGAIN: a token is asked for; other failures are said. */
 static int loki_sink__authorization(struct loki_sink *s, const char **ret)
 {
-	const char *file = s->oauth2 ? oauth2__file(s->oauth2) : NULL;
+	int err = loki_sink__header(s, ret);
 	char why[LOKI_PROBLEM_LEN];
-	int err = 0;
+	const char *file;
 
-	*ret = NULL;
-	if (s->oauth2) {
-		err = oauth2__header(s->oauth2, ret);
-	} else if (s->auth) {
-		err = auth__header(s->auth, ret);
-		file = auth__file(s->auth);
-	}
 	if (!err || (err == -EAGAIN && s->oauth2))
 		return err;
+	file = s->oauth2 ? oauth2__file(s->oauth2) : auth__file(s->auth);
 	snprintf(why, sizeof(why), "%s: %s", file ? file : "the password",
 		 err == -EINVAL ? "no secret in it" : strerror(-err));
 	loki_sink__no_request(s, why);

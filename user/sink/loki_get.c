@@ -6,7 +6,6 @@
 
 #include "sink/loki_internal.h"
 
-#define PUSH_PATH "/loki/api/v1/push"
 #define MAX_ANSWER ((size_t)1 << 20)
 
 int loki_sink__get(struct loki_sink *s, const char *path,
@@ -17,7 +16,7 @@ int loki_sink__get(struct loki_sink *s, const char *path,
 	struct http_opts opts = {.max_body = MAX_ANSWER, .done = done, .ctx = ctx};
 	const char *header = NULL;
 	_free_ char *url = NULL;
-	int err = 0;
+	int err;
 
 	if (len < suffix || memcmp(s->url + len - suffix, PUSH_PATH, suffix))
 		return -ENOTSUP;
@@ -26,9 +25,6 @@ int loki_sink__get(struct loki_sink *s, const char *path,
 		return -ENOMEM;
 	}
 	opts.url = url;
-	if (s->oauth2)
-		err = oauth2__header(s->oauth2, &header);
-	else if (s->auth)
-		err = auth__header(s->auth, &header);
+	err = loki_sink__header(s, &header);
 	return err ? err : loki_sink__ask(s, &opts, s->tenant_header, header, ret);
 }

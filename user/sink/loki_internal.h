@@ -9,6 +9,8 @@
 #include "sink/loki.h"
 #include "sink/loki_queue.h"
 
+#define PUSH_PATH "/loki/api/v1/push"
+
 #define stat_add(field, n) atomic_fetch_add_explicit(&(field), (n), memory_order_relaxed)
 
 struct loki_sink {
@@ -44,6 +46,9 @@ struct loki_sink {
 	struct sink_stats stats;
 };
 
+/* Authorization as it is now, borrowed until the next call; NULL: none. As oauth2__header and
+ * auth__header, whose failures it has. */
+int loki_sink__header(struct loki_sink *s, const char **ret);
 /*
  * A request with all that each one of the sink has; opts has its url, body and callback. `tenant`
  * (a header) and `authorization` may be NULL.
