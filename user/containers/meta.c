@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "containers/pod.h"
 
 struct meta *meta__new(void)
 {
@@ -26,7 +27,7 @@ struct meta *meta__ref(struct meta *m)
 	return m;
 }
 
-static void labels__free(struct meta_label *labels, size_t n)
+void meta_labels__free(struct meta_label *labels, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		free(labels[i].name);
@@ -54,12 +55,13 @@ void meta__unref(struct meta *m)
 	free(m->cgroup_path);
 	free(m->pod_uid);
 	free(m->outer_id);
-	labels__free(m->labels, m->n_labels);
+	pod__unref(m->pod);
+	meta_labels__free(m->labels, m->n_labels);
 	free(m);
 }
 
-static int labels__add(struct meta_label **labels, size_t *n_labels, const char *name,
-		       const char *value)
+int meta_labels__add(struct meta_label **labels, size_t *n_labels, const char *name,
+		     const char *value)
 {
 	_free_ char *n = strdup(name);
 	_free_ char *v = strdup(value);
@@ -82,7 +84,7 @@ static int labels__add(struct meta_label **labels, size_t *n_labels, const char 
 
 int meta__add_label(struct meta *m, const char *name, const char *value)
 {
-	return labels__add(&m->labels, &m->n_labels, name, value);
+	return meta_labels__add(&m->labels, &m->n_labels, name, value);
 }
 
 struct meta_network *meta_network__new(void)
@@ -107,13 +109,13 @@ void meta_network__unref(struct meta_network *n)
 	free(n->id);
 	free(n->name);
 	free(n->scope);
-	labels__free(n->labels, n->n_labels);
+	meta_labels__free(n->labels, n->n_labels);
 	free(n);
 }
 
 int meta_network__add_label(struct meta_network *n, const char *name, const char *value)
 {
-	return labels__add(&n->labels, &n->n_labels, name, value);
+	return meta_labels__add(&n->labels, &n->n_labels, name, value);
 }
 
 static int copy_string(char **ret, const char *s)
@@ -148,6 +150,8 @@ int meta__copy(struct meta *to, const struct meta *from)
 	to->detailed = from->detailed;
 	to->port.inside = from->port.inside;
 	to->port.outside = from->port.outside;
+	if (from->pod)
+		to->pod = pod__ref(from->pod);
 	return err ? err : meta__copy_networks(to, from);
 }
 
@@ -174,8 +178,8 @@ static bool same(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool labels__same(const struct meta_label *a, size_t n_a, const struct meta_label *b,
-			 size_t n_b)
+bool meta_labels__same(const struct meta_label *a, size_t n_a, const struct meta_label *b,
+		       size_t n_b)
 {
 	if (n_a != n_b)
 		return false;
@@ -193,7 +197,7 @@ static bool network__same(const struct meta_network *a, const struct meta_networ
 		return a == b;
 	return same(a->id, b->id) && same(a->name, b->name) && same(a->scope, b->scope) &&
 	       a->internal == b->internal && a->ingress == b->ingress &&
-	       labels__same(a->labels, a->n_labels, b->labels, b->n_labels);
+	       meta_labels__same(a->labels, a->n_labels, b->labels, b->n_labels);
 }
 
 bool meta__same(const struct meta *a, const struct meta *b)
@@ -205,14 +209,20 @@ bool meta__same(const struct meta *a, const struct meta *b)
 	       same(a->network_id, b->network_id) && same(a->network_ip, b->network_ip) &&
 	       network__same(a->network, b->network) && a->port.inside == b->port.inside &&
 	       a->port.outside == b->port.outside && same(a->port.outside_ip, b->port.outside_ip) &&
-	       labels__same(a->labels, a->n_labels, b->labels, b->n_labels);
+	       pod__same(a->pod, b->pod) &&
+	       meta_labels__same(a->labels, a->n_labels, b->labels, b->n_labels);
+}
+
+const char *meta_labels__value(const struct meta_label *labels, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(labels[i].name, name) == 0)
+			return labels[i].value;
+	}
+	return NULL;
 }
 
 const char *meta__label(const struct meta *m, const char *name)
 {
-	for (size_t i = 0; i < m->n_labels; i++) {
-		if (strcmp(m->labels[i].name, name) == 0)
-			return m->labels[i].value;
-	}
-	return NULL;
+	return meta_labels__value(m->labels, m->n_labels, name);
 }

@@ -15,6 +15,16 @@ struct meta_label {
 	char *value;
 };
 
+/* Lists of them, which grow one by one. Strings are copied. 0 or -ENOMEM. */
+int meta_labels__add(struct meta_label **labels, size_t *n_labels, const char *name,
+		     const char *value);
+void meta_labels__free(struct meta_label *labels, size_t n);
+/* In the same order. */
+bool meta_labels__same(const struct meta_label *a, size_t n_a, const struct meta_label *b,
+		       size_t n_b);
+/* NULL: none of that name. */
+const char *meta_labels__value(const struct meta_label *labels, size_t n, const char *name);
+
 /* What the engine says of a network: shared by its containers, reference-counted (atomic). */
 struct meta_network {
 	unsigned refs;
@@ -32,6 +42,8 @@ struct meta_port {
 	uint16_t outside; /* 0: not published */
 	char *outside_ip; /* NULL: none */
 };
+
+struct pod;
 
 struct meta {
 	unsigned refs;
@@ -54,6 +66,7 @@ struct meta {
 	char *cgroup_path;	   /* NULL: not known */
 	char *pod_uid;		   /* NULL: none */
 	char *outer_id;		   /* of the container around it; NULL: none */
+	struct pod *pod;	   /* what the cluster says of its pod; NULL: nothing yet */
 	struct meta_label *labels; /* the engine's */
 	size_t n_labels;
 };
