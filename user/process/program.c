@@ -658,7 +658,7 @@ static int save_now(const struct program_stream *s, struct buf *out)
 			continue;
 		err = buf__append(out, &head, sizeof(head));
 		if (!err)
-			err = op->type->save(s->states + op->state_offset, out);
+			err = op->type->save(op->stage, s->states + op->state_offset, out);
 		head.len = (uint32_t)(out->len - at - sizeof(head));
 		if (!err && head.len)
 			memcpy(out->data + at, &head, sizeof(head));
@@ -730,7 +730,8 @@ void program_stream__restore(struct program_stream *s, struct label_set *set, co
 			return;
 		op = &p->ops[head.at];
 		if (op->type->load)
-			op->type->load(s->states + op->state_offset, s, set, bytes + at, head.len);
+			op->type->load(op->stage, s->states + op->state_offset, s, set, bytes + at,
+				       head.len);
 	}
 }
 

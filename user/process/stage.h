@@ -120,10 +120,10 @@ struct stage_type {
 	uint64_t (*oldest)(const void *state);
 	/* What has to be known of the past to treat the next lines alike, without the lines that
 	 * are held: appends it, nothing when nothing is. NULL: nothing ever. 0; -ENOMEM. */
-	int (*save)(const void *state, struct buf *out);
+	int (*save)(const void *stage, const void *state, struct buf *out);
 	/* What save wrote, of a stream that has had no line yet; `set`: its labels. The bytes are
 	 * any. What is wrong is left out. */
-	void (*load)(void *state, struct program_stream *stream, struct label_set *set,
+	void (*load)(void *stage, void *state, struct program_stream *stream, struct label_set *set,
 		     const char *bytes, size_t len);
 };
 

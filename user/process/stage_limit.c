@@ -3,6 +3,11 @@
  * limit: token buckets on the records' time. With drop: true there is one for the stage, or one for
  * each value of a label; with drop: false one for each stream, whose lines wait in order, so that a
  * stream delays only itself. What finds no room to wait is dropped.
+ *
+ * A successor goes on with the buckets as they were. Each stream saves the one that it shares
+ * before its first line behind a mark, and the first of them to do so has it as of the mark; its
+ * line is the first that comes again, and later streams find the bucket in use.
+ * Of streams that share one, lines that were half written at the mark may count twice, or not.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -77,6 +82,8 @@ struct waiting {
 /* Of a stream. */
 struct state {
 	struct bucket bucket;
+	struct buf value; /* by_label: its last line's */
+	bool limited;	  /* a line of it took, or was to take, of a bucket */
 	struct waiting *waiting;
 	uint64_t oldest_pos; /* of those that wait, or waited among them */
 };
@@ -174,18 +181,29 @@ static bool take(const struct limit *l, struct bucket *b, uint64_t now_ns)
 	return true;
 }
 
-/* NULL: no memory. */
-static struct bucket *bucket_of(struct limit *l, const char *text, size_t len)
+static struct valued **chain_of(const struct limit *l, const char *text, size_t len)
 {
 	uint32_t hash = 2166136261u; /* FNV-1a */
-	struct valued **chain, *v;
 
 	for (size_t i = 0; i < len; i++)
 		hash = (hash ^ (uint8_t)text[i]) * 16777619u;
-	chain = &l->chains[(hash ^ hash >> 16) & (N_CHAINS - 1)];
-	for (v = *chain; v; v = v->chain)
-		if (v->len == len && !memcmp(v->text, text, len))
-			break;
+	return &l->chains[(hash ^ hash >> 16) & (N_CHAINS - 1)];
+}
+
+static struct valued *find(const struct limit *l, const char *text, size_t len)
+{
+	struct valued *v = *chain_of(l, text, len);
+
+	while (v && (v->len != len || (len && memcmp(v->text, text, len) != 0)))
+		v = v->chain;
+	return v;
+}
+
+/* NULL: no memory. */
+static struct bucket *bucket_of(struct limit *l, const char *text, size_t len)
+{
+	struct valued **chain = chain_of(l, text, len), *v = find(l, text, len);
+
 	if (!v) {
 		if (l->n >= l->max)
 			drop_values(l, false);
@@ -195,7 +213,8 @@ static struct bucket *bucket_of(struct limit *l, const char *text, size_t len)
 		if (!v)
 			return NULL;
 		v->len = len;
-		memcpy(v->text, text, len);
+		if (len)
+			memcpy(v->text, text, len);
 		v->chain = *chain;
 		*chain = v;
 		l->n++;
@@ -238,6 +257,7 @@ static enum stage_result delay(const struct limit *l, struct entry *e)
 	struct waiting *w;
 	uint64_t due_ns;
 
+	s->limited = true;
 	if (!s->waiting && take(l, &s->bucket, now_ns))
 		return STAGE_CONTINUE;
 	e->dropped = REASON;
@@ -260,10 +280,21 @@ static enum stage_result delay(const struct limit *l, struct entry *e)
 	return STAGE_HOLD;
 }
 
+/* For whoever saves the stream. Without memory its bucket is not saved. */
+static void note_value(struct state *s, const char *text, size_t len)
+{
+	if (s->value.len == len && (!len || !memcmp(s->value.data, text, len)))
+		return;
+	s->value.len = 0;
+	if (len)
+		buf__append(&s->value, text, len);
+}
+
 static enum stage_result run_limit(void *stage, struct entry *e)
 {
 	struct limit *l = stage;
 	struct bucket *b = &l->bucket;
+	struct state *s = e->state;
 	const char *text;
 	size_t len;
 
@@ -272,12 +303,14 @@ static enum stage_result run_limit(void *stage, struct entry *e)
 	if (l->by_label) {
 		if (!entry__label(e, l->label, &text, &len))
 			return STAGE_CONTINUE;
+		note_value(s, text, len);
 		b = bucket_of(l, text, len);
 		if (!b) {
 			e->counters->no_memory++;
 			return STAGE_CONTINUE;
 		}
 	}
+	s->limited = true;
 	if (take(l, b, line__seen_ns(&e->record)))
 		return STAGE_CONTINUE;
 	e->dropped = REASON;
@@ -302,6 +335,57 @@ static void end_limit(void *stage _unused_, void *state, struct program_stream *
 
 	while (s->waiting)
 		waiting__free(stream, s, s->waiting);
+	buf__free(&s->value);
+}
+
+static const struct bucket *shared(const struct limit *l, const struct state *s)
+{
+	const struct valued *v;
+
+	if (!l->drop)
+		return &s->bucket;
+	if (!l->by_label)
+		return &l->bucket;
+	v = find(l, s->value.data, s->value.len);
+	return v ? &v->bucket : NULL;
+}
+
+/* The bucket, behind it the value that it is for. */
+static int save_limit(const void *stage, const void *state, struct buf *out)
+{
+	const struct state *s = state;
+	const struct bucket *b = s->limited ? shared(stage, s) : NULL;
+	int err = 0;
+
+	if (!b)
+		return 0;
+	err = buf__append(out, b, sizeof(*b));
+	if (!err && s->value.len)
+		err = buf__append(out, s->value.data, s->value.len);
+	return err;
+}
+
+static void load_limit(void *stage, void *state, struct program_stream *stream _unused_,
+		       struct label_set *set _unused_, const char *bytes, size_t len)
+{
+	struct limit *l = stage;
+	struct bucket *b = &l->bucket, saved;
+	struct state *s = state;
+
+	if (len < sizeof(saved))
+		return;
+	memcpy(&saved, bytes, sizeof(saved));
+	if (!(saved.tokens >= 0 && saved.tokens <= l->burst))
+		return;
+	if (!l->drop) {
+		b = &s->bucket;
+	} else if (l->by_label) {
+		note_value(s, bytes + sizeof(saved), len - sizeof(saved));
+		b = bucket_of(l, bytes + sizeof(saved), len - sizeof(saved));
+	}
+	s->limited = b;
+	if (b && !b->last_ns)
+		*b = saved;
 }
 
 const struct stage_type stage_limit = {
@@ -317,4 +401,6 @@ const struct stage_type stage_limit = {
 	.tick = tick_limit,
 	.end = end_limit,
 	.oldest = oldest_limit,
+	.save = save_limit,
+	.load = load_limit,
 };

@@ -379,7 +379,7 @@ static int save_block(const struct block *b, struct buf *out)
 	return err;
 }
 
-static int save_multiline(const void *state, struct buf *out)
+static int save_multiline(const void *stage _unused_, const void *state, struct buf *out)
 {
 	const struct state *s = state;
 	int err = 0;
@@ -417,8 +417,8 @@ static int load_block(struct block *b, const struct saved_block *head, const cha
 	return 0;
 }
 
-static void load_multiline(void *state, struct program_stream *stream, struct label_set *set,
-			   const char *bytes, size_t len)
+static void load_multiline(void *stage _unused_, void *state, struct program_stream *stream,
+			   struct label_set *set, const char *bytes, size_t len)
 {
 	size_t max = program_stream__max_line_size(stream);
 	struct state *s = state;

@@ -280,15 +280,16 @@ static enum stage_result run_timestamp(void *stage, struct entry *e)
 	return STAGE_CONTINUE;
 }
 
-static int save_timestamp(const void *state, struct buf *out)
+static int save_timestamp(const void *stage _unused_, const void *state, struct buf *out)
 {
 	const struct last_times *times = state;
 
 	return buf__append(out, times->items, times->n * sizeof(times->items[0]));
 }
 
-static void load_timestamp(void *state, struct program_stream *stream _unused_,
-			   struct label_set *set _unused_, const char *bytes, size_t len)
+static void load_timestamp(void *stage _unused_, void *state,
+			   struct program_stream *stream _unused_, struct label_set *set _unused_,
+			   const char *bytes, size_t len)
 {
 	struct last_times *times = state;
 

@@ -10,26 +10,34 @@
 
 #include "streams/replay_model.h"
 
-#define STAGES                                                                   \
-	"pipeline_stages:\n"                                                     \
-	"- match:\n"                                                             \
-	"    selector: '{container=\"multi\"}'\n"                                \
-	"    stages:\n"                                                          \
-	"    - multiline: {firstline: '^#', max_wait_time: 1ms, max_lines: 4}\n" \
-	"- match:\n"                                                             \
-	"    selector: '{container=\"levels\"}'\n"                               \
-	"    stages:\n"                                                          \
-	"    - regex: {expression: '(?P<level>[ab])'}\n"                         \
-	"    - labels: {level: }\n"                                              \
-	"    - multiline: {firstline: '^[#a]', max_wait_time: 100ms}\n"          \
-	"- match:\n"                                                             \
-	"    selector: '{container=\"delayed\"}'\n"                              \
-	"    stages:\n"                                                          \
-	"    - limit: {rate: 20000, burst: 3}\n"                                 \
-	"- match:\n"                                                             \
-	"    selector: '{container=\"sampled\"}'\n"                              \
-	"    stages:\n"                                                          \
-	"    - drop: {expression: 'z'}\n"                                        \
+#define STAGES                                                                        \
+	"pipeline_stages:\n"                                                          \
+	"- match:\n"                                                                  \
+	"    selector: '{container=\"multi\"}'\n"                                     \
+	"    stages:\n"                                                               \
+	"    - multiline: {firstline: '^#', max_wait_time: 1ms, max_lines: 4}\n"      \
+	"- match:\n"                                                                  \
+	"    selector: '{container=\"levels\"}'\n"                                    \
+	"    stages:\n"                                                               \
+	"    - regex: {expression: '(?P<level>[ab])'}\n"                              \
+	"    - labels: {level: }\n"                                                   \
+	"    - multiline: {firstline: '^[#a]', max_wait_time: 100ms}\n"               \
+	"- match:\n"                                                                  \
+	"    selector: '{container=\"delayed\"}'\n"                                   \
+	"    stages:\n"                                                               \
+	"    - limit: {rate: 20000, burst: 3}\n"                                      \
+	"- match:\n"                                                                  \
+	"    selector: '{container=\"plain\", stream=\"stdout\"}'\n"                  \
+	"    stages:\n"                                                               \
+	"    - limit: {rate: 2000, burst: 3, drop: true}\n"                           \
+	"- match:\n"                                                                  \
+	"    selector: '{container=\"plain\", stream=\"stderr\"}'\n"                  \
+	"    stages:\n"                                                               \
+	"    - limit: {rate: 2000, burst: 3, drop: true, by_label_name: container}\n" \
+	"- match:\n"                                                                  \
+	"    selector: '{container=\"sampled\"}'\n"                                   \
+	"    stages:\n"                                                               \
+	"    - drop: {expression: 'z'}\n"                                             \
 	"    - sampling: {rate: 0.5}\n"
 
 static unsigned env(const char *name, unsigned dflt)
