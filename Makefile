@@ -14,7 +14,7 @@ CLANG ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/local/sbin/bpftool) bpftool)
 PKG_CONFIG ?= pkg-config
 
-ROOMS ?= base state io capture assemble containers process streams batch spool delivery sink status security config
+ROOMS ?= base state io capture assemble containers kube process streams batch spool delivery sink status security config
 SAN := $(BUILD)/san
 
 ifeq ($(V),1)
