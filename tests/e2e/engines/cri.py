@@ -45,7 +45,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 """
 SERVICE = "/runtime.v1.RuntimeService/"
 EXITED = 2
-POD, CONTAINER, NODE = 0, 1, 2
+POD, CONTAINER, NODE, TARGET = 0, 1, 2, 3
 
 
 def missing():
@@ -61,6 +61,11 @@ def number(value):
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+def pairs(field, values):
+    """A map of texts, for a message."""
+    return [(field, [(1, name), (2, value)]) for name, value in values.items()]
 
 
 def encode(message):
@@ -122,6 +127,20 @@ class Cri(containerd.Containerd):
         """The answer's fields: {number: the last value}."""
         stub = self.channel.unary_unary(SERVICE + method, request_serializer=encode, response_deserializer=bytes)
         return dict(records.fields(stub(message, timeout=120)))
+
+    def bundle_directory(self):
+        """Below it each container has a directory of its id with its config.json."""
+        return os.path.join(self.base, "state/io.containerd.runtime.v2.task/k8s.io")
+
+    def list(self):
+        """{container id: its labels} of all containers, with those that have ended."""
+        stub = self.channel.unary_unary(SERVICE + "ListContainers", request_serializer=encode, response_deserializer=bytes)
+        found = {}
+        for _, one in records.fields(stub([], timeout=120)):
+            values = list(records.fields(one))
+            labels = (dict(records.fields(value)) for number, value in values if number == 8)
+            found[dict(values)[1].decode()] = {pair[1].decode(): pair.get(2, b"").decode() for pair in labels}
+        return found
 
     def create(self, *command, tty=False, pid=CONTAINER):
         """A container in a pod of its own; its id."""
