@@ -572,7 +572,7 @@ static void docker__serve(struct docker *d)
 	const char *engine;
 
 	while ((i = docker__idle_inspect(d)) &&
-	       registry__next_wanted(d->registry, i->id, sizeof(i->id), &engine)) {
+	       registry__next_wanted(d->registry, REGISTRY_DOCKER, i->id, sizeof(i->id), &engine)) {
 		i->busy = true;
 		i->tries = 0;
 		i->patient = engine && strcmp(engine, "podman") == 0;
@@ -582,8 +582,9 @@ static void docker__serve(struct docker *d)
 	/* The descriptor stays readable while wishes wait: not to be watched with all busy. */
 	if (!i) {
 		loop_watch__free(TAKE_PTR(d->watch));
-	} else if (!d->watch && loop__watch(d->loop, registry__wanted_fd(d->registry), LOOP_READ,
-					    docker__wanted, d, &d->watch) != 0) {
+	} else if (!d->watch &&
+		   loop__watch(d->loop, registry__wanted_fd(d->registry, REGISTRY_DOCKER),
+			       LOOP_READ, docker__wanted, d, &d->watch) != 0) {
 		d->watch = NULL;
 		docker__lost(d, "no memory");
 	}

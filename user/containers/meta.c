@@ -87,6 +87,27 @@ int meta__add_label(struct meta *m, const char *name, const char *value)
 	return meta_labels__add(&m->labels, &m->n_labels, name, value);
 }
 
+int meta__set_pod(struct meta *m, struct pod *p, enum meta_pod_state state)
+{
+	char *uid;
+
+	for (size_t i = 0; i < m->n_labels && p && p->uid; i++) {
+		if (strcmp(m->labels[i].name, META_POD_UID_LABEL) != 0)
+			continue;
+		uid = strdup(p->uid);
+		if (!uid)
+			return -ENOMEM;
+		free(m->labels[i].value);
+		m->labels[i].value = uid;
+	}
+	if (p)
+		pod__ref(p);
+	pod__unref(m->pod);
+	m->pod = p;
+	m->pod_state = state;
+	return 0;
+}
+
 struct meta_network *meta_network__new(void)
 {
 	struct meta_network *n = calloc(1, sizeof(*n));
@@ -152,6 +173,7 @@ int meta__copy(struct meta *to, const struct meta *from)
 	to->port.outside = from->port.outside;
 	if (from->pod)
 		to->pod = pod__ref(from->pod);
+	to->pod_state = from->pod_state;
 	return err ? err : meta__copy_networks(to, from);
 }
 
@@ -209,7 +231,7 @@ bool meta__same(const struct meta *a, const struct meta *b)
 	       same(a->network_id, b->network_id) && same(a->network_ip, b->network_ip) &&
 	       network__same(a->network, b->network) && a->port.inside == b->port.inside &&
 	       a->port.outside == b->port.outside && same(a->port.outside_ip, b->port.outside_ip) &&
-	       pod__same(a->pod, b->pod) &&
+	       a->pod_state == b->pod_state && pod__same(a->pod, b->pod) &&
 	       meta_labels__same(a->labels, a->n_labels, b->labels, b->n_labels);
 }
 

@@ -10,6 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the labels of a pod's container are called, whatever engine's bundle they come from. */
+#define META_POD_NAMESPACE_LABEL "io.kubernetes.pod.namespace"
+#define META_POD_NAME_LABEL "io.kubernetes.pod.name"
+#define META_POD_UID_LABEL "io.kubernetes.pod.uid"
+#define META_POD_CONTAINER_LABEL "io.kubernetes.container.name"
+
 struct meta_label {
 	char *name;
 	char *value;
@@ -45,6 +51,14 @@ struct meta_port {
 
 struct pod;
 
+/* Of who tells of pods, but the engine. */
+enum meta_pod_state {
+	META_POD_UNASKED, /* there is nobody, or it is in no pod */
+	META_POD_AWAITED,
+	META_POD_NOT_SAID, /* it is away: `pod` is what was known before */
+	META_POD_KNOWN,
+};
+
 struct meta {
 	unsigned refs;
 	uint64_t version; /* unique for each published snapshot of a process' life */
@@ -63,10 +77,11 @@ struct meta {
 	char *network_ip;	      /* NULL: none */
 	struct meta_network *network; /* network_id's; NULL: nothing is known of it */
 	struct meta_port port;
-	char *cgroup_path;	   /* NULL: not known */
-	char *pod_uid;		   /* NULL: none */
-	char *outer_id;		   /* of the container around it; NULL: none */
-	struct pod *pod;	   /* what the cluster says of its pod; NULL: nothing yet */
+	char *cgroup_path; /* NULL: not known */
+	char *pod_uid;	   /* NULL: none */
+	char *outer_id;	   /* of the container around it; NULL: none */
+	struct pod *pod;   /* what the cluster says of its pod; NULL: nothing yet */
+	enum meta_pod_state pod_state;
 	struct meta_label *labels; /* the engine's */
 	size_t n_labels;
 };
@@ -77,6 +92,9 @@ struct meta *meta__ref(struct meta *m);
 void meta__unref(struct meta *m); /* NULL is fine */
 /* Copies both strings. Only before publishing. 0 or -ENOMEM. */
 int meta__add_label(struct meta *m, const char *name, const char *value);
+/* In place of the pod that it has. A static pod's uid becomes that of its API object, in the
+ * labels. Takes a reference; `p` may be NULL. Only before publishing. 0 or -ENOMEM. */
+int meta__set_pod(struct meta *m, struct pod *p, enum meta_pod_state state);
 /* Copies all that an engine says: not the cgroup's path, the pod's uid, the container around it,
  * nor the version. `to` has none of it yet. 0 or -ENOMEM. */
 int meta__copy(struct meta *to, const struct meta *from);

@@ -124,19 +124,35 @@ static bool container__same(const struct pod_container *a, const struct pod_cont
 	return true;
 }
 
-bool pod__same(const struct pod *a, const struct pod *b)
+static bool object__same(const struct pod *a, const struct pod *b)
 {
-	if (a == b || !a || !b)
-		return a == b;
 	if (!same(a->uid, b->uid) || !same(a->namespace, b->namespace) || !same(a->name, b->name) ||
 	    !same(a->config_hash, b->config_hash) || !same(a->node_name, b->node_name) ||
 	    !same(a->host_ip, b->host_ip) || !same(a->ip, b->ip) || !same(a->phase, b->phase) ||
 	    !same(a->ready, b->ready) || !same(a->controller_kind, b->controller_kind) ||
 	    !same(a->controller_name, b->controller_name) ||
 	    !meta_labels__same(a->labels, a->n_labels, b->labels, b->n_labels) ||
-	    !meta_labels__same(a->annotations, a->n_annotations, b->annotations,
-			       b->n_annotations) ||
-	    a->n_containers != b->n_containers)
+	    !meta_labels__same(a->annotations, a->n_annotations, b->annotations, b->n_annotations))
+		return false;
+	return true;
+}
+
+bool pod__same_for(const struct pod *a, const struct pod *b, const char *container)
+{
+	const struct pod_container *in_a, *in_b;
+
+	if (a == b || !object__same(a, b))
+		return a == b;
+	in_a = container ? pod__container(a, container) : NULL;
+	in_b = container ? pod__container(b, container) : NULL;
+	return in_a && in_b ? container__same(in_a, in_b) : in_a == in_b;
+}
+
+bool pod__same(const struct pod *a, const struct pod *b)
+{
+	if (a == b || !a || !b)
+		return a == b;
+	if (!object__same(a, b) || a->n_containers != b->n_containers)
 		return false;
 	for (size_t i = 0; i < a->n_containers; i++) {
 		if (!container__same(&a->containers[i], &b->containers[i]))

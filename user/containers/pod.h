@@ -72,6 +72,8 @@ int pod_container__add_port(struct pod_container *c, const char *name, uint16_t 
 			    const char *protocol);
 /* Says the same; NULLs are the same as each other. */
 bool pod__same(const struct pod *a, const struct pod *b);
+/* Of its containers only that of this name counts; NULL: none does. */
+bool pod__same_for(const struct pod *a, const struct pod *b, const char *container);
 /* NULL: no such label, annotation, container. */
 const char *pod__label(const struct pod *p, const char *name);
 const char *pod__annotation(const struct pod *p, const char *name);

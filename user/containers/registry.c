@@ -27,6 +27,7 @@
 
 #include "base/util.h"
 #include "containers/cgroup.h"
+#include "containers/pod.h"
 
 #define GONE_MAX 512
 #define JOINS_MAX 8 /* containers that have the networks of another in a row; bounds circles */
@@ -48,12 +49,13 @@ struct container {
 	const char *engine; /* of the path; NULL: no path yet */
 	struct meta *meta;  /* published; NULL: nothing is */
 	struct cgroup *cgroups;
-	bool never;
-	bool restored; /* what is published is of another life: an engine may still say more */
-	bool removed;  /* registry__gone */
-	unsigned list; /* the last that it was published in, or after */
-	bool wanted;   /* in the list `wanted` */
-	bool stale;    /* to be wanted again when it has a cgroup */
+	unsigned refused; /* bits of sources that do not know it */
+	bool restored;	  /* what is published is of another life: an engine may still say more */
+	bool removed;	  /* registry__gone */
+	unsigned list;	  /* the last that it was published in, or after */
+	bool wanted;	  /* in a list `wanted` */
+	enum registry_source wanted_of;
+	bool stale; /* to be wanted again when it has a cgroup */
 	enum place place;
 	struct container *prev, *next;		     /* of idle or gone */
 	struct container *wanted_prev, *wanted_next; /* of wanted */
@@ -66,13 +68,13 @@ struct registry {
 	struct container *containers;
 	struct container *idle;
 	struct container *gone;
-	struct container *wanted;
+	struct container *wanted[REGISTRY_SOURCES];
 	size_t n_gone;
 	struct meta *nothing; /* for a cgroup that nobody told us of */
 	_Atomic uint64_t version;
-	int fd;
+	int fds[REGISTRY_SOURCES];
+	bool present[REGISTRY_SOURCES];
 	unsigned list;	 /* lists that began */
-	bool docker;	 /* its client is there */
 	bool details;	 /* networks and ports are needed */
 	size_t n_joined; /* containers with the networks of another */
 };
@@ -85,15 +87,18 @@ int registry__new(struct registry **ret)
 	if (!r)
 		return -ENOMEM;
 	pthread_mutex_init(&r->lock, NULL);
-	r->fd = -1;
+	for (size_t i = 0; i < REGISTRY_SOURCES; i++)
+		r->fds[i] = -1;
 	r->nothing = meta__new();
 	if (!r->nothing)
 		goto err_out;
 	r->nothing->version = ++r->version;
-	r->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (r->fd < 0) {
-		err = -errno;
-		goto err_out;
+	for (size_t i = 0; i < REGISTRY_SOURCES; i++) {
+		r->fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (r->fds[i] < 0) {
+			err = -errno;
+			goto err_out;
+		}
 	}
 	*ret = r;
 	return 0;
@@ -113,25 +118,27 @@ static void unlock(struct registry *r)
 	pthread_mutex_unlock(&r->lock);
 }
 
-static void wanted__add(struct registry *r, struct container *c)
-{
-	if (c->wanted)
-		return;
-	DL_APPEND2(r->wanted, c, wanted_prev, wanted_next);
-	c->wanted = true;
-	eventfd_write(r->fd, 1);
-}
-
 static void wanted__remove(struct registry *r, struct container *c)
 {
 	eventfd_t count;
 
 	if (!c->wanted)
 		return;
-	DL_DELETE2(r->wanted, c, wanted_prev, wanted_next);
+	DL_DELETE2(r->wanted[c->wanted_of], c, wanted_prev, wanted_next);
 	c->wanted = false;
-	if (!r->wanted)
-		eventfd_read(r->fd, &count);
+	if (!r->wanted[c->wanted_of])
+		eventfd_read(r->fds[c->wanted_of], &count);
+}
+
+static void wanted__add(struct registry *r, struct container *c, enum registry_source of)
+{
+	if (c->wanted && c->wanted_of == of)
+		return;
+	wanted__remove(r, c);
+	DL_APPEND2(r->wanted[of], c, wanted_prev, wanted_next);
+	c->wanted = true;
+	c->wanted_of = of;
+	eventfd_write(r->fds[of], 1);
 }
 
 /* Out of the list it is in. */
@@ -212,20 +219,70 @@ static struct container *container__get(struct registry *r, const char *id)
 	return c;
 }
 
-/* All that labels need is published. */
+/* Who is asked, in this order. "kubernetes" is a path that leaves the engine open. */
+static const struct {
+	const char *engine;
+	enum registry_source sources[2];
+	size_t n_sources;
+} asked[] = {
+	{"docker", {REGISTRY_DOCKER}, 1},
+	{"podman", {REGISTRY_DOCKER, REGISTRY_BUNDLES}, 2},
+	{"kubernetes", {REGISTRY_BUNDLES, REGISTRY_DOCKER}, 2},
+	{"containerd", {REGISTRY_BUNDLES}, 1},
+	{"cri-o", {REGISTRY_BUNDLES}, 1},
+};
+
+/* The first that is there and has not said that it does not know it. False: none. */
+static bool container__source(const struct registry *r, const struct container *c,
+			      enum registry_source *ret)
+{
+	for (size_t i = 0; c->engine && i < ARRAY_SIZE(asked); i++) {
+		if (strcmp(c->engine, asked[i].engine) != 0)
+			continue;
+		for (size_t j = 0; j < asked[i].n_sources; j++) {
+			enum registry_source s = asked[i].sources[j];
+
+			if (!r->present[s] || c->refused & 1u << s)
+				continue;
+			/* It says less than what is published. */
+			if (s == REGISTRY_BUNDLES && c->meta && !c->restored)
+				continue;
+			*ret = s;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* All that labels need is published, but maybe its pod. */
 static bool container__complete(const struct registry *r, const struct container *c)
 {
 	return c->meta && !c->restored && (c->meta->detailed || c->meta->over || !r->details);
 }
 
-/* A client that may still answer for it is there. "kubernetes" is a path that leaves the engine
- * open. */
+/* Somebody is there who may still answer for it. */
+static bool container__unanswered(const struct registry *r, const struct container *c,
+				  enum registry_source *ret)
+{
+	return !container__complete(r, c) && container__source(r, c, ret);
+}
+
+static void container__want(struct registry *r, struct container *c)
+{
+	enum registry_source source;
+
+	if (container__unanswered(r, c, &source))
+		wanted__add(r, c, source);
+	else
+		wanted__remove(r, c);
+}
+
 static bool container__pending(const struct registry *r, const struct container *c)
 {
-	if (container__complete(r, c) || c->never || !c->engine || !r->docker)
-		return false;
-	return strcmp(c->engine, "docker") == 0 || strcmp(c->engine, "podman") == 0 ||
-	       strcmp(c->engine, "kubernetes") == 0;
+	enum registry_source source;
+
+	return container__unanswered(r, c, &source) ||
+	       (c->meta && !c->restored && c->meta->pod_state == META_POD_AWAITED);
 }
 
 /* The container whose networks it has; NULL: its own, or nothing is known of that one. */
@@ -285,8 +342,7 @@ static int container__want_joined(struct registry *r, const struct container *c)
 			return -ENOMEM;
 		if (!other->engine)
 			other->engine = c->engine ? c->engine : "docker";
-		if (container__pending(r, other))
-			wanted__add(r, other);
+		container__want(r, other);
 		c = other;
 	}
 	return 0;
@@ -298,6 +354,14 @@ static int copy_string(char **ret, const char *s)
 		return 0;
 	*ret = strdup(s);
 	return *ret ? 0 : -ENOMEM;
+}
+
+/* That of the API object, which of a static pod is another than what its cgroup has. */
+static const char *pod_uid(const struct meta *path, const struct meta *published)
+{
+	if (published->pod && published->pod->uid)
+		return published->pod->uid;
+	return path->pod_uid ? path->pod_uid : published->pod_uid;
 }
 
 /* What the engine published with what the cgroup's path says. */
@@ -320,7 +384,7 @@ static int merge(struct registry *r, const struct meta *path, const struct meta 
 	if (!err)
 		err = copy_string(&m->cgroup_path, path->cgroup_path);
 	if (!err)
-		err = copy_string(&m->pod_uid, path->pod_uid);
+		err = copy_string(&m->pod_uid, pod_uid(path, published));
 	if (!err)
 		err = copy_string(&m->outer_id, path->outer_id);
 	if (err)
@@ -377,8 +441,9 @@ static int cgroup__attach(struct registry *r, struct cgroup *g, const char *id, 
 	g->container = c;
 	c->engine = engine;
 	container__place(r, c);
-	if (container__pending(r, c) || (c->stale && r->docker))
-		wanted__add(r, c);
+	container__want(r, c);
+	if (c->stale && r->present[REGISTRY_DOCKER])
+		wanted__add(r, c, REGISTRY_DOCKER);
 	c->stale = false;
 	err = container__want_joined(r, c);
 	return err ? err : cgroup__update(r, g);
@@ -590,9 +655,9 @@ static int container__publish(struct registry *r, struct container *c, struct me
 	r->n_joined -= c->meta && c->meta->network_of;
 	meta__unref(c->meta);
 	c->meta = meta__ref(m);
-	c->never = false;
-	if (container__pending(r, c) && container__needed(r, c))
-		wanted__add(r, c);
+	c->refused = 0;
+	if (container__needed(r, c))
+		container__want(r, c);
 	else
 		wanted__remove(r, c);
 	err = container__want_joined(r, c);
@@ -628,9 +693,13 @@ int registry__publish(struct registry *r, struct meta *m)
 		err = -ENOMEM;
 	} else {
 		settle(r, c);
+		if (c->meta && c->meta->pod &&
+		    (m->pod_state == META_POD_AWAITED || m->pod_state == META_POD_NOT_SAID))
+			err = meta__set_pod(m, c->meta->pod, m->pod_state);
 		/* A list after a reconnect says mostly what is known: lines keep their label sets.
 		 * What has ended keeps its networks for its last lines. */
-		if (!c->meta || !(meta__same(c->meta, m) || (m->over && c->meta->detailed)))
+		if (!err &&
+		    (!c->meta || !(meta__same(c->meta, m) || (m->over && c->meta->detailed))))
 			err = container__publish(r, c, m);
 		c->removed = false;
 		c->list = r->list;
@@ -644,7 +713,7 @@ int registry__publish(struct registry *r, struct meta *m)
 /* Takes a reference. 0 or -ENOMEM. */
 static int container__restore(struct registry *r, struct container *c, struct meta *m)
 {
-	if (c->meta || c->never)
+	if (c->meta || c->refused)
 		return 0;
 	c->restored = true;
 	c->list = r->list;
@@ -741,8 +810,8 @@ void registry__refresh(struct registry *r, const char *container_id)
 
 	lock(r);
 	c = container__find(r, container_id);
-	if (c && c->meta && r->docker && container__needed(r, c))
-		wanted__add(r, c);
+	if (c && c->meta && r->present[REGISTRY_DOCKER] && container__needed(r, c))
+		wanted__add(r, c, REGISTRY_DOCKER);
 	else if (c && c->meta)
 		c->stale = true;
 	unlock(r);
@@ -762,35 +831,37 @@ bool registry__known(struct registry *r, const char *container_id)
 
 void registry__engine(struct registry *r, const char *engine, bool present)
 {
+	if (strcmp(engine, "docker") == 0)
+		registry__source(r, REGISTRY_DOCKER, present);
+}
+
+void registry__source(struct registry *r, enum registry_source source, bool present)
+{
 	struct container *c, *next;
 
-	if (strcmp(engine, "docker") != 0)
-		return;
 	lock(r);
-	if (!present && !r->docker) {
+	if (!present && !r->present[source]) {
 		unlock(r);
 		return;
 	}
-	r->docker = present;
-	HASH_ITER (hh, r->containers, c, next) {
-		if (container__pending(r, c))
-			wanted__add(r, c);
-		else
-			wanted__remove(r, c);
-	}
+	r->present[source] = present;
+	HASH_ITER (hh, r->containers, c, next)
+		container__want(r, c);
 	r->version++;
 	unlock(r);
 }
 
 void registry__never(struct registry *r, const char *container_id)
 {
+	enum registry_source source;
 	struct container *c;
 
 	lock(r);
 	c = container__find(r, container_id);
 	if (c && !container__complete(r, c)) {
-		c->never = true;
-		wanted__remove(r, c);
+		if (container__source(r, c, &source))
+			c->refused |= 1u << source;
+		container__want(r, c);
 		r->version++;
 		if (!c->cgroups && !c->meta)
 			container__free(r, c);
@@ -798,12 +869,67 @@ void registry__never(struct registry *r, const char *container_id)
 	unlock(r);
 }
 
-bool registry__next_wanted(struct registry *r, char *ret_id, size_t size, const char **ret_engine)
+int registry__pod_uid(struct registry *r, const char *container_id, char *ret, size_t size)
+{
+	const char *uid = NULL;
+	struct container *c;
+
+	lock(r);
+	c = container__find(r, container_id);
+	if (c && c->cgroups)
+		uid = c->cgroups->path_meta->pod_uid;
+	if (c && c->cgroups)
+		snprintf(ret, size, "%s", uid ? uid : "");
+	unlock(r);
+	return c && c->cgroups ? 0 : -ENOENT;
+}
+
+bool registry__pass_on(struct registry *r, const char *container_id)
+{
+	enum registry_source source;
+	struct container *c;
+	bool another = false;
+	unsigned refused;
+
+	lock(r);
+	c = container__find(r, container_id);
+	if (c && container__unanswered(r, c, &source)) {
+		refused = c->refused;
+		c->refused |= 1u << source;
+		another = container__source(r, c, &source);
+		if (another)
+			container__want(r, c);
+		else
+			c->refused = refused;
+	}
+	unlock(r);
+	return another;
+}
+
+int registry__revise(struct registry *r, struct meta *(*revise)(void *ctx, const struct meta *m),
+		     void *ctx)
+{
+	struct container *c, *next;
+	int err = 0;
+
+	lock(r);
+	HASH_ITER (hh, r->containers, c, next) {
+		_meta_ struct meta *m = c->meta ? revise(ctx, c->meta) : NULL;
+		int e = m ? container__publish(r, c, m) : 0;
+
+		err = err ? err : e;
+	}
+	unlock(r);
+	return err;
+}
+
+bool registry__next_wanted(struct registry *r, enum registry_source source, char *ret_id,
+			   size_t size, const char **ret_engine)
 {
 	struct container *c;
 
 	lock(r);
-	c = r->wanted;
+	c = r->wanted[source];
 	if (c && strlen(c->id) < size) {
 		strcpy(ret_id, c->id);
 		*ret_engine = c->engine;
@@ -815,9 +941,9 @@ bool registry__next_wanted(struct registry *r, char *ret_id, size_t size, const 
 	return c != NULL;
 }
 
-int registry__wanted_fd(const struct registry *r)
+int registry__wanted_fd(const struct registry *r, enum registry_source source)
 {
-	return r->fd;
+	return r->fds[source];
 }
 
 void registry__free(struct registry *r)
@@ -832,8 +958,9 @@ void registry__free(struct registry *r)
 	HASH_ITER (hh, r->containers, c, next)
 		container__free(r, c);
 	meta__unref(r->nothing);
-	if (r->fd >= 0)
-		close(r->fd);
+	for (size_t i = 0; i < REGISTRY_SOURCES; i++)
+		if (r->fds[i] >= 0)
+			close(r->fds[i]);
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }

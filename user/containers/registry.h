@@ -72,18 +72,36 @@ void registry__refresh(struct registry *r, const char *container_id);
 /* Something is published for this id. */
 bool registry__known(struct registry *r, const char *container_id);
 /*
- * An engine's client is there (true) or is not (false). While one is, containers of its engine are
- * PENDING until published or until registry__never says that the engine does not know the id.
- * Containers that no answer came for are wanted again each time a client says that it is there.
+ * Who can be asked what a container is. Bundles are asked for containers of containerd, of CRI-O
+ * and of podman where docker's client does not know them; docker's client for its own and podman's,
+ * and for those of a pod whose bundle nobody finds.
  */
+enum registry_source { REGISTRY_DOCKER, REGISTRY_BUNDLES, REGISTRY_SOURCES };
+/*
+ * A source is there (true) or is not (false). While one is, containers that it is asked for are
+ * PENDING until published or until registry__never says that it does not know the id: then the next
+ * is asked, if there is one. Containers that no answer came for are wanted again each time a source
+ * says that it is there.
+ */
+void registry__source(struct registry *r, enum registry_source source, bool present);
+/* The same for the engine "docker"; no other has a client. */
 void registry__engine(struct registry *r, const char *engine, bool present);
 void registry__never(struct registry *r, const char *container_id);
-/*
- * The next container id that a cgroup wants and no engine has been asked for yet: the I/O thread
- * asks its engines for it. False: none. Makes the id "asked". The fd is readable (eventfd) when
- * there may be one.
+/* The same, but only where there is a next one to be asked. False: there is none; nothing changed.
  */
-bool registry__next_wanted(struct registry *r, char *ret_id, size_t size, const char **ret_engine);
-int registry__wanted_fd(const struct registry *r);
+bool registry__pass_on(struct registry *r, const char *container_id);
+/*
+ * The next container id that a cgroup wants and that the source has not been asked for yet. False:
+ * none. Makes the id "asked". The fd is readable (eventfd) when there may be one.
+ */
+bool registry__next_wanted(struct registry *r, enum registry_source source, char *ret_id,
+			   size_t size, const char **ret_engine);
+int registry__wanted_fd(const struct registry *r, enum registry_source source);
+/* Calls back with what is published of each container: a reference to what to publish instead;
+ * NULL: it stays as it is. No function of the registry may be called from there. 0 or -ENOMEM. */
+int registry__revise(struct registry *r, struct meta *(*revise)(void *ctx, const struct meta *m),
+		     void *ctx);
+/* The pod that its cgroup's path names. -ENOENT: no cgroup of ours is the container's. */
+int registry__pod_uid(struct registry *r, const char *container_id, char *ret, size_t size);
 
 #endif

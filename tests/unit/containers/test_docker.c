@@ -630,7 +630,7 @@ static void at_most_eight_at_once(void **state)
 		cgroup_new(f, i, id);
 	}
 	wait_until(f, eight_asked);
-	while (registry__next_wanted(f->registry, id, sizeof(id), &engine))
+	while (registry__next_wanted(f->registry, REGISTRY_DOCKER, id, sizeof(id), &engine))
 		left++;
 	assert_int_equal(left, 12);
 }

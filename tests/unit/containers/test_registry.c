@@ -73,7 +73,7 @@ static void expect(struct registry *r, uint64_t cgroup_id, enum registry_answer 
 
 static bool readable(struct registry *r)
 {
-	struct pollfd p = {.fd = registry__wanted_fd(r), .events = POLLIN};
+	struct pollfd p = {.fd = registry__wanted_fd(r, REGISTRY_DOCKER), .events = POLLIN};
 
 	assert_in_range(poll(&p, 1, 0), 0, 1);
 	return p.revents & POLLIN;
@@ -84,7 +84,7 @@ static bool wanted(struct registry *r, const char *id)
 	char next[65];
 	const char *engine;
 
-	if (!registry__next_wanted(r, next, sizeof(next), &engine))
+	if (!registry__next_wanted(r, REGISTRY_DOCKER, next, sizeof(next), &engine))
 		return false;
 	assert_string_equal(next, id);
 	assert_non_null(engine);
@@ -186,7 +186,7 @@ static void too_small_a_buffer_takes_nothing(void **state)
 
 	registry__engine(*state, "docker", true);
 	cgroup_new(*state, 1, "/docker/" ID);
-	assert_false(registry__next_wanted(*state, id, sizeof(id), &engine));
+	assert_false(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
 	assert_true(wanted(*state, ID));
 }
 
@@ -548,24 +548,24 @@ static void details_are_needed(void **state)
 	publish_detailed(*state, ID, NULL, false);
 	cgroup_new(*state, 1, "/docker/" ID);
 	expect(*state, 1, REGISTRY_PENDING, "x");
-	assert_true(registry__next_wanted(*state, id, sizeof(id), &engine));
+	assert_true(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
 	assert_string_equal(id, ID);
-	assert_false(registry__next_wanted(*state, id, sizeof(id), &engine));
+	assert_false(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
 	publish_detailed(*state, ID, "10.0.0.1", false);
 	expect_ip(*state, "10.0.0.1");
 	/* Another address, perhaps. */
 	registry__refresh(*state, ID);
 	expect_ip(*state, "10.0.0.1");
-	assert_true(registry__next_wanted(*state, id, sizeof(id), &engine));
+	assert_true(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
 	/* Its last lines are still those of this address. */
 	publish_detailed(*state, ID, "", true);
 	expect_ip(*state, "10.0.0.1");
 	registry__cgroup_gone(*state, 1);
 	/* It starts again. */
 	registry__refresh(*state, ID);
-	assert_false(registry__next_wanted(*state, id, sizeof(id), &engine));
+	assert_false(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
 	cgroup_new(*state, 1, "/docker/" ID);
-	assert_true(registry__next_wanted(*state, id, sizeof(id), &engine));
+	assert_true(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
 }
 
 static void details_that_will_not_come(void **state)
@@ -740,7 +740,7 @@ static void *publisher(void *ctx)
 		id_of(i % 7, id);
 		publish(ctx, id, name);
 		registry__engine(ctx, "docker", i % 3 != 0);
-		while (registry__next_wanted(ctx, id, sizeof(id), &engine))
+		while (registry__next_wanted(ctx, REGISTRY_DOCKER, id, sizeof(id), &engine))
 			registry__never(ctx, id);
 		if (i % 5 == 0)
 			registry__gone(ctx, id);
