@@ -29,6 +29,8 @@
 #define DEFAULT_MAX_BODY (1u << 20)
 #define MAX_RETRY_AFTER_S (365 * 86400L)
 #define MAX_HEADERS ((size_t)256 << 10)
+#define KEEPALIVE_IDLE_S 30L
+#define KEEPALIVE_INTERVAL_S 10L
 #define MAX_PEM ((size_t)4 << 20)
 
 struct http_socket {
@@ -58,7 +60,8 @@ struct http_request {
 	size_t max_body, headers_len;
 	struct buf answer;
 	bool added, cancelled, finished;
-	bool too_big, ended;
+	bool too_big, ended, open;
+	void (*on_open)(void *ctx);
 	int (*on_body)(void *ctx, const char *data, size_t len);
 	void (*done)(void *ctx, const struct http_answer *answer);
 	void *ctx;
@@ -370,14 +373,24 @@ static size_t http_request__on_write(char *data, size_t one _unused_, size_t len
 	return len;
 }
 
-/* curl keeps headers for as long as they come. */
-static size_t http_request__on_header(char *data _unused_, size_t one _unused_, size_t len,
-				      void *ctx)
+/* curl keeps headers for as long as they come. The last is an empty line. */
+static size_t http_request__on_header(char *data, size_t one _unused_, size_t len, void *ctx)
 {
 	struct http_request *r = ctx;
+	long status = 0;
 
+	if (r->cancelled)
+		return CURL_WRITEFUNC_ERROR;
 	r->headers_len += len;
-	return r->headers_len <= MAX_HEADERS ? len : CURL_WRITEFUNC_ERROR;
+	if (r->headers_len > MAX_HEADERS)
+		return CURL_WRITEFUNC_ERROR;
+	if (!r->on_open || r->open || (*data != '\r' && *data != '\n'))
+		return len;
+	curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+	r->open = status / 100 == 2;
+	if (r->open)
+		r->on_open(r->ctx);
+	return r->cancelled ? CURL_WRITEFUNC_ERROR : len;
 }
 
 static size_t http_request__on_read(char *out, size_t one _unused_, size_t size, void *ctx)
@@ -584,7 +597,14 @@ static int http_request__set(struct http_request *r, const struct http_opts *opt
 	/* A request that ends while its host is being looked up would wait for the resolver's
 	 * thread, and the loop with it: that thread is left to end by itself. */
 	curl_easy_setopt(r->easy, CURLOPT_QUICK_EXIT, 1L);
+	/* A stream whose peer is gone without a word ends within minutes. */
 	curl_easy_setopt(r->easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(r->easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+	curl_easy_setopt(r->easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+	if (opts->compressed)
+		curl_easy_setopt(r->easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+	/* Those of a proxy's answer to CONNECT are not the server's. */
+	curl_easy_setopt(r->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(r->easy, CURLOPT_TIMEOUT_MS, to_ms(opts->timeout_ns));
 	curl_easy_setopt(r->easy, CURLOPT_CONNECTTIMEOUT_MS, to_ms(connect_ns));
 	return 0;
@@ -602,6 +622,7 @@ int http__request(struct http *h, const struct http_opts *opts, struct http_requ
 	r->body_len = opts->body ? opts->body_len : 0;
 	r->max_body = opts->max_body ? opts->max_body : DEFAULT_MAX_BODY;
 	r->on_body = opts->on_body;
+	r->on_open = opts->on_open;
 	r->done = opts->done;
 	r->ctx = opts->ctx;
 	r->easy = curl_easy_init();

@@ -53,6 +53,9 @@ struct http_opts {
 	uint64_t timeout_ns;	     /* whole request; 0: none (streams) */
 	uint64_t connect_timeout_ns; /* 0: 10 s */
 	size_t max_body;	     /* an answer over it fails with -EFBIG; 0: 1 MiB */
+	bool compressed;	     /* gzip is welcome; pieces and body come without it */
+	/* There is a 2xx answer, whatever its body will be. NULL: nobody asks. */
+	void (*on_open)(void *ctx);
 	/* A stream: gets the pieces of a 2xx answer as they come, nothing is kept; the body of any
 	 * other answer is collected. Non-zero ends the request. NULL: body is collected. */
 	int (*on_body)(void *ctx, const char *data, size_t len);
