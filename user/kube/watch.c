@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request at a time: pages of a list until it is whole, then a watch from its version on, again
+ * and again. The server ends a watch after a time that the client chose, at random, so that those
+ * of many nodes do not come at once; one that it does not end by then is dead, as is one whose
+ * keep-alive probes nobody answers.
+ *
+ * The first list may come from the server's cache (resourceVersion=0). Later ones may not be older
+ * than what was seen already; after the server said that a version is no good (410, and whatever
+ * else but a refusal), a list is asked for without one, which is the newest.
+ */
+#include "kube/watch.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "io/backoff.h"
+#include "io/http.h"
+#include "io/loop.h"
+#include "kube/client.h"
+#include "kube/items.h"
+#include "kube/json_walk.h"
+
+#define BACKOFF_MIN_NS (500 * NS_PER_MS)
+#define BACKOFF_MAX_NS (30 * NS_PER_SEC)
+/* A watch that lasted this long was none of a row of failures. */
+#define STABLE_NS (5 * NS_PER_SEC)
+#define WATCH_MAX_NS (600 * NS_PER_SEC) /* at least half of it */
+#define WATCH_LATE_NS (30 * NS_PER_SEC)
+#define LIST_NS (60 * NS_PER_SEC)
+#define PAGE 500
+#define MAX_RETRY_AFTER_NS (600 * (int64_t)NS_PER_SEC)
+
+struct kube_watch {
+	struct kube_watch_opts opts;	 /* its strings are this struct's */
+	char version[KUBE_VERSION_SIZE]; /* everything up to it was handed over; "": a list first */
+	char seen[KUBE_VERSION_SIZE];	 /* a list may not be older; "": any */
+	char *page;			 /* of the list under way; NULL: its first, or none */
+	struct http_request *request;
+	struct loop_timer *timer;
+	struct backoff backoff, spread;
+	struct kube_items items;
+	struct json_stream changes;
+	uint64_t began_ns; /* the watch */
+	bool newest;	   /* the next list has no version */
+	bool up;
+	const char *broken; /* why the stream was ended; NULL: it was not */
+	bool expired;	    /* because its version is gone */
+	size_t left_out;
+};
+
+static void watch__ask(void *ctx);
+
+static void watch__state(struct kube_watch *w, bool up, const char *problem)
+{
+	w->up = up;
+	if (w->opts.state)
+		w->opts.state(w->opts.ctx, up, problem);
+}
+
+static void watch__opened(struct kube_watch *w)
+{
+	if (!w->up)
+		watch__state(w, true, NULL);
+}
+
+static void watch__left_out(struct kube_watch *w, const struct json_stream *s)
+{
+	if (s->dropped == w->left_out)
+		return;
+	w->left_out = s->dropped;
+	watch__state(w, true, "an object is too large: it is left out");
+}
+
+static void watch__version(struct kube_watch *w, const char *version)
+{
+	if (!*version)
+		return;
+	strcpy(w->version, version);
+	strcpy(w->seen, version);
+	if (w->opts.version)
+		w->opts.version(w->opts.ctx, w->version);
+}
+
+/* Tried again: at once where that is no row of failures. */
+static void watch__again(struct kube_watch *w, const char *problem, int64_t retry_after_ns)
+{
+	uint64_t delay_ns = backoff__next(&w->backoff);
+
+	if (retry_after_ns > 0)
+		delay_ns += (uint64_t)MIN(retry_after_ns, MAX_RETRY_AFTER_NS);
+	if (problem)
+		watch__state(w, false, problem);
+	loop_timer__set(w->timer, delay_ns);
+}
+
+/* The version is no good: a list that has the newest. */
+static void watch__expire(struct kube_watch *w)
+{
+	w->version[0] = '\0';
+	w->newest = true;
+	free(TAKE_PTR(w->page));
+}
+
+static void watch__failed(struct kube_watch *w, const struct http_answer *a, const char *problem)
+{
+	/* 504: a version that the server has not reached yet. */
+	bool no_good =
+		a->status == 504 || (a->status / 100 == 4 && a->status != 401 && a->status != 403 &&
+				     a->status != 404 && a->status != 429);
+
+	if (!a->error && no_good)
+		watch__expire(w);
+	watch__again(w, problem, a->retry_after_ns);
+}
+
+/* Escaped for a query. */
+static int append_value(struct buf *b, const char *value)
+{
+	int err = 0;
+
+	for (const char *p = value; *p && !err; p++) {
+		if (isalnum((unsigned char)*p) || strchr("-._~", *p))
+			err = buf__append(b, p, 1);
+		else
+			err = buf__printf(b, "%%%02X", (unsigned char)*p);
+	}
+	return err;
+}
+
+/* The path and the query that is the same for lists and watches. */
+static int append_path(const struct kube_watch *w, struct buf *b)
+{
+	int err = buf__append_str(b, w->opts.path);
+
+	if (!err)
+		err = buf__append(b, "?", 1);
+	if (!err && w->opts.query)
+		err = buf__append_str(b, w->opts.query);
+	if (!err && w->opts.query)
+		err = buf__append(b, "&", 1);
+	return err;
+}
+
+static void on_change(void *ctx, const char *json, size_t len)
+{
+	static const char *const kinds[] = {
+		[KUBE_ADDED] = "\"ADDED\"",
+		[KUBE_MODIFIED] = "\"MODIFIED\"",
+		[KUBE_DELETED] = "\"DELETED\"",
+	};
+	struct kube_watch *w = ctx;
+	struct json_span all = {json, len};
+	struct json_span type = json_span__member(all, "type");
+	struct json_span object = json_span__member(all, "object");
+	struct json_span metadata = json_span__member(object, "metadata");
+	char version[KUBE_VERSION_SIZE];
+
+	if (w->broken)
+		return;
+	if (json_span__is(type, "\"ERROR\"")) {
+		w->expired = json_span__number(json_span__member(object, "code"), 999) == 410;
+		w->broken = "the watch ended with an error";
+		return;
+	}
+	json_span__copy(json_span__member(metadata, "resourceVersion"), version, sizeof(version));
+	for (enum kube_change c = KUBE_ADDED; c <= KUBE_DELETED; c++) {
+		if (json_span__is(type, kinds[c]))
+			w->opts.item(w->opts.ctx, c, object.data ? object.data : "", object.len);
+	}
+	if (!type.data || !object.data)
+		w->broken = "the watch cannot be understood";
+	else
+		watch__version(w, version);
+}
+
+static int watch__on_changes(void *ctx, const char *data, size_t len)
+{
+	struct kube_watch *w = ctx;
+	int err = json_stream__feed(&w->changes, data, len, on_change, w);
+
+	watch__left_out(w, &w->changes);
+	if (err && !w->broken)
+		w->broken = err == -EMSGSIZE ? "an object of the watch is too large"
+			    : err == -ENOMEM ? "no memory"
+					     : "the watch cannot be understood";
+	return w->broken ? -1 : 0;
+}
+
+static void watch__on_open(void *ctx)
+{
+	watch__opened(ctx);
+}
+
+static void watch__on_end(void *ctx, const struct http_answer *answer)
+{
+	struct http_answer a = *answer;
+	struct kube_watch *w = ctx;
+	const char *problem;
+
+	w->request = NULL;
+	json_stream__reset(&w->changes);
+	/* Ended by this side: what had come was an answer. */
+	a.error = w->broken ? 0 : a.error;
+	a.status = w->expired ? 410 : a.status;
+	problem = kube__judge(w->opts.kube, &a, "watch", w->opts.path);
+	if (clock__boot_ns() - w->began_ns >= STABLE_NS)
+		backoff__reset(&w->backoff);
+	if (!a.error && a.status == 410) {
+		watch__expire(w);
+		watch__again(w, NULL, a.retry_after_ns);
+	} else if (w->broken) {
+		kube__invalid(w->opts.kube);
+		watch__expire(w);
+		watch__again(w, w->broken, -1);
+	} else if (problem) {
+		watch__failed(w, &a, problem);
+	} else {
+		watch__again(w, NULL, -1);
+	}
+}
+
+/* 0 or -errno, which kube__problem says. */
+static int watch__watch(struct kube_watch *w)
+{
+	uint64_t last_ns = backoff__next(&w->spread);
+	struct kube_request_opts opts = {
+		.timeout_ns = last_ns + WATCH_LATE_NS,
+		.on_open = watch__on_open,
+		.on_body = watch__on_changes,
+		.done = watch__on_end,
+		.ctx = w,
+	};
+	_buf_ struct buf path = {0};
+	int err = append_path(w, &path);
+
+	if (!err)
+		err = buf__printf(&path,
+				  "watch=1&allowWatchBookmarks=true&timeoutSeconds=%llu"
+				  "&resourceVersion=",
+				  (unsigned long long)(last_ns / NS_PER_SEC));
+	if (!err)
+		err = append_value(&path, w->version);
+	if (!err)
+		err = buf__append(&path, "", 1);
+	if (err)
+		return err;
+	json_stream__reset(&w->changes);
+	w->changes.max_bytes = w->opts.max_item + 1024;
+	w->changes.drop_bytes = KUBE_DROP_BYTES;
+	w->left_out = 0;
+	w->broken = NULL;
+	w->expired = false;
+	w->began_ns = clock__boot_ns();
+	opts.path = path.data;
+	return kube__request(w->opts.kube, &opts, &w->request);
+}
+
+static void on_listed(void *ctx, const char *json, size_t len)
+{
+	struct kube_watch *w = ctx;
+
+	w->opts.item(w->opts.ctx, KUBE_LISTED, json, len);
+}
+
+static int watch__on_items(void *ctx, const char *data, size_t len)
+{
+	struct kube_watch *w = ctx;
+	int err = kube_items__feed(&w->items, data, len, on_listed, w);
+
+	watch__left_out(w, &w->items.item);
+	if (err)
+		w->broken = err == -EMSGSIZE ? "an object of the list is too large"
+			    : err == -ENOMEM ? "no memory"
+					     : "the list cannot be understood";
+	return w->broken ? -1 : 0;
+}
+
+/* The page is whole. */
+static void watch__page_end(struct kube_watch *w)
+{
+	char version[KUBE_VERSION_SIZE];
+
+	strcpy(version, w->items.version);
+	free(w->page);
+	w->page = TAKE_PTR(w->items.next_page);
+	kube_items__free(&w->items);
+	if (w->page) {
+		watch__ask(w);
+		return;
+	}
+	w->newest = false;
+	if (w->opts.list_end)
+		w->opts.list_end(w->opts.ctx);
+	watch__opened(w);
+	watch__version(w, version);
+	watch__ask(w);
+}
+
+static void watch__on_list_end(void *ctx, const struct http_answer *answer)
+{
+	struct http_answer a = *answer;
+	struct kube_watch *w = ctx;
+	const char *problem;
+
+	w->request = NULL;
+	a.error = w->broken ? 0 : a.error;
+	problem = kube__judge(w->opts.kube, &a, "list", w->opts.path);
+	if (!problem && !w->broken &&
+	    (kube_items__end(&w->items) != 0 || (!w->items.next_page && !*w->items.version)))
+		w->broken = "the list cannot be understood";
+	if (w->broken)
+		kube__invalid(w->opts.kube);
+	if (w->broken || problem) {
+		kube_items__free(&w->items);
+		free(TAKE_PTR(w->page));
+	}
+	if (w->broken)
+		watch__again(w, w->broken, -1);
+	else if (problem)
+		watch__failed(w, &a, problem);
+	else
+		watch__page_end(w);
+}
+
+static int append_list_query(const struct kube_watch *w, struct buf *b)
+{
+	const char *version = w->newest ? "" : *w->seen ? w->seen : w->opts.from_cache ? "0" : "";
+	int err;
+
+	/* Servers that answer from their cache know no pages. */
+	if (*version) {
+		err = buf__append_str(b, "resourceVersion=");
+		return err ? err : append_value(b, version);
+	}
+	err = buf__printf(b, "limit=%d", PAGE);
+	if (!err && w->page)
+		err = buf__append_str(b, "&continue=");
+	if (!err && w->page)
+		err = append_value(b, w->page);
+	return err;
+}
+
+static int watch__list(struct kube_watch *w)
+{
+	struct kube_request_opts opts = {
+		.timeout_ns = LIST_NS,
+		.on_body = watch__on_items,
+		.done = watch__on_list_end,
+		.ctx = w,
+	};
+	_buf_ struct buf path = {0};
+	int err = append_path(w, &path);
+
+	if (!err)
+		err = append_list_query(w, &path);
+	if (!err)
+		err = buf__append(&path, "", 1);
+	if (err)
+		return err;
+	kube_items__begin(&w->items, w->opts.max_item);
+	w->left_out = 0;
+	w->broken = NULL;
+	if (!w->page && w->opts.list_begin)
+		w->opts.list_begin(w->opts.ctx);
+	opts.path = path.data;
+	return kube__request(w->opts.kube, &opts, &w->request);
+}
+
+static void watch__ask(void *ctx)
+{
+	struct kube_watch *w = ctx;
+	int err = *w->version && !w->page ? watch__watch(w) : watch__list(w);
+
+	if (err)
+		watch__again(w, err == -ENOMEM ? "no memory" : kube__problem(w->opts.kube), -1);
+}
+
+static int copy_version(struct kube_watch *w, const char *version)
+{
+	if (!version || !*version)
+		return 0;
+	for (const char *p = version; *p; p++) {
+		if (!isalnum((unsigned char)*p) && !strchr("-._", *p))
+			return -EINVAL;
+	}
+	if (strlen(version) >= sizeof(w->version))
+		return -EINVAL;
+	strcpy(w->version, version);
+	strcpy(w->seen, version);
+	return 0;
+}
+
+int kube_watch__new(struct kube_watch **ret, const struct kube_watch_opts *opts)
+{
+	struct kube_watch *w = calloc(1, sizeof(*w));
+	uint64_t seed;
+	int err = 0;
+
+	if (!w)
+		return -ENOMEM;
+	w->opts = *opts;
+	w->opts.path = strdup(opts->path);
+	w->opts.query = opts->query ? strdup(opts->query) : NULL;
+	w->opts.max_item = opts->max_item ? opts->max_item : KUBE_ITEM_BYTES;
+	if (!w->opts.path || (opts->query && !w->opts.query))
+		err = -ENOMEM;
+	if (!err)
+		err = copy_version(w, opts->resource_version);
+	if (!err)
+		err = loop__timer(kube__loop(opts->kube), watch__ask, w, &w->timer);
+	if (err) {
+		kube_watch__free(w);
+		return err;
+	}
+	/* A thousand nodes that start at once are to differ. */
+	seed = clock__real_ns() ^ (uint64_t)getpid() << 32 ^ (uintptr_t)w;
+	backoff__init(&w->backoff, BACKOFF_MIN_NS, BACKOFF_MAX_NS, seed);
+	backoff__init(&w->spread, WATCH_MAX_NS, WATCH_MAX_NS, seed + 1);
+	loop_timer__set(w->timer, 0);
+	*ret = w;
+	return 0;
+}
+
+void kube_watch__free(struct kube_watch *w)
+{
+	if (!w)
+		return;
+	http_request__cancel(w->request);
+	loop_timer__free(w->timer);
+	kube_items__free(&w->items);
+	json_stream__reset(&w->changes);
+	free((char *)w->opts.path);
+	free((char *)w->opts.query);
+	free(w->page);
+	free(w);
+}
