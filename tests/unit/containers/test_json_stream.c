@@ -88,6 +88,22 @@ static void bounded(void **state _unused_)
 	json_stream__reset(&s);
 }
 
+static void too_large_is_read_over(void **state _unused_)
+{
+	struct json_stream s = {.max_bytes = 8, .drop_bytes = 16};
+	_buf_ struct buf out = {0};
+
+	assert_int_equal(json_stream__feed(&s, "{\"a\":1}{\"abc\":", 14, collect, &out), 0);
+	assert_int_equal(s.dropped, 0);
+	assert_int_equal(json_stream__feed(&s, "{}}{\"b\":2}", 10, collect, &out), 0);
+	assert_int_equal(s.dropped, 1);
+	assert_int_equal(out.len, 16);
+	assert_memory_equal(out.data, "{\"a\":1}|{\"b\":2}|", out.len);
+	assert_int_equal(json_stream__feed(&s, "{\"a\":\"123456789", 15, collect, &out), 0);
+	assert_int_equal(json_stream__feed(&s, "ab", 2, collect, &out), -EMSGSIZE);
+	json_stream__reset(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -96,6 +112,7 @@ int main(void)
 		cmocka_unit_test(half_an_object_is_none),
 		cmocka_unit_test(something_else_between),
 		cmocka_unit_test(bounded),
+		cmocka_unit_test(too_large_is_read_over),
 	};
 
 	return cmocka_run_group_tests_name("json_stream", tests, NULL, NULL);
