@@ -25,8 +25,10 @@
 #include "confine.h"
 #include "config/check.h"
 #include "config/options.h"
+#include "containers/bundle.h"
 #include "containers/cgroup.h"
 #include "containers/docker.h"
+#include "containers/pods.h"
 #include "containers/registry.h"
 #include "io/http.h"
 #include "io/loop.h"
@@ -57,6 +59,8 @@ struct app {
 	struct http *http;
 	struct registry *registry;
 	struct docker *docker;
+	struct pods *pods;
+	struct bundles *bundles; /* NULL: they are not read */
 	struct selection *selection;
 	struct capture *capture;
 	struct pipeline *pipeline;
@@ -245,6 +249,22 @@ static int make_docker(struct app *a, char *why, size_t size)
 	return docker__new(&a->docker, a->loop, a->http, a->registry, &opts);
 }
 
+static int make_bundles(struct app *a)
+{
+	const struct config *config = ruleset__config(a->ruleset);
+	const struct config_discovery *d = config ? &config->discovery : NULL;
+	struct bundles_opts opts = {0};
+	int err = pods__new(&a->pods, a->registry);
+
+	if (err || a->single || (d && !d->bundle))
+		return err;
+	if (d) {
+		opts.directories = (const char *const *)d->bundles.items;
+		opts.n_directories = d->bundles.n;
+	}
+	return bundles__new(&a->bundles, a->loop, a->registry, a->pods, &opts);
+}
+
 /* The ring of a run may stay, and the next one delivers what is in it. */
 static bool ring_stays(const struct app *a)
 {
@@ -334,6 +354,8 @@ static int set_up(struct app *a, char *why, size_t size)
 	if (!err)
 		err = make_docker(a, why, size);
 	if (!err)
+		err = make_bundles(a);
+	if (!err)
 		err = make_signals(a);
 	if (!err)
 		err = make_capture(a, why, size);
@@ -391,6 +413,8 @@ static void tear_down(struct app *a)
 	check_undelivered(a);
 	overview__free(a->overview);
 	docker__free(a->docker);
+	bundles__free(a->bundles);
+	pods__free(a->pods);
 	clients__disconnect(a->clients);
 	fd_sink__free(a->fd);
 	if (a->opts.stats && a->capture)

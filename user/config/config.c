@@ -664,6 +664,12 @@ static const struct schema DOCKER = {
 static const struct field DISCOVERY_FIELDS[] = {
 	FIELD(struct config_discovery, docker, FIELD_OBJECT, .object = &DOCKER,
 	      .doc = "Where names and labels come from."),
+	FIELD(struct config_discovery, bundle, FIELD_BOOL, .dflt = "true",
+	      .doc = "Read containers' OCI bundles: names of pods and containers with no "
+		     "permission."),
+	FIELD(struct config_discovery, bundles, FIELD_STRINGS,
+	      .example = "[/run/other/io.containerd.runtime.v2.task/k8s.io]",
+	      .doc = "Further directories that have ID/config.json or ID/userdata/config.json."),
 	FIELD(struct config_discovery, max_wait, FIELD_DURATION, .dflt = "10s", .min = NS_PER_MS,
 	      .max = HOUR_NS,
 	      .doc = "How long lines wait for their container's name; then they go with its id."),

@@ -127,6 +127,8 @@ struct config_docker {
 
 struct config_discovery {
 	struct config_docker docker;
+	bool bundle;
+	struct string_list bundles; /* directories */
 	uint64_t max_wait; /* ns */
 };
 

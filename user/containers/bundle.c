@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A place is a directory in which every container of one runtime has one of its own: the known ones
+ * first, then those that were found on the way. What runs says where its runtime's are: a shim of
+ * containerd works in its sandbox's bundle, conmon is told its own. The processes are asked when it
+ * begins, and again, at most every SCAN_NS, when a bundle is in no place that is known.
+ *
+ * Every path is resolved below the host's root, with whatever symbolic links there are: seen from a
+ * container, /var/run is another one's. The root is opened once, with the rights of the start.
+ */
+#include "containers/bundle.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "containers/bundle_json.h"
+#include "containers/cgroup.h"
+#include "io/loop.h"
+
+#define MAX_CONFIG (4u << 20)
+#define MAX_PLACES 64
+#define MAX_PATH 1024
+#define SCAN_NS (10 * NS_PER_SEC)
+#define TASKS "io.containerd.runtime.v2.task"
+#define OVERLAY "storage/overlay-containers"
+
+struct place {
+	char *directory; /* below the root, no slash at either end */
+	bool userdata;	 /* DIRECTORY/ID/userdata/config.json */
+};
+
+static const struct place known[] = {
+	{"run/containerd/" TASKS "/k8s.io", false},
+	{"run/containers/" OVERLAY, true},
+	{"var/lib/containers/" OVERLAY, true},
+	{"run/k3s/containerd/" TASKS "/k8s.io", false}, /* rke2's too */
+	{"var/snap/microk8s/common/run/containerd/" TASKS "/k8s.io", false},
+	{"run/k0s/containerd/" TASKS "/k8s.io", false},
+	{"run/containerd/" TASKS "/default", false},
+};
+
+struct bundles {
+	struct loop *loop;
+	struct registry *registry;
+	struct pods *pods;
+	struct loop_watch *watch;
+	struct bundles_state state;
+	struct place places[MAX_PLACES];
+	size_t n_places;
+	uint64_t scanned_ns; /* 0: never */
+	int root;
+	bool said_broken;
+};
+
+/* A path below the root, never out of it. -errno. */
+static int open_below(const struct bundles *b, const char *path, uint64_t flags)
+{
+	const struct open_how how = {
+		.flags = flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd = (int)syscall(SYS_openat2, b->root, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* 0, -EFBIG, -EINVAL (no regular file) or another -errno. */
+static int read_config(const struct bundles *b, const char *path, struct buf *to)
+{
+	_close_ int fd = open_below(b, path, O_RDONLY | O_NOFOLLOW);
+	struct stat st;
+	ssize_t n;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	to->len = 0;
+	err = buf__reserve(to, (size_t)MIN(st.st_size, MAX_CONFIG) + 1);
+	do {
+		if (!err)
+			err = buf__reserve(to, 1);
+		if (err)
+			return err;
+		n = read(fd, to->data + to->len, to->size - to->len);
+		if (n < 0)
+			return -errno;
+		to->len += (size_t)n;
+		if (to->len > MAX_CONFIG)
+			return -EFBIG;
+	} while (n);
+	return 0;
+}
+
+static int read_bundle(const struct bundles *b, const struct place *p, const char *id,
+		       struct buf *to)
+{
+	char path[MAX_PATH];
+	int n = snprintf(path, sizeof(path), "%s/%s/%sconfig.json", p->directory, id,
+			 p->userdata ? "userdata/" : "");
+
+	return n < (int)sizeof(path) ? read_config(b, path, to) : -ENAMETOOLONG;
+}
+
+static bool knows(const struct bundles *b, const char *directory, bool userdata)
+{
+	for (size_t i = 0; i < b->n_places; i++)
+		if (b->places[i].userdata == userdata && !strcmp(b->places[i].directory, directory))
+			return true;
+	return false;
+}
+
+/* Without the slashes at both ends; more than there is room for are not looked at. -ENOMEM. */
+static int add_place(struct bundles *b, const char *directory, bool userdata)
+{
+	_free_ char *copy = NULL;
+	size_t len;
+
+	directory += strspn(directory, "/");
+	copy = strdup(directory);
+	if (!copy)
+		return -ENOMEM;
+	for (len = strlen(copy); len && copy[len - 1] == '/'; len--)
+		copy[len - 1] = '\0';
+	if (!*copy || b->n_places == MAX_PLACES || knows(b, copy, userdata))
+		return 0;
+	b->places[b->n_places++] = (struct place){TAKE_PTR(copy), userdata};
+	return 0;
+}
+
+/* The namespaces of a containerd. */
+static void learn_namespaces(struct bundles *b, const char *tasks)
+{
+	int fd = open_below(b, tasks, O_RDONLY | O_DIRECTORY);
+	char path[MAX_PATH];
+	struct dirent *e;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	while (d && (e = readdir(d))) {
+		if (*e->d_name == '.' ||
+		    snprintf(path, sizeof(path), "%s/%s", tasks, e->d_name) >= (int)sizeof(path))
+			continue;
+		add_place(b, path, false);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* Takes the last component off. False: there is none. */
+static bool cut(char *path)
+{
+	char *slash = strrchr(path, '/');
+
+	if (!slash || slash == path)
+		return false;
+	*slash = '\0';
+	return true;
+}
+
+static void learn_shim(struct bundles *b, const char *pid)
+{
+	char link[64], path[MAX_PATH];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "proc/%s/cwd", pid);
+	n = readlinkat(b->root, link, path, sizeof(path) - 1);
+	if (n <= 0)
+		return;
+	path[n] = '\0';
+	if (*path == '/' && cut(path))
+		add_place(b, path, false);
+}
+
+/* conmon -b /…/ID/userdata. */
+static void learn_conmon(struct bundles *b, const char *pid)
+{
+	_buf_ struct buf text = {0};
+	char path[64];
+	char *at, *end;
+
+	snprintf(path, sizeof(path), "proc/%s/cmdline", pid);
+	if (read_config(b, path, &text) != 0 || buf__append(&text, "", 1) != 0)
+		return;
+	end = text.data + text.len - 1;
+	for (at = text.data; at < end; at += strlen(at) + 1) {
+		if (strcmp(at, "-b") != 0 || at + 3 >= end)
+			continue;
+		at += 3;
+		if (*at == '/' && strlen(at) < MAX_PATH && cut(at) && cut(at))
+			add_place(b, at, true);
+		return;
+	}
+}
+
+static void learn_process(struct bundles *b, const char *pid)
+{
+	_buf_ struct buf comm = {0};
+	char path[64];
+
+	snprintf(path, sizeof(path), "proc/%s/comm", pid);
+	if (read_config(b, path, &comm) != 0)
+		return;
+	if (comm.len > 15 && !memcmp(comm.data, "containerd-shim", 15))
+		learn_shim(b, pid);
+	else if (comm.len == 7 && !memcmp(comm.data, "conmon\n", 7))
+		learn_conmon(b, pid);
+}
+
+/* What runs, and what of containerd is beside it. */
+static void learn(struct bundles *b)
+{
+	int fd = open_below(b, "proc", O_RDONLY | O_DIRECTORY);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	b->scanned_ns = clock__boot_ns();
+	if (!d && fd >= 0)
+		close(fd);
+	while (d && (e = readdir(d)))
+		if (*e->d_name >= '1' && *e->d_name <= '9' && strlen(e->d_name) < 16)
+			learn_process(b, e->d_name);
+	if (d)
+		closedir(d);
+	for (size_t i = 0, n = b->n_places; i < n; i++) {
+		char path[MAX_PATH];
+
+		snprintf(path, sizeof(path), "%s", b->places[i].directory);
+		if (cut(path) && strlen(path) > strlen(TASKS) &&
+		    !strcmp(path + strlen(path) - strlen(TASKS), TASKS))
+			learn_namespaces(b, path);
+	}
+}
+
+/* The last place that had one is the likeliest to have the next. */
+static const struct place *prefer(struct bundles *b, size_t i)
+{
+	const struct place p = b->places[i];
+
+	memmove(b->places + 1, b->places, i * sizeof(p));
+	b->places[0] = p;
+	return b->places;
+}
+
+/* The place where it was; -ENOENT: nowhere. */
+static int find(struct bundles *b, const char *id, size_t from, struct buf *to,
+		const struct place **ret)
+{
+	int err = -ENOENT;
+
+	for (size_t i = from; i < b->n_places && err == -ENOENT; i++) {
+		err = read_bundle(b, &b->places[i], id, to);
+		if (err == -ENOTDIR || err == -EACCES || err == -ELOOP)
+			err = -ENOENT;
+		if (!err)
+			*ret = prefer(b, i);
+	}
+	return err;
+}
+
+static int find_anywhere(struct bundles *b, const char *id, struct buf *to,
+			 const struct place **ret)
+{
+	size_t before = b->n_places;
+	int err = find(b, id, 0, to, ret);
+
+	if (err != -ENOENT || clock__boot_ns() - b->scanned_ns < SCAN_NS)
+		return err;
+	learn(b);
+	return find(b, id, before, to, ret);
+}
+
+static bool is_id(const char *s)
+{
+	size_t len = strlen(s);
+
+	return len && len <= CONTAINER_ID_LEN && *s != '.' && !strchr(s, '/');
+}
+
+/* It has what its sandbox's has, or nothing more than it had. */
+static int add_sandbox(struct bundles *b, const struct place *p, const char *id, struct meta *m)
+{
+	_buf_ struct buf text = {0};
+	int err = is_id(id) ? read_bundle(b, p, id, &text) : -EINVAL;
+
+	if (!err)
+		err = bundle_json__add_sandbox(text.data, text.len, m);
+	return err == -ENOMEM ? err : 0;
+}
+
+static void count_broken(struct bundles *b, const char *id, int err)
+{
+	b->state.broken++;
+	if (!b->said_broken)
+		log_warn("the bundle of container %.12s cannot be read: %s; it is named by what "
+			 "else is known (said once)",
+			 id, strerror(-err));
+	b->said_broken = true;
+}
+
+/* What its cgroup's path says stands for a bundle's that does not. */
+static int complete(struct bundles *b, struct meta *m)
+{
+	char uid[POD_UID_LEN + 1] = "";
+
+	if (m->pod_uid || !meta__label(m, META_POD_NAME_LABEL) ||
+	    registry__pod_uid(b->registry, m->id, uid, sizeof(uid)) != 0 || !*uid)
+		return 0;
+	m->pod_uid = strdup(uid);
+	return m->pod_uid ? meta__add_label(m, META_POD_UID_LABEL, uid) : -ENOMEM;
+}
+
+/* 0: *ret_kind and, of a container, *ret. */
+static int look_up(struct bundles *b, const char *id, enum bundle_kind *ret_kind, struct meta **ret)
+{
+	_free_ char *sandbox = NULL;
+	_buf_ struct buf text = {0};
+	_meta_ struct meta *m = NULL;
+	const struct place *place;
+	int err = find_anywhere(b, id, &text, &place);
+
+	if (!err)
+		err = bundle_json__read(text.data, text.len, id, ret_kind, &m, &sandbox);
+	if (!err && sandbox)
+		err = add_sandbox(b, place, sandbox, m);
+	if (!err && m)
+		err = complete(b, m);
+	if (err)
+		return err;
+	*ret = TAKE_PTR(m);
+	return 0;
+}
+
+static void serve(struct bundles *b, const char *id)
+{
+	char uid[POD_UID_LEN + 1] = "";
+	enum bundle_kind kind = BUNDLE_UNNAMED;
+	_meta_ struct meta *m = NULL;
+	int err = look_up(b, id, &kind, &m);
+
+	if (!err && kind == BUNDLE_CONTAINER) {
+		b->state.read++;
+		log_debug("container %.12s: its bundle names %s", id, m->name ? m->name : "-");
+		if (pods__container(b->pods, TAKE_PTR(m)) != 0)
+			log_warn("no memory for a container's name");
+		return;
+	}
+	if (!err && kind == BUNDLE_SANDBOX) {
+		registry__never(b->registry, id);
+		return;
+	}
+	if (err && err != -ENOENT)
+		count_broken(b, id, err);
+	else
+		b->state.missing++;
+	log_debug("container %.12s: no bundle names it", id);
+	registry__pod_uid(b->registry, id, uid, sizeof(uid));
+	pods__unnamed(b->pods, id, *uid ? uid : NULL);
+}
+
+static void on_wanted(void *ctx, int fd, int what)
+{
+	char id[CONTAINER_ID_LEN + 1];
+	struct bundles *b = ctx;
+	const char *engine;
+
+	(void)fd;
+	(void)what;
+	while (registry__next_wanted(b->registry, REGISTRY_BUNDLES, id, sizeof(id), &engine))
+		serve(b, id);
+}
+
+static int open_root(const struct bundles_opts *opts)
+{
+	const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+	int fd;
+
+	if (opts->root) {
+		fd = open(opts->root, flags);
+		return fd < 0 ? -errno : fd;
+	}
+	fd = open("/proc/1/root", flags);
+	if (fd < 0) {
+		log_debug("/proc/1/root: %s: bundles are looked for below /", strerror(errno));
+		fd = open("/", flags);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+static int add_places(struct bundles *b, const struct bundles_opts *opts)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < opts->n_directories && !err; i++) {
+		err = add_place(b, opts->directories[i], false);
+		if (!err)
+			err = add_place(b, opts->directories[i], true);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(known) && !err; i++)
+		err = add_place(b, known[i].directory, known[i].userdata);
+	return err;
+}
+
+int bundles__new(struct bundles **ret, struct loop *loop, struct registry *registry,
+		 struct pods *pods, const struct bundles_opts *opts)
+{
+	struct bundles *b = calloc(1, sizeof(*b));
+	int err;
+
+	if (!b)
+		return -ENOMEM;
+	b->loop = loop;
+	b->registry = registry;
+	b->pods = pods;
+	b->root = open_root(opts);
+	err = b->root < 0 ? b->root : add_places(b, opts);
+	if (!err)
+		err = loop__watch(loop, registry__wanted_fd(registry, REGISTRY_BUNDLES), LOOP_READ,
+				  on_wanted, b, &b->watch);
+	if (err) {
+		bundles__free(b);
+		return err;
+	}
+	learn(b);
+	registry__source(registry, REGISTRY_BUNDLES, true);
+	*ret = b;
+	return 0;
+}
+
+void bundles__free(struct bundles *b)
+{
+	if (!b)
+		return;
+	loop_watch__free(b->watch);
+	for (size_t i = 0; i < b->n_places; i++)
+		free(b->places[i].directory);
+	if (b->root >= 0)
+		close(b->root);
+	free(b);
+}
+
+void bundles__state(const struct bundles *b, struct bundles_state *ret)
+{
+	*ret = b->state;
+}

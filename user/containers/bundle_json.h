@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An OCI bundle's config.json -> struct meta: what containerd's CRI plugin, CRI-O, nerdctl and
+ * podman write into its annotations. No state, no I/O.
+ *
+ * https://github.com/opencontainers/runtime-spec/blob/main/config.md#annotations
+ */
+#ifndef NOTAIL_CONTAINERS_BUNDLE_JSON_H
+#define NOTAIL_CONTAINERS_BUNDLE_JSON_H
+
+#include <stddef.h>
+
+#include "containers/meta.h"
+#include "containers/pod.h"
+
+enum bundle_kind {
+	BUNDLE_CONTAINER,
+	BUNDLE_SANDBOX, /* of a pod: a pause process, that writes nothing */
+	BUNDLE_UNNAMED, /* it says no more than that there is one */
+};
+
+/*
+ * `id` is the container's. Of a container *ret has engine, id, name, image, pod_uid, labels and,
+ * where the bundle says more of it than its names, pod. What its sandbox's bundle may have to say
+ * is in *ret_sandbox, the sandbox's id, to free; NULL: nothing. 0, -EBADMSG or -ENOMEM.
+ */
+int bundle_json__read(const char *text, size_t len, const char *id, enum bundle_kind *ret_kind,
+		      struct meta **ret, char **ret_sandbox);
+/* What the sandbox's bundle says, added to what its container's says. 0, -EBADMSG (it is of no
+ * sandbox, too; m is as it was) or -ENOMEM. */
+int bundle_json__add_sandbox(const char *text, size_t len, struct meta *m);
+
+#endif
