@@ -3,7 +3,8 @@
  * A place is a directory in which every container of one runtime has one of its own: the known ones
  * first, then those that were found on the way. What runs says where its runtime's are: a shim of
  * containerd works in its sandbox's bundle, conmon is told its own. The processes are asked when it
- * begins, and again, at most every SCAN_NS, when a bundle is in no place that is known.
+ * begins, and again when a bundle is in no place that is known: SCANS times in a row, and then
+ * every SCAN_NS.
  *
  * Every path is resolved below the host's root, with whatever symbolic links there are: seen from a
  * container, /var/run is another one's. The root is opened once, with the rights of the start.
@@ -30,7 +31,8 @@
 #define MAX_CONFIG (4u << 20)
 #define MAX_PLACES 64
 #define MAX_PATH 1024
-#define SCAN_NS (10 * NS_PER_SEC)
+#define SCAN_NS (2 * NS_PER_SEC)
+#define SCANS 8
 #define TASKS "io.containerd.runtime.v2.task"
 #define OVERLAY "storage/overlay-containers"
 
@@ -57,7 +59,7 @@ struct bundles {
 	struct bundles_state state;
 	struct place places[MAX_PLACES];
 	size_t n_places;
-	uint64_t scanned_ns; /* 0: never */
+	uint64_t scans_ns; /* when all SCANS are to be had again */
 	int root;
 	bool said_broken;
 };
@@ -228,7 +230,6 @@ static void learn(struct bundles *b)
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
-	b->scanned_ns = clock__boot_ns();
 	if (!d && fd >= 0)
 		close(fd);
 	while (d && (e = readdir(d)))
@@ -275,11 +276,13 @@ static int find(struct bundles *b, const char *id, size_t from, struct buf *to,
 static int find_anywhere(struct bundles *b, const char *id, struct buf *to,
 			 const struct place **ret)
 {
+	uint64_t now_ns = clock__boot_ns();
 	size_t before = b->n_places;
 	int err = find(b, id, 0, to, ret);
 
-	if (err != -ENOENT || clock__boot_ns() - b->scanned_ns < SCAN_NS)
+	if (err != -ENOENT || b->scans_ns > now_ns + (SCANS - 1) * SCAN_NS)
 		return err;
+	b->scans_ns = MAX(b->scans_ns, now_ns) + SCAN_NS;
 	learn(b);
 	return find(b, id, before, to, ret);
 }
