@@ -46,7 +46,10 @@ SOURCES := $(wildcard user/*.c) $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c))
 LIB_SOURCES := $(filter-out user/main.c,$(SOURCES))
 PROTO := $(BUILD)/gen/push.pb-c
 SKELS := $(patsubst bpf/%.bpf.c,$(BUILD)/gen/%.skel.h,$(wildcard bpf/*.bpf.c))
-OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(SOURCES)) $(PROTO).o
+# Another build's directory, for one with a FAULT: all that knows nothing of the kernel side is taken from there.
+SHARED ?= $(BUILD)
+OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter user/capture/%,$(SOURCES))) \
+	$(patsubst %.c,$(SHARED)/%.o,$(filter-out user/capture/%,$(SOURCES)) $(PROTO:$(BUILD)/%=%).c)
 SAN_OBJECTS := $(patsubst %.c,$(SAN)/%.o,$(filter-out user/pipeline.c user/clients.c user/ruleset.c,$(LIB_SOURCES)))
 SAN_OBJECTS += $(if $(filter batch,$(ROOMS)),$(SAN)/push.pb-c.o)
 UNIT_SOURCES := $(foreach r,$(ROOMS),$(wildcard tests/unit/$(r)/test_*.c)) $(if $(filter-out command line,$(origin ROOMS)),$(wildcard tests/unit/test_*.c))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """notail --stdout=json beside a real dockerd: whose lines, which bytes, in which order."""
 
+import concurrent.futures
 import os
 import socket
 import struct
@@ -27,18 +28,26 @@ class Docker(harness.TestCase):
         self.engine.start("busybox", "sleep", "100000", name=name, options=options)
 
     def test_200_short_lived(self):
+        """One after the other, in four rows at once."""
         notail = self.notail()
         base = self.name("short")
-        for i in range(200):
-            done = self.engine.run("busybox", "echo", str(i), name=f"{base}-{i}", options=["--rm"])
-            self.assertEqual(done.stdout, f"{i}\n")
-        own = lambda: [e for e in notail.entries() if e.labels["container"].startswith(base + "-")]
-        harness.wait_for(lambda: len(own()) >= 200, what=lambda: f"{len(own())} of 200 lines")
+        engine = self.engine
+
+        def run(row):
+            return [engine.run("busybox", "echo", str(i), name=f"{base}-{row}-{i}", options=["--rm"]).stdout for i in range(50)]
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for printed in pool.map(run, range(4)):
+                self.assertEqual(printed, [f"{i}\n" for i in range(50)])
+        own = lambda prefix: [e for e in notail.entries() if e.labels["container"].startswith(prefix)]
+        harness.wait_for(lambda: len(own(f"{base}-")) >= 200, what=lambda: f"{len(own(f'{base}-'))} of 200 lines")
         self.assertEqual(notail.stop(), 0)
-        self.assertEqual(
-            [(e.labels["container"], e.stream, e.line) for e in own()],
-            [(f"{base}-{i}", "stdout", b"%d" % i) for i in range(200)],
-        )
+        self.assertEqual(len(own(f"{base}-")), 200)
+        for row in range(4):
+            self.assertEqual(
+                [(e.labels["container"], e.stream, e.line) for e in own(f"{base}-{row}-")],
+                [(f"{base}-{row}-{i}", "stdout", b"%d" % i) for i in range(50)],
+            )
 
     def compare_bytes(self, threads, *options):
         """4 containers x 50,000 lines: bytes, order, once; and what was written was copied."""

@@ -8,10 +8,13 @@ import harness
 
 
 def build(fault):
-    """notail with a fault, in a build directory of its own; its path."""
+    """notail with a fault, its kernel side built in a directory of its own; its path."""
     directory = os.path.join(harness.BUILD, "fault-" + fault.lower().replace("_", "-"))
+    with open(os.path.join(harness.BUILD, "settings"), encoding="utf-8") as file:
+        _, sanitizers, *_ = file.read().split(" ")
     done = subprocess.run(
-        ["make", "-C", harness.TOP, f"BUILD={directory}", f"FAULT={fault}", "SANITIZE=", "all"], stdin=subprocess.DEVNULL,
+        ["make", "-C", harness.TOP, f"BUILD={directory}", f"SHARED={harness.BUILD}", f"FAULT={fault}",
+         f"SANITIZE={sanitizers}", os.path.join(directory, "notail")], stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         env={k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "BUILD", "NOTAIL")},
     )

@@ -51,8 +51,8 @@ class Inside(harness.TestCase):
         name = self.start_inside("--container", f"e2e-{harness.RUN_ID}-*")
         talker = self.name("talker")
         self.engine.start("busybox", "sh", "-c", "i=0; while :; do echo $i; i=$((i+1)); sleep 0.2; done", name=talker)
-        harness.wait_for(lambda: len(self.printed(name)) >= 5, interval=0.5, what="lines of another container")
-        time.sleep(SECONDS)
+        # Each line that it prints is one that it might capture.
+        harness.wait_for(lambda: len(self.printed(name)) >= 20, interval=0.5, what="lines of another container")
         entries = self.printed(name)
         self.assertEqual({e.labels["container"] for e in entries}, {talker})
         self.assert_lines([e.line for e in entries], [b"%d" % i for i in range(len(entries))])
@@ -85,11 +85,11 @@ class Inside(harness.TestCase):
     def test_all_containers(self):
         """Without a selection: whatever else runs on this machine, no line is its own."""
         name = self.start_inside()
-        talker = self.name("talker")
-        self.engine.run("busybox", "echo", "hi", name=talker)
-        harness.wait_for(lambda: [e for e in self.printed(name) if e.labels["container"] == talker], interval=0.5,
-                         what="the line of another container")
-        time.sleep(SECONDS)
+        # Each line that it prints is one that it might capture: before those of the next container.
+        for talker in (self.name("talker"), self.name("second"), self.name("third")):
+            self.engine.run("busybox", "echo", "hi", name=talker)
+            harness.wait_for(lambda: [e for e in self.printed(name) if e.labels["container"] == talker], interval=0.5,
+                             what="the line of another container")
         own = (name, self.engine.inspect(name)["Id"][:12])
         self.assertEqual([e for e in self.printed(name) if e.labels["container"] in own], [])
 

@@ -222,7 +222,7 @@ class Many(harness.TestCase):
         if gone:
             self.skipTest(gone)
         left = lambda: soak.leftovers(notail.pid)
-        harness.wait_for(lambda: not any(left().values()), interval=1, what=lambda: f"map entries without an owner: {left()}")
+        harness.wait_for(lambda: not any(left().values()), interval=0.3, what=lambda: f"map entries without an owner: {left()}")
         self.assertEqual(set(left()), set(soak.MAPS))
 
     @staticmethod
@@ -313,15 +313,23 @@ class Many(harness.TestCase):
                 records[number] = file.read().split(b"\n")[:-1]
             self.assertEqual(len(records[number]), 100)
         after = {n: [line for line in lines if int(line.split()[2]) > ready_ns] for n, lines in records.items()}
-        captured = lambda number: [b"%d " % number + rest for _, rest in self.by_number(notail, "stdout")[number]]
+
+        def captured():
+            found = self.by_number(notail, "stdout")
+            return {number: [b"%d " % number + rest for _, rest in found[number]] for number in records}
+
+        def without_end():
+            found = captured()
+            return [n for n, lines in records.items() if after[n] and found[n][-1:] != lines[-1:]]
+
+        harness.wait_for(lambda: not without_end(), interval=0.5, what=lambda: f"the last lines of {without_end()}")
+        whole = captured()
         for number, lines in records.items():
-            if after[number]:
-                harness.wait_for(lambda: captured(number)[-1:] == lines[-1:], what=f"the last line of {number}")
-            got = captured(number)
+            got = whole[number]
             self.assert_lines(got, lines[len(lines) - len(got) :], f"container {number}")
             self.assertGreaterEqual(len(got), len(after[number]), f"container {number}")
         print(f"    {at_ready} of 200 had begun when notail was ready; whole: "
-              f"{sum(captured(n) == records[n] for n in records)}", flush=True)
+              f"{sum(whole[n] == records[n] for n in records)}", flush=True)
         self.assert_nothing_left(notail)
 
 
