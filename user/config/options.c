@@ -613,6 +613,7 @@ static error_t refuse_option(struct parse *p, const struct argp_state *state)
 	return refuse(p, "%.*s: unknown option, see notail --help", (int)len, arg);
 }
 
+/* NULL: it is no switch. */
 static bool *get_switch(struct options *o, int key)
 {
 	switch (key) {
@@ -638,14 +639,15 @@ static bool *get_switch(struct options *o, int key)
 		return &o->effective;
 	case KEY_SCHEMA:
 		return &o->schema;
-	default:
+	case KEY_DEFAULTS:
 		return &o->defaults;
+	default:
+		return NULL;
 	}
 }
 
-static error_t options__on_key(int key, char *arg, struct argp_state *state)
+static error_t set_option(struct parse *p, int key, char *arg)
 {
-	struct parse *p = state->input;
 	struct options *o = &p->o;
 
 	switch (key) {
@@ -690,20 +692,22 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case KEY_SHUTDOWN_TIMEOUT:
 	case KEY_RATE_LIMIT:
 		return set_quantity(p, key, arg);
-	case KEY_TIMES:
-	case KEY_INSPECT:
-	case KEY_NO_DOCKER:
-	case KEY_EXEC_SESSIONS:
-	case KEY_JSON:
-	case KEY_REGISTERED:
-	case KEY_STATS:
-	case KEY_DETACH_ON_EXIT:
-	case KEY_FORCE:
-	case KEY_EFFECTIVE:
-	case KEY_SCHEMA:
-	case KEY_DEFAULTS:
-		*get_switch(o, key) = true;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t options__on_key(int key, char *arg, struct argp_state *state)
+{
+	struct parse *p = state->input;
+	struct options *o = &p->o;
+	bool *flag = get_switch(o, key);
+
+	if (flag) {
+		*flag = true;
 		return 0;
+	}
+	switch (key) {
 	case KEY_VERSION:
 		o->action = ACTION_VERSION;
 		return 0;
@@ -719,7 +723,7 @@ static error_t options__on_key(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_ERROR:
 		return p->reported ? EINVAL : refuse_option(p, state);
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return set_option(p, key, arg);
 	}
 }
 
