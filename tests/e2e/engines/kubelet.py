@@ -28,9 +28,9 @@ class Kubelet:
 
     def sandbox(self, pod):
         """The pod without any container yet."""
+        self.changed(pod)
         one = RunningPod(self, pod)
         self.running.append(one)
-        self.changed(one.pod)
         return one
 
     def run(self, pod):
@@ -65,7 +65,6 @@ class RunningPod:
         self.config = self._sandbox_config()
         self.sandbox = self.engine.call("RunPodSandbox", [(1, self.config)])[1].decode()
         self.engine.pods.append(self.sandbox)
-        self.pod["status"]["phase"] = "Pending"
 
     def spec(self, which):
         return self.pod["spec"].get(which, [])
