@@ -174,12 +174,12 @@ static bool cut(char *path)
 	return true;
 }
 
-static void learn_shim(struct bundles *b, const char *pid)
+static void learn_shim(struct bundles *b, int pid)
 {
 	char link[64], path[MAX_PATH];
 	ssize_t n;
 
-	snprintf(link, sizeof(link), "proc/%s/cwd", pid);
+	snprintf(link, sizeof(link), "proc/%d/cwd", pid);
 	n = readlinkat(b->root, link, path, sizeof(path) - 1);
 	if (n <= 0)
 		return;
@@ -189,13 +189,13 @@ static void learn_shim(struct bundles *b, const char *pid)
 }
 
 /* conmon -b /…/ID/userdata. */
-static void learn_conmon(struct bundles *b, const char *pid)
+static void learn_conmon(struct bundles *b, int pid)
 {
 	_buf_ struct buf text = {0};
 	char path[64];
 	char *at, *end;
 
-	snprintf(path, sizeof(path), "proc/%s/cmdline", pid);
+	snprintf(path, sizeof(path), "proc/%d/cmdline", pid);
 	if (read_config(b, path, &text) != 0 || buf__append(&text, "", 1) != 0)
 		return;
 	end = text.data + text.len - 1;
@@ -209,12 +209,12 @@ static void learn_conmon(struct bundles *b, const char *pid)
 	}
 }
 
-static void learn_process(struct bundles *b, const char *pid)
+static void learn_process(struct bundles *b, int pid)
 {
 	_buf_ struct buf comm = {0};
 	char path[64];
 
-	snprintf(path, sizeof(path), "proc/%s/comm", pid);
+	snprintf(path, sizeof(path), "proc/%d/comm", pid);
 	if (read_config(b, path, &comm) != 0)
 		return;
 	if (comm.len > 15 && !memcmp(comm.data, "containerd-shim", 15))
@@ -233,8 +233,8 @@ static void learn(struct bundles *b)
 	if (!d && fd >= 0)
 		close(fd);
 	while (d && (e = readdir(d)))
-		if (*e->d_name >= '1' && *e->d_name <= '9' && strlen(e->d_name) < 16)
-			learn_process(b, e->d_name);
+		if (*e->d_name >= '1' && *e->d_name <= '9')
+			learn_process(b, atoi(e->d_name));
 	if (d)
 		closedir(d);
 	for (size_t i = 0, n = b->n_places; i < n; i++) {

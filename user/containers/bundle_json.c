@@ -137,11 +137,18 @@ static int read_crio(const json_t *annotations, struct meta *m)
 	return err ? err : add_names(m, &names);
 }
 
+/* podman uses CRI-O's names for pods of its own, which are none of a cluster. */
+static bool is_podmans(const json_t *annotations)
+{
+	const char *manager = get(annotations, "io.container.manager");
+
+	return manager && !strcmp(manager, "libpod");
+}
+
 /* nerdctl's, and what somebody gave ctr; podman's are its own affairs. */
 static int read_plain(json_t *annotations, struct meta *m)
 {
-	bool podman = get(annotations, "io.container.manager") &&
-		      !strcmp(get(annotations, "io.container.manager"), "libpod");
+	bool podman = is_podmans(annotations);
 	int err = set(&m->name, get(annotations, "nerdctl/name"));
 	const char *name;
 	json_t *value;
@@ -176,7 +183,9 @@ static int read_container(json_t *annotations, struct meta *m, char **ret_sandbo
 	const char *sandbox = NULL;
 	int err;
 
-	if (get(annotations, CRIO "ContainerType")) {
+	if (is_podmans(annotations)) {
+		err = read_plain(annotations, m);
+	} else if (get(annotations, CRIO "ContainerType")) {
 		err = read_crio(annotations, m);
 		sandbox = get(annotations, CRIO "SandboxID");
 	} else if (get(annotations, CRI "container-type")) {
@@ -319,9 +328,11 @@ int bundle_json__add_sandbox(const char *text, size_t len, struct meta *m)
 	labels = get_object(annotations, CRIO "Labels");
 	names = (struct names){
 		.namespace = first(get(annotations, CRI "sandbox-namespace"),
-				   get(labels, META_POD_NAMESPACE_LABEL)),
-		.pod = first(get(annotations, CRI "sandbox-name"),
-			     get(labels, META_POD_NAME_LABEL)),
+				   first(get(labels, META_POD_NAMESPACE_LABEL),
+					 get(annotations, CRIO "Namespace"))),
+		.pod = first(
+			get(annotations, CRI "sandbox-name"),
+			first(get(labels, META_POD_NAME_LABEL), get(annotations, CRIO "KubeName"))),
 		.uid = first(get(annotations, CRI "sandbox-uid"), get(labels, META_POD_UID_LABEL)),
 	};
 	err = set(&directory, get(annotations, CRI "sandbox-log-directory"));

@@ -232,6 +232,14 @@ static const struct {
 	{"cri-o", {REGISTRY_BUNDLES}, 1},
 };
 
+static enum registry_source asked__first(const char *engine)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(asked); i++)
+		if (!strcmp(engine, asked[i].engine))
+			return asked[i].sources[0];
+	return REGISTRY_SOURCES;
+}
+
 /* The first that is there and has not said that it does not know it. False: none. */
 static bool container__source(const struct registry *r, const struct container *c,
 			      enum registry_source *ret)
@@ -435,6 +443,8 @@ static int cgroup__attach(struct registry *r, struct cgroup *g, const char *id, 
 	struct container *c = container__get(r, id);
 	int err;
 
+	bool again = c && c->meta && !c->cgroups;
+
 	if (!c)
 		return -ENOMEM;
 	DL_APPEND(c->cgroups, g);
@@ -442,6 +452,9 @@ static int cgroup__attach(struct registry *r, struct cgroup *g, const char *id, 
 	c->engine = engine;
 	container__place(r, c);
 	container__want(r, c);
+	/* It starts again: what its bundle said before holds until it is read. */
+	if (again && r->present[REGISTRY_BUNDLES] && asked__first(engine) == REGISTRY_BUNDLES)
+		wanted__add(r, c, REGISTRY_BUNDLES);
 	if (c->stale && r->present[REGISTRY_DOCKER])
 		wanted__add(r, c, REGISTRY_DOCKER);
 	c->stale = false;
