@@ -139,7 +139,7 @@ static int64_t read_count(const json_t *root, const json_t *series)
 	return (int64_t)MIN(most, MAX_COUNT);
 }
 
-static uint64_t parse_revision(const char *s)
+uint64_t event_json__revision(const char *s)
 {
 	char *end;
 	uint64_t n;
@@ -179,7 +179,7 @@ int event_json__parse(const char *json, size_t len, struct event *ret)
 		json_decref(root);
 		return -EBADMSG;
 	}
-	e.revision = parse_revision(e.resource_version);
+	e.revision = event_json__revision(e.resource_version);
 	read_times(root, series, &e);
 	e.count = read_count(root, series);
 	*ret = e;

@@ -33,6 +33,8 @@ struct event {
 
 /* 0; -EBADMSG: not an event; -ENOMEM. To be given to event__free. */
 int event_json__parse(const char *json, size_t len, struct event *ret);
+/* A resourceVersion as a number; 0: it is none. */
+uint64_t event_json__revision(const char *resource_version);
 void event__free(struct event *e); /* all zero is fine */
 /* Appends it, without a newline. 0 or -ENOMEM. */
 int event__line(const struct event *e, enum event_format format, struct buf *out);
