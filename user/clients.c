@@ -3,8 +3,8 @@
  * What the command line says of all clients (--tenant, --batch-size, --batch-wait) comes before
  * what the file says of each.
  *
- * Clients whose batches would be the same share an output of the pipeline. The tenant of a client
- * is no part of a batch.
+ * Clients whose batches would be the same share an output of what makes them. The tenant of a
+ * client is no part of a batch.
  */
 #include "clients.h"
 
@@ -40,7 +40,7 @@ struct client {
 /* Clients that share their batches. */
 struct profile {
 	struct clients *all;
-	size_t output; /* of the pipeline */
+	size_t output;
 	struct batch_opts batch;
 	size_t n;
 	struct client *clients[CLIENTS_MAX];
@@ -51,7 +51,7 @@ struct clients {
 	const struct options *opts;
 	struct loop *loop;
 	struct http *http;
-	struct pipeline *pipeline;
+	struct outputs *outputs;
 	struct counters *counters;
 	size_t n;
 	struct client client[CLIENTS_MAX];
@@ -183,15 +183,16 @@ static struct profile *profile_of(struct clients *c, const struct batch_opts *ba
 	return p;
 }
 
-void clients__outputs(struct clients *c, struct pipeline_opts *ret_opts)
+void clients__outputs(struct clients *c, bool enabled[PIPELINE_OUTPUTS],
+		      struct batch_opts batches[PIPELINE_OUTPUTS])
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct batch_opts batch = client__batch(&c->client[i]);
 		struct profile *p = profile_of(c, &batch);
 
 		p->clients[p->n++] = &c->client[i];
-		ret_opts->enabled[p->output] = true;
-		ret_opts->batch[p->output] = batch;
+		enabled[p->output] = true;
+		batches[p->output] = batch;
 	}
 }
 
@@ -205,7 +206,7 @@ static void on_sealed(void *ctx, int fd, int what)
 	(void)what;
 	for (size_t i = 0; i < p->n; i++)
 		to[i] = p->clients[i]->delivery;
-	while ((b = pipeline__next(p->all->pipeline, p->output)))
+	while ((b = outputs__next(p->all->outputs, p->output)))
 		delivery__submit(p->all->delivery, b, to, p->n);
 }
 
@@ -215,21 +216,21 @@ static void on_wanted(void *ctx, int fd, int what)
 
 	(void)fd;
 	(void)what;
-	delivery__want(c->delivery, outputs__wanted(pipeline__outputs(c->pipeline)));
+	delivery__want(c->delivery, outputs__wanted(c->outputs));
 }
 
 static void on_safe(void *ctx, struct batch *b)
 {
 	struct clients *c = ctx;
 
-	outputs__done(pipeline__outputs(c->pipeline), b, SINK_DELIVERED);
+	outputs__done(c->outputs, b, SINK_DELIVERED);
 }
 
 static void on_backlog(void *ctx, struct backlog *b)
 {
 	struct clients *c = ctx;
 
-	outputs__use_backlog(pipeline__outputs(c->pipeline), b);
+	outputs__use_backlog(c->outputs, b);
 }
 
 static void on_sent(void *ctx, struct batch *b, enum sink_result result)
@@ -423,8 +424,8 @@ static int make_delivery(struct clients *c)
 		.loop = c->loop,
 		.spool = c->spool,
 		.counters = c->counters,
-		.memory = outputs__account(pipeline__outputs(c->pipeline)),
-		.at_risk = outputs__at_risk(pipeline__outputs(c->pipeline)),
+		.memory = outputs__account(c->outputs),
+		.at_risk = outputs__at_risk(c->outputs),
 		.max_memory = c->opts->max_in_flight,
 		.n_clients = c->n,
 		.order = config ? orders[config->order] : DELIVERY_OLDEST_FIRST,
@@ -436,14 +437,14 @@ static int make_delivery(struct clients *c)
 	return delivery__new(&c->delivery, &opts);
 }
 
-int clients__connect(struct clients *c, struct loop *loop, struct http *http, struct pipeline *p,
-		     struct counters *counters, char *ret_why, size_t size)
+int clients__connect(struct clients *c, struct loop *loop, struct http *http,
+		     struct outputs *outputs, struct counters *counters, char *ret_why, size_t size)
 {
 	int err;
 
 	c->loop = loop;
 	c->http = http;
-	c->pipeline = p;
+	c->outputs = outputs;
 	c->counters = counters;
 	err = make_spool(c);
 	if (!err)
@@ -458,11 +459,11 @@ int clients__connect(struct clients *c, struct loop *loop, struct http *http, st
 			snprintf(ret_why, size, "--loki: %s", why);
 	}
 	for (size_t i = 0; i < c->n_profiles && !err; i++)
-		err = loop__watch(loop, pipeline__fd(p, c->profiles[i].output), LOOP_READ,
+		err = loop__watch(loop, outputs__fd(outputs, c->profiles[i].output), LOOP_READ,
 				  on_sealed, &c->profiles[i], &c->profiles[i].sealed);
 	if (!err)
-		err = loop__watch(loop, outputs__wanted_fd(pipeline__outputs(p)), LOOP_READ,
-				  on_wanted, c, &c->wanted);
+		err = loop__watch(loop, outputs__wanted_fd(outputs), LOOP_READ, on_wanted, c,
+				  &c->wanted);
 	return err;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The clients of a run, as the configuration or --loki has them: each pushes to one Loki what comes
- * out of the pipeline, at its own pace, with a queue in the spool behind it. Loop's thread.
+ * out of the outputs, at its own pace, with a queue in the spool behind it. Loop's thread.
  */
 #ifndef NOTAIL_CLIENTS_H
 #define NOTAIL_CLIENTS_H
@@ -11,7 +11,7 @@
 #include "config/config.h"
 #include "config/options.h"
 #include "io/http.h"
-#include "pipeline.h"
+#include "outputs.h"
 #include "status/view.h"
 
 struct clients;
@@ -20,16 +20,18 @@ struct loki_sink;
 /* None is fine. `opts` and what it borrows must outlive them. */
 int clients__new(struct clients **ret, const struct options *opts);
 /* Batches that are still queued, and neither in the spool nor in a ring that stays, are counted as
- * not delivered. Before the pipeline is freed. */
+ * not delivered. Before the outputs are freed. */
 void clients__disconnect(struct clients *c);
-/* After the pipeline, which borrows external labels. NULL is fine. */
+/* After the outputs, which borrow external labels. NULL is fine. */
 void clients__free(struct clients *c);
-/* Their outputs of the pipeline. */
-void clients__outputs(struct clients *c, struct pipeline_opts *ret_opts);
-/* Takes batches from the pipeline from now on. Text in ret_why where strerror does not say enough.
+/* Their outputs, as in struct outputs_opts: the others stay as they are. */
+void clients__outputs(struct clients *c, bool enabled[PIPELINE_OUTPUTS],
+		      struct batch_opts batches[PIPELINE_OUTPUTS]);
+/* Takes batches from there from now on. Text in ret_why where strerror does not say enough.
  */
-int clients__connect(struct clients *c, struct loop *loop, struct http *http, struct pipeline *p,
-		     struct counters *counters, char *ret_why, size_t size);
+int clients__connect(struct clients *c, struct loop *loop, struct http *http,
+		     struct outputs *outputs, struct counters *counters, char *ret_why,
+		     size_t size);
 /* The ring outlives the process. */
 void clients__durable(struct clients *c, bool durable);
 /* It ends within timeout_ns: what is not delivered goes to the spool in time. */

@@ -185,7 +185,7 @@ static int make_pipeline(struct app *a)
 	opts.enabled[PIPELINE_STDOUT] = o->to_stdout;
 	opts.batch[PIPELINE_STDOUT] = (struct batch_opts){
 		.encoding = o->format, .times = o->times, .color = isatty(STDOUT_FILENO)};
-	clients__outputs(a->clients, &opts);
+	clients__outputs(a->clients, opts.enabled, opts.batch);
 	a->routing = opts.routing;
 	return pipeline__new(&a->pipeline, &opts);
 }
@@ -349,8 +349,8 @@ static int set_up(struct app *a, char *why, size_t size)
 	if (!err)
 		err = make_stdout(a, why, size);
 	if (!err)
-		err = clients__connect(a->clients, a->loop, a->http, a->pipeline, &a->counters, why,
-				       size);
+		err = clients__connect(a->clients, a->loop, a->http, pipeline__outputs(a->pipeline),
+				       &a->counters, why, size);
 	if (!err)
 		err = make_docker(a, why, size);
 	if (!err)
