@@ -46,16 +46,21 @@ static int check_job(const struct config_job *job, struct diag *diag)
 static int check_jobs(const struct config *c, struct diag *diag)
 {
 	const struct config_job *jobs = c->jobs.items;
+	const struct config_job events = {
+		.relabel_configs = c->events.relabel_configs,
+		.pipeline_stages = c->events.pipeline_stages,
+	};
 	bool wrong = false;
+	int err;
 
 	for (size_t i = 0; i < c->jobs.n; i++) {
-		int err = check_job(&jobs[i], diag);
-
+		err = check_job(&jobs[i], diag);
 		if (err && err != -EINVAL)
 			return err;
 		wrong = wrong || err;
 	}
-	return wrong ? -EINVAL : 0;
+	err = check_job(&events, diag);
+	return err ? err : wrong ? -EINVAL : 0;
 }
 
 static void check_file(const struct node *at, const char *path, size_t max_bytes, struct diag *diag)

@@ -114,8 +114,8 @@ struct config_capture {
 	uint64_t rate_limit, rate_burst; /* bytes; 0: none, a second's worth */
 	uint64_t ring_size, max_line_size;
 	struct string_list containers, labels, streams, cgroups; /* as on the command line */
-	uint64_t orphan_timeout; /* ns */
-	const char *pins;	 /* NULL: the default's */
+	uint64_t orphan_timeout;				 /* ns */
+	const char *pins;					 /* NULL: the default's */
 	bool detach_on_exit;
 };
 
@@ -163,6 +163,27 @@ struct config_canary {
 
 struct config_security {
 	int seccomp; /* enum filter_mode */
+};
+
+/* Of one who works among several replicas. */
+struct config_lease {
+	bool enabled;
+	const char *namespace; /* NULL: this pod's */
+	const char *name;
+	uint64_t duration; /* ns */
+};
+
+#define EVENTS_MAX_NAMESPACES 64
+
+/* `notail events` */
+struct config_events {
+	struct string_list namespaces; /* none: all */
+	int format;		       /* enum event_format */
+	const char *job, *instance;
+	const char *directory; /* NULL or empty: none */
+	struct config_lease lease;
+	struct object_list relabel_configs; /* of struct relabel_rule */
+	const struct node *pipeline_stages; /* a sequence; NULL: none */
 };
 
 struct config_log {
@@ -227,6 +248,7 @@ struct config {
 	struct config_limits limits;
 	struct config_log log;
 	struct config_canary canary;
+	struct config_events events;
 	struct config_security security;
 	uint64_t shutdown_timeout; /* ns */
 	const char *host;	   /* NULL: the host's name */

@@ -380,8 +380,8 @@ static void default_file(void **state)
 	assert_int_equal(config->clients.n, 1);
 	assert_int_equal(config->capture.ring_size, 32 << 20);
 	config->clients.n = 0;
-	config->relabel_configs.n = 0;
-	config->pipeline_stages = NULL;
+	config->relabel_configs.n = config->events.relabel_configs.n = 0;
+	config->pipeline_stages = config->events.pipeline_stages = NULL;
 	config->discovery.docker.host = NULL;
 	config->discovery.docker.tls_config.node = NULL;
 	config->server.http_tls_config.node = config->server.basic_auth.node = NULL;
