@@ -13,10 +13,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/values.h"
+#include "guards.h"
 #include "io/httpd.h"
-#include "io/httpd_tls.h"
 #include "io/loop.h"
-#include "sink/auth.h"
 #include "status/client_samples.h"
 #include "status/process_samples.h"
 #include "status/server.h"
@@ -30,8 +29,7 @@ struct overview {
 	struct overview_sources of;
 	struct loop *loop;
 	struct server *server;
-	struct httpd_tls *tls; /* NULL: none */
-	struct auth *user;     /* NULL: everybody */
+	struct guards guards;
 	struct loop_watch *snapshots;
 	uint64_t started_ns; /* wall clock */
 	char host[sizeof(((struct utsname *)0)->nodename)];
@@ -204,7 +202,7 @@ static int reload(void *ctx, struct buf *out)
 /* Both or neither: a password that goes over a network in the clear is everybody's. */
 static bool is_guarded(const struct overview *o)
 {
-	return o->user && o->tls;
+	return o->guards.user && o->guards.tls;
 }
 
 /* 0, or what there is to say is said. */
@@ -230,45 +228,6 @@ static int listen_on(struct overview *o, const char *address, const char *option
 	log_warn("no %s: %s: %s (%s says where else)", metrics ? "metrics" : "status page", address,
 		 strerror(-err), option);
 	return 0;
-}
-
-/* Where the file asks for TLS, or for users. */
-static int make_guards(struct overview *o, char *why, size_t size)
-{
-	static const enum httpd_client_auth HOW[] = {
-		[CLIENT_AUTH_NONE] = HTTPD_CLIENT_NONE,
-		[CLIENT_AUTH_IF_GIVEN] = HTTPD_CLIENT_IF_GIVEN,
-		[CLIENT_AUTH_REQUIRED] = HTTPD_CLIENT_REQUIRED,
-	};
-	const struct config_server *c = o->opts->server;
-	struct httpd_tls_opts tls;
-	struct auth_opts user;
-	char reason[256] = "";
-	int err = 0;
-
-	if (!c)
-		return 0;
-	tls = (struct httpd_tls_opts){
-		.cert_file = c->http_tls_config.cert_file,
-		.key_file = c->http_tls_config.key_file,
-		.client_ca_file = c->http_tls_config.client_ca_file,
-	};
-	if (c->http_tls_config.client_auth_type)
-		tls.client_auth = HOW[c->http_tls_config.client_auth_type];
-	else if (tls.client_ca_file)
-		tls.client_auth = HTTPD_CLIENT_REQUIRED;
-	user = (struct auth_opts){
-		.username = c->basic_auth.username,
-		.username_file = c->basic_auth.username_file,
-		.password = c->basic_auth.password,
-		.password_file = c->basic_auth.password_file,
-	};
-	if (tls.cert_file)
-		err = httpd_tls__new(&o->tls, &tls, reason, sizeof(reason));
-	if (err)
-		snprintf(why, size, "server.http_tls_config: %s",
-			 *reason ? reason : strerror(-err));
-	return err ? err : auth__new(&o->user, &user);
 }
 
 int overview__new(struct overview **ret, struct loop *loop, const struct options *opts,
@@ -298,9 +257,9 @@ int overview__new(struct overview **ret, struct loop *loop, const struct options
 	o->started_ns = clock__real_ns();
 	if (uname(&name) == 0)
 		memcpy(o->host, name.nodename, sizeof(o->host));
-	err = make_guards(o, ret_why, size);
-	server_opts.tls = o->tls;
-	server_opts.user = o->user;
+	err = guards__make(&o->guards, opts->server, ret_why, size);
+	server_opts.tls = o->guards.tls;
+	server_opts.user = o->guards.user;
 	if (!err)
 		err = server__new(&o->server, &server_opts);
 	if (!err)
@@ -329,7 +288,6 @@ void overview__free(struct overview *o)
 		return;
 	loop_watch__free(o->snapshots);
 	server__free(o->server);
-	httpd_tls__free(o->tls);
-	auth__free(o->user);
+	guards__free(&o->guards);
 	free(o);
 }
