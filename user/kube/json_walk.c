@@ -11,14 +11,15 @@
 
 static struct json_walk walk(struct json_span text, char open, char close)
 {
-	const char *end = text.data + text.len;
-	const char *p = text.data ? json_text__space(text.data, end) : NULL;
-	struct json_walk w = {.end = end, .close = close};
+	struct json_walk w = {.close = close, .malformed = true};
+	const char *p, *end;
 
-	if (!p || p == end || *p != open) {
-		w.malformed = true;
+	if (!text.data)
 		return w;
-	}
+	end = w.end = text.data + text.len;
+	p = json_text__space(text.data, end);
+	if (p == end || *p != open)
+		return w;
 	p = json_text__space(p + 1, end);
 	if (p < end && *p != close)
 		w.p = p;
