@@ -121,6 +121,10 @@ static void check_files(const struct config *c, struct diag *diag)
 		check_tls_files(&client->tls_config, diag);
 	}
 	check_tls_files(&c->discovery.docker.tls_config, diag);
+	check_tls_files(&c->discovery.kubernetes.tls_config, diag);
+	check_tls_files(&c->discovery.kubernetes.kubelet_tls_config, diag);
+	check_file(node__get(c->discovery.kubernetes.node, "token_file"),
+		   c->discovery.kubernetes.token_file, SECRET_MAX_BYTES, diag);
 	check_server_files(&c->server, diag);
 }
 

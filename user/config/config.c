@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "capture/names.h"
 #include "config/print.h"
+#include "config/kubernetes.h"
 #include "config/promtail.h"
 #include "config/values.h"
 #include "io/http.h"
@@ -665,6 +666,8 @@ static const struct schema DOCKER = {
 static const struct field DISCOVERY_FIELDS[] = {
 	FIELD(struct config_discovery, docker, FIELD_OBJECT, .object = &DOCKER,
 	      .doc = "Where names and labels come from."),
+	FIELD(struct config_discovery, kubernetes, FIELD_OBJECT,
+	      .object = &config_kubernetes_schema, .doc = "What the cluster says of pods."),
 	FIELD(struct config_discovery, bundle, FIELD_BOOL, .dflt = "true",
 	      .doc = "Read containers' OCI bundles: names of pods and containers with no "
 		     "permission."),

@@ -125,11 +125,21 @@ struct config_docker {
 	struct config_tls tls_config;
 };
 
+struct config_kubernetes {
+	int source; /* enum kube_source_kind */
+	const char *node_name, *api_server, *token_file, *proxy_url, *no_proxy; /* NULL: not said */
+	struct config_tls tls_config, kubelet_tls_config;
+	const char *kubelet_url;
+	uint64_t poll_interval; /* ns */
+	const struct node *node;
+};
+
 struct config_discovery {
 	struct config_docker docker;
+	struct config_kubernetes kubernetes;
 	bool bundle;
 	struct string_list bundles; /* directories */
-	uint64_t max_wait; /* ns */
+	uint64_t max_wait;	    /* ns */
 };
 
 enum spool_order {

@@ -42,7 +42,7 @@ struct kube {
 	struct auth *auth; /* NULL: none is sent */
 	bool own_token;	   /* it was named: to do without it is an error */
 	bool own_ca;
-	struct http_tls tls;
+	struct http_tls tls; /* its strings are this struct's, but for KUBE_CA_FILE */
 	uint64_t answers[KUBE_ANSWERS];
 	char problem[512];
 };
@@ -98,6 +98,30 @@ static int kube__set_auth(struct kube *k, const char *token_file)
 	return auth__new(&k->auth, &opts);
 }
 
+static int kube__copy_tls(struct kube *k, const struct http_tls *tls)
+{
+	const struct {
+		const char *from, **to;
+	} strings[] = {
+		{tls->ca_file, &k->tls.ca_file},
+		{tls->cert_file, &k->tls.cert_file},
+		{tls->key_file, &k->tls.key_file},
+		{tls->server_name, &k->tls.server_name},
+		{tls->ca, &k->tls.ca},
+		{tls->cert, &k->tls.cert},
+		{tls->key, &k->tls.key},
+	};
+	int err = 0;
+
+	k->own_ca = tls->ca_file || tls->ca;
+	k->tls.insecure = tls->insecure;
+	k->tls.min_version = tls->min_version;
+	k->tls.max_version = tls->max_version;
+	for (size_t i = 0; i < ARRAY_SIZE(strings) && !err; i++)
+		err = copy((char **)strings[i].to, strings[i].from);
+	return err;
+}
+
 int kube__new(struct kube **ret, struct loop *loop, struct http *http, const struct kube_opts *opts)
 {
 	struct kube *k = calloc(1, sizeof(*k));
@@ -107,10 +131,9 @@ int kube__new(struct kube **ret, struct loop *loop, struct http *http, const str
 		return -ENOMEM;
 	k->loop = loop;
 	k->http = http;
-	if (opts->tls)
-		k->tls = *opts->tls;
-	k->own_ca = k->tls.ca_file || k->tls.ca;
-	err = kube__set_url(k, opts->url);
+	err = opts->tls ? kube__copy_tls(k, opts->tls) : 0;
+	if (!err)
+		err = kube__set_url(k, opts->url);
 	if (!err)
 		err = copy(&k->proxy, opts->direct ? "" : opts->proxy);
 	if (!err)
@@ -129,6 +152,14 @@ void kube__free(struct kube *k)
 	if (!k)
 		return;
 	auth__free(k->auth);
+	if (k->own_ca)
+		free((char *)k->tls.ca_file);
+	free((char *)k->tls.cert_file);
+	free((char *)k->tls.key_file);
+	free((char *)k->tls.server_name);
+	free((char *)k->tls.ca);
+	free((char *)k->tls.cert);
+	free((char *)k->tls.key);
 	free(k->url);
 	free(k->proxy);
 	free(k->no_proxy);

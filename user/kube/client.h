@@ -22,7 +22,7 @@ struct kube;
 #define KUBE_TOKEN_FILE KUBE_ACCOUNT_DIR "/token"
 #define KUBE_CA_FILE KUBE_ACCOUNT_DIR "/ca.crt"
 
-/* Everything is copied but tls, which is borrowed as long as the client lives. */
+/* All is copied. */
 struct kube_opts {
 	const char *url;	/* NULL: what the environment of a pod says */
 	const char *token_file; /* NULL: the service account's, where there is one */

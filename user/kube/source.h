@@ -27,7 +27,7 @@ extern const char *const KUBE_SOURCE_KINDS[];
 
 #define KUBE_KUBELET_URL "https://127.0.0.1:10250"
 
-/* Copied, but for what kube_opts borrows. */
+/* Copied. */
 struct kube_source_opts {
 	enum kube_source_kind kind; /* not NONE */
 	struct kube_opts client;

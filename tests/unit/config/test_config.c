@@ -21,6 +21,7 @@
 #include "config/options.h"
 #include "config/print.h"
 #include "config/promtail.h"
+#include "kube/source.h"
 #include "parse.h"
 #include "process/relabel.h"
 
@@ -185,6 +186,12 @@ static void sections(void **state)
 	assert_int_equal(config->capture.attribution, ATTRIBUTION_LINE);
 	assert_int_equal(config->capture.tap, TAP_READ);
 	assert_int_equal(config->discovery.max_wait, 90 * NS_PER_SEC);
+	assert_int_equal(config->discovery.kubernetes.source, KUBE_SOURCE_KUBELET);
+	assert_string_equal(config->discovery.kubernetes.node_name, "node-1");
+	assert_string_equal(config->discovery.kubernetes.api_server, "https://api.example:6443");
+	assert_string_equal(config->discovery.kubernetes.kubelet_url, "https://10.0.0.7:10250");
+	assert_true(config->discovery.kubernetes.kubelet_tls_config.insecure_skip_verify);
+	assert_int_equal(config->discovery.kubernetes.poll_interval, 30 * NS_PER_SEC);
 	assert_int_equal(config->log.level, LOG_DEBUG);
 	assert_false(config->promtail);
 	assert_int_equal(config->jobs.n, 1);
@@ -384,6 +391,8 @@ static void default_file(void **state)
 	config->pipeline_stages = config->events.pipeline_stages = NULL;
 	config->discovery.docker.host = NULL;
 	config->discovery.docker.tls_config.node = NULL;
+	config->discovery.kubernetes.tls_config.node = NULL;
+	config->discovery.kubernetes.kubelet_tls_config.node = NULL;
 	config->server.http_tls_config.node = config->server.basic_auth.node = NULL;
 	of_file = effective();
 	assert_string_equal(of_file, of_none);
