@@ -22,6 +22,7 @@
 #include "capture/registered.h"
 #include "check_loki.h"
 #include "clients.h"
+#include "cluster.h"
 #include "confine.h"
 #include "config/check.h"
 #include "config/options.h"
@@ -60,7 +61,8 @@ struct app {
 	struct registry *registry;
 	struct docker *docker;
 	struct pods *pods;
-	struct bundles *bundles; /* NULL: they are not read */
+	struct kube_source *source; /* of pods; NULL: none */
+	struct bundles *bundles;    /* NULL: they are not read */
 	struct selection *selection;
 	struct capture *capture;
 	struct pipeline *pipeline;
@@ -265,6 +267,16 @@ static int make_bundles(struct app *a)
 	return bundles__new(&a->bundles, a->loop, a->registry, a->pods, &opts);
 }
 
+static int make_source(struct app *a, char *why, size_t size)
+{
+	const struct config *config = ruleset__config(a->ruleset);
+
+	if (a->single || !config)
+		return 0;
+	return cluster__source(&a->source, a->loop, a->http, a->pods, &config->discovery.kubernetes,
+			       &a->opts, why, size);
+}
+
 /* The ring of a run may stay, and the next one delivers what is in it. */
 static bool ring_stays(const struct app *a)
 {
@@ -317,6 +329,7 @@ static int start_overview(struct app *a)
 		.ruleset = a->ruleset,
 		.clients = a->clients,
 		.docker = a->docker,
+		.source = a->source,
 		.capture = a->capture,
 		.counters = &a->counters,
 		.pipeline = a->pipeline,
@@ -355,6 +368,8 @@ static int set_up(struct app *a, char *why, size_t size)
 		err = make_docker(a, why, size);
 	if (!err)
 		err = make_bundles(a);
+	if (!err)
+		err = make_source(a, why, size);
 	if (!err)
 		err = make_signals(a);
 	if (!err)
@@ -414,6 +429,7 @@ static void tear_down(struct app *a)
 	overview__free(a->overview);
 	docker__free(a->docker);
 	bundles__free(a->bundles);
+	kube_source__free(a->source);
 	pods__free(a->pods);
 	clients__disconnect(a->clients);
 	fd_sink__free(a->fd);

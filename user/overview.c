@@ -16,6 +16,7 @@
 #include "guards.h"
 #include "io/httpd.h"
 #include "io/loop.h"
+#include "kube/source.h"
 #include "status/client_samples.h"
 #include "status/process_samples.h"
 #include "status/server.h"
@@ -87,6 +88,23 @@ static struct view_engine look_at_engine(const struct overview *o)
 		.host = state.host, .version = state.version, .problem = state.problem};
 }
 
+static struct view_source look_at_source(const struct overview *o)
+{
+	struct kube_source_state state;
+
+	if (!o->of.source)
+		return (struct view_source){0};
+	kube_source__state(o->of.source, &state);
+	return (struct view_source){
+		.kind = state.kind,
+		.url = state.url,
+		.up = state.up,
+		.since_ns = state.since_ns,
+		.problem = state.problem,
+		.pods = state.pods,
+	};
+}
+
 static struct view_durable look_at_pins(const struct overview *o)
 {
 	const char *why = "";
@@ -111,6 +129,7 @@ static void look(void *ctx, struct view *v)
 	v->hooks_why = capture__why(o->of.capture);
 	v->durable = look_at_pins(o);
 	v->engine = look_at_engine(o);
+	v->source = look_at_source(o);
 	v->n_clients = clients__look(o->of.clients, v->clients);
 	clients__look_at_spool(o->of.clients, &v->spool);
 	v->prints = o->opts->to_stdout;
@@ -129,6 +148,25 @@ static void count_spool(struct samples *s, const struct view_spool_files *spool)
 		     "files of the spool that were damaged, and moved aside", spool->corrupt);
 	samples__add(s, SAMPLE_COUNTER, "notail_spool_errors_total",
 		     "errors of the disk that the spool met", spool->errors);
+}
+
+static void count_source(struct samples *s, const struct kube_source *source)
+{
+	struct kube_source_state state;
+
+	if (!source)
+		return;
+	kube_source__state(source, &state);
+	samples__add_labelled(s, SAMPLE_GAUGE, "notail_kubernetes_up", "source", state.kind,
+			      "the source of pods' labels answers", state.up);
+	samples__add(s, SAMPLE_GAUGE, "notail_kubernetes_problem",
+		     "something is wrong with it, and the status page says what",
+		     state.problem != NULL);
+	samples__add(s, SAMPLE_GAUGE, "notail_kubernetes_pods", "pods that it told of", state.pods);
+	for (enum kube_answer a = KUBE_OK; a < KUBE_ANSWERS; a++)
+		samples__add_labelled(s, SAMPLE_COUNTER, "notail_kubernetes_requests_total",
+				      "answer", KUBE_ANSWER_NAMES[a], "requests by their answer",
+				      state.answers[a]);
 }
 
 static void count(void *ctx, struct samples *s)
@@ -152,6 +190,7 @@ static void count(void *ctx, struct samples *s)
 	if (v.engine.host)
 		samples__add(s, SAMPLE_GAUGE, "notail_engine_connected",
 			     "the container engine answers", v.engine.version != NULL);
+	count_source(s, o->of.source);
 	samples__add_counters(s, o->of.counters);
 	samples__add(s, SAMPLE_COUNTER, "notail_log_messages_suppressed_total",
 		     "notail's own messages that came too often", log__suppressed());

@@ -16,6 +16,7 @@
 #include "ruleset.h"
 #include "status/counters.h"
 
+struct kube_source;
 struct loop;
 struct overview;
 
@@ -23,7 +24,8 @@ struct overview;
 struct overview_sources {
 	struct ruleset *ruleset;
 	const struct clients *clients;
-	const struct docker *docker; /* NULL: none is asked */
+	const struct docker *docker;	  /* NULL: none is asked */
+	const struct kube_source *source; /* of pods; NULL: none */
 	const struct capture *capture;
 	struct counters *counters;
 	struct pipeline *pipeline;

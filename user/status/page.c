@@ -390,6 +390,8 @@ static void put_notes(struct page *p, const struct view *v)
 	}
 	if (v->engine.problem)
 		put_note(p, false, v->engine.host, v->engine.problem);
+	if (v->source.problem)
+		put_note(p, false, v->source.url, v->source.problem);
 	for (size_t i = 0; i < v->n_clients; i++)
 		if (v->clients[i].problem)
 			put_note(p, true, v->clients[i].url, v->clients[i].problem);
@@ -673,6 +675,21 @@ static void put_durable(struct page *p, const struct view_durable *d)
 		put_html(p, "; the ring of the run before was taken over");
 }
 
+static void put_pods(struct page *p, const struct view_source *s)
+{
+	if (!s->kind)
+		return;
+	put_html(p, "<tr><th>pods</th><td class=\"text\">");
+	put_value(p, s->kind);
+	put_html(p, " ");
+	put_value(p, s->url);
+	put_html(p, s->up ? ", <span class=\"good\">connected</span> since "
+			  : ", <span class=\"warn\">not connected: pods have what their bundles "
+			    "say</span> since ");
+	put_time(p, s->since_ns);
+	put(p, "; %zu pods</td></tr>", s->pods);
+}
+
 static void put_sources(struct page *p, const struct view *v)
 {
 	const struct view_engine *e = &v->engine;
@@ -689,7 +706,9 @@ static void put_sources(struct page *p, const struct view *v)
 		put_html(p, " <span class=\"warn\">not connected: containers have their ids alone"
 			    "</span>");
 	}
-	put_html(p, "</td></tr><tr><th>configuration</th><td class=\"text\">");
+	put_html(p, "</td></tr>");
+	put_pods(p, &v->source);
+	put_html(p, "<tr><th>configuration</th><td class=\"text\">");
 	put_value(p, c->file ? c->file : "none: the command line and defaults");
 	if (c->file) {
 		put_html(p, " as it was ");

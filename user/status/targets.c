@@ -173,6 +173,20 @@ static void add_engine(struct json *j, const struct view_engine *e)
 	close_with(j, "}");
 }
 
+static void add_source(struct json *j, const struct view_source *s)
+{
+	if (!s->kind)
+		return;
+	open_with(j, "pods", "{");
+	add_text(j, "source", s->kind);
+	add_text(j, "url", s->url);
+	add_bool(j, "connected", s->up);
+	add_time(j, "since", s->since_ns);
+	add_text(j, "problem", s->problem);
+	add_number(j, "known", s->pods);
+	close_with(j, "}");
+}
+
 static uint64_t age_s(uint64_t since_ns, uint64_t now_ns)
 {
 	return (now_ns - MIN(since_ns, now_ns)) / NS_PER_SEC;
@@ -246,6 +260,7 @@ int targets__json(const struct view *v, struct buf *out)
 	add_durable(&j, &v->durable);
 	add_config(&j, &v->config);
 	add_engine(&j, &v->engine);
+	add_source(&j, &v->source);
 	open_with(&j, "clients", "[");
 	for (size_t i = 0; i < v->n_clients; i++)
 		add_client(&j, &v->clients[i]);

@@ -24,6 +24,16 @@ struct view_engine {
 	const char *unasked; /* why none is; static */
 };
 
+/* Where pods' labels come from. */
+struct view_source {
+	const char *kind; /* "api", "kubelet"; NULL: none is asked */
+	const char *url;
+	bool up;
+	uint64_t since_ns;   /* wall clock: it answers, or does not */
+	const char *problem; /* NULL: all is well */
+	size_t pods;
+};
+
 /* What of a client's lines lies in files. */
 struct view_spool {
 	bool used;			       /* it has one */
@@ -76,6 +86,7 @@ struct view {
 	uint64_t started_ns;
 	const char *hooks, *hooks_why; /* the set, and why no better one; the latter may be empty */
 	struct view_engine engine;
+	struct view_source source;
 	struct view_client clients[VIEW_MAX_CLIENTS];
 	size_t n_clients;
 	bool prints; /* --stdout */

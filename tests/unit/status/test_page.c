@@ -118,6 +118,7 @@ static void nothing_gets_through(void **state _unused_)
 	v.host = v.hooks = v.hooks_why = v.engine.host = v.engine.problem = "web";
 	v.clients[0].name = v.clients[0].url = v.clients[0].problem = "web";
 	v.config.file = v.config.problem = "web";
+	v.source.kind = v.source.url = v.source.problem = "web";
 	samples__add(&samples, SAMPLE_COUNTER, "x", "x", 1);
 	expected = make(&v);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -129,6 +130,7 @@ static void nothing_gets_through(void **state _unused_)
 		w.host = w.hooks = w.hooks_why = w.engine.host = w.engine.problem = names[i];
 		w.clients[0].name = w.clients[0].url = w.clients[0].problem = names[i];
 		w.config.file = w.config.problem = names[i];
+		w.source.kind = w.source.url = w.source.problem = names[i];
 		snprintf(w.messages[0].text, sizeof(w.messages[0].text), "%s", names[i]);
 		samples__add(&theirs, SAMPLE_COUNTER, names[i], "x", 1);
 		page = make(&w);

@@ -71,6 +71,28 @@ static void all_of_it(void **state _unused_)
 	snapshot__free(s);
 }
 
+static void pods(void **state _unused_)
+{
+	_samples_ struct samples samples = {0};
+	struct snapshot *s = a_snapshot("web", 10, 100, 3);
+	struct view v = a_view(s, &samples);
+	json_t *root = parse(&v), *pods;
+
+	assert_null(json_object_get(root, "pods"));
+	json_decref(root);
+	v.source = (struct view_source){
+		.kind = "api", .url = "https://a", .problem = "needs list on pods", .pods = 7};
+	root = parse(&v);
+	pods = json_object_get(root, "pods");
+	assert_string_equal(text(pods, "source"), "api");
+	assert_string_equal(text(pods, "url"), "https://a");
+	assert_string_equal(text(pods, "problem"), "needs list on pods");
+	assert_true(json_is_false(json_object_get(pods, "connected")));
+	assert_int_equal(json_integer_value(json_object_get(pods, "known")), 7);
+	json_decref(root);
+	snapshot__free(s);
+}
+
 static void hostile_names(void **state _unused_)
 {
 	static const char *const names[] = {"\"},{\"a\":\"", "\\", "a\nb\x01\x7f", "\xff\xfe\xc0",
@@ -84,6 +106,7 @@ static void hostile_names(void **state _unused_)
 		json_t *root;
 
 		v.engine.problem = v.clients[0].problem = v.config.problem = names[i];
+		v.source.kind = v.source.problem = names[i];
 		root = parse(&v);
 		assert_int_equal(json_array_size(json_object_get(root, "targets")), 2);
 		json_decref(root);
@@ -95,6 +118,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_of_it),
+		cmocka_unit_test(pods),
 		cmocka_unit_test(hostile_names),
 	};
 
