@@ -278,6 +278,8 @@ static int add_pod(const json_t *annotations, const struct names *n, struct meta
 	int err = p ? set(&p->uid, n->uid) : -ENOMEM;
 
 	if (!err)
+		p->from_bundle = true;
+	if (!err)
 		err = set(&p->namespace, n->namespace);
 	if (!err)
 		err = set(&p->name, n->pod);

@@ -126,7 +126,8 @@ static bool container__same(const struct pod_container *a, const struct pod_cont
 
 static bool object__same(const struct pod *a, const struct pod *b)
 {
-	if (!same(a->uid, b->uid) || !same(a->namespace, b->namespace) || !same(a->name, b->name) ||
+	if (a->from_bundle != b->from_bundle || !same(a->uid, b->uid) ||
+	    !same(a->namespace, b->namespace) || !same(a->name, b->name) ||
 	    !same(a->config_hash, b->config_hash) || !same(a->node_name, b->node_name) ||
 	    !same(a->host_ip, b->host_ip) || !same(a->ip, b->ip) || !same(a->phase, b->phase) ||
 	    !same(a->ready, b->ready) || !same(a->controller_kind, b->controller_kind) ||

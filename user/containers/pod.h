@@ -42,6 +42,8 @@ struct pod {
 	char *uid;
 	char *namespace;
 	char *name;
+	/* All that is known of it a bundle says: nothing of its controller, its containers' kinds. */
+	bool from_bundle;
 	char *config_hash; /* of a static pod: the uid in its cgroups and bundles; else NULL */
 	char *node_name;   /* NULL: not known; likewise all below */
 	char *host_ip;

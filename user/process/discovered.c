@@ -4,7 +4,8 @@
  * the first: here the first network by name and the lowest port stand for all. A container without
  * a network, which Prometheus leaves out, has the labels that it has. One that joined another's
  * (container:ID) has that one's networks and its own ports, which are none: the registry sees to
- * it.
+ * it. Of a pod's container the first port stands for all likewise; ephemeral containers, which
+ * Prometheus leaves out, have the labels that the others have.
  */
 #include "process/discovered.h"
 
@@ -13,9 +14,13 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "containers/pod.h"
+#include "containers/workload.h"
 
 #define DEFAULT_PORT 80 /* docker_sd's */
 #define DOCKER "__meta_docker_"
+#define KUBERNETES "__meta_kubernetes_"
+#define POD KUBERNETES "pod_"
 #define NOTAIL "__meta_notail_"
 
 const char *discovered__stream(enum line_stream stream)
@@ -130,6 +135,126 @@ static int add_docker(struct label_list *l, const struct meta *m, enum line_stre
 	return err ? err : add_port(l, &m->port);
 }
 
+/* The fact that it is there is a label of its own. */
+static int add_present(struct label_list *l, const char *prefix, const struct meta_label *labels,
+		       size_t n)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		const char *name = label_list__sanitized(l->arena, prefix, labels[i].name);
+
+		err = name ? label_list__set(l, name, "true") : -ENOMEM;
+	}
+	return err;
+}
+
+static int add_pod_lists(struct label_list *l, const struct pod *p)
+{
+	int err = add_labels(l, POD "label_", p->labels, p->n_labels);
+
+	if (!err)
+		err = add_present(l, POD "labelpresent_", p->labels, p->n_labels);
+	if (!err)
+		err = add_labels(l, POD "annotation_", p->annotations, p->n_annotations);
+	if (!err)
+		err = add_present(l, POD "annotationpresent_", p->annotations, p->n_annotations);
+	return err;
+}
+
+/* Copied: these names do not outlive the call. */
+static int add_workload(struct label_list *l, const struct pod *p, const char *pod_name)
+{
+	struct workload w;
+	const struct label_pair pairs[] = {
+		{POD "controller_kind", w.controller_kind},
+		{POD "controller_name", w.controller_name},
+		{POD "deployment_name", w.deployment},
+		{POD "job_name", w.job},
+		{POD "cronjob_name", w.cronjob},
+	};
+	int err = 0;
+
+	workload__of(p, pod_name, &w);
+	for (size_t i = 0; i < ARRAY_SIZE(pairs) && !err; i++)
+		if (*pairs[i].value)
+			err = label_list__set_copy(l, pairs[i].name, pairs[i].value);
+	return err;
+}
+
+/* The first of its ports, and where it listens. */
+static int add_pod_address(struct label_list *l, const struct pod *p, const struct pod_container *c)
+{
+	const struct pod_port *port = c && c->n_ports ? &c->ports[0] : NULL;
+	const char *ip = p->ip, *address, *number = NULL;
+	bool six = ip && strchr(ip, ':');
+
+	if (port)
+		number = text(l, "", "", "", port->number);
+	if (ip && port)
+		address = six ? text(l, "[", ip, "]:", port->number)
+			      : text(l, "", ip, ":", port->number);
+	else
+		address = ip;
+	if ((port && !number) || (ip && !address))
+		return -ENOMEM;
+	return add_all(l,
+		       (const struct label_pair[]){
+			       {"__address__", address},
+			       {POD "container_port_name", port ? port->name : NULL},
+			       {POD "container_port_number", number},
+			       {POD "container_port_protocol", port ? port->protocol : NULL},
+		       },
+		       4);
+}
+
+static int add_pod(struct label_list *l, const struct pod *p, const struct pod_container *c)
+{
+	const struct label_pair pairs[] = {
+		{POD "ip", p->ip},
+		{POD "ready", p->ready},
+		{POD "phase", p->phase},
+		{POD "host_ip", p->host_ip},
+		{POD "node_name", p->node_name},
+		{POD "container_image", c ? c->image : NULL},
+		{POD "container_init",
+		 c && !p->from_bundle ? (c->kind == POD_CONTAINER_INIT ? "true" : "false") : NULL},
+	};
+	int err = add_all(l, pairs, ARRAY_SIZE(pairs));
+
+	if (!err)
+		err = add_pod_lists(l, p);
+	return err ? err : add_pod_address(l, p, c);
+}
+
+/* What a bundle says; the pod says more, where there is one. */
+static int add_kubernetes(struct label_list *l, const struct meta *m,
+			  const struct discovered_opts *opts)
+{
+	const struct pod *p = m->pod;
+	const char *pod = meta__label(m, META_POD_NAME_LABEL);
+	const char *container = meta__label(m, META_POD_CONTAINER_LABEL);
+	const char *id = m->id && m->engine && strcmp(m->engine, "kubernetes")
+				 ? text(l, m->engine, "://", m->id, 0)
+				 : NULL;
+	const struct label_pair pairs[] = {
+		{KUBERNETES "namespace", meta__label(m, META_POD_NAMESPACE_LABEL)},
+		{POD "name", pod},
+		{POD "uid", meta__label(m, META_POD_UID_LABEL)},
+		{POD "node_name", opts->host},
+		{POD "container_name", container},
+		{POD "container_id", id},
+		{POD "container_image", m->image},
+	};
+	int err = add_all(l, pairs, ARRAY_SIZE(pairs));
+
+	if (!err)
+		err = add_workload(l, p, pod);
+	if (!err && p)
+		err = add_pod(l, p, container ? pod__container(p, container) : NULL);
+	return err;
+}
+
 int discovered__add(struct label_list *l, const struct meta *m, enum line_stream stream,
 		    const struct discovered_opts *opts)
 {
@@ -151,6 +276,8 @@ int discovered__add(struct label_list *l, const struct meta *m, enum line_stream
 	if (!err && m->engine &&
 	    (strcmp(m->engine, "docker") == 0 || strcmp(m->engine, "podman") == 0))
 		err = add_docker(l, m, stream);
+	if (!err && meta__label(m, META_POD_NAME_LABEL))
+		err = add_kubernetes(l, m, opts);
 	return err;
 }
 

@@ -2,10 +2,14 @@
 /*
  * What is known of a (container, stream) as labels for relabelling rules: __meta_docker_* as
  * Prometheus' docker_sd and Promtail's docker target name them, for containers of docker and
- * podman, and __meta_notail_* for all:
+ * podman, __meta_kubernetes_* as Prometheus' pod role names them (3.11's names of Deployments, Jobs
+ * and CronJobs too), for containers of pods, and __meta_notail_* for all:
  *
  *   __meta_notail_engine, _container_id, _container_name (without a slash), _image, _pod_uid,
  *   _outer_container_id, _cgroup (path), _stream (stdout, stderr), _tty ("true"), _hook_set, _host
+ *
+ * Of a pod that nobody but a bundle tells of there are its name, namespace and uid, the container's
+ * name, id and image, the node (this host), and its controller where the name says it for certain.
  */
 #ifndef NOTAIL_PROCESS_DISCOVERED_H
 #define NOTAIL_PROCESS_DISCOVERED_H

@@ -11,6 +11,7 @@
 #include "base/glob.h"
 #include "base/regex.h"
 #include "base/util.h"
+#include "containers/pod.h"
 
 #define PATH_MAX_BYTES 1024
 
@@ -158,6 +159,9 @@ static bool log_path(const struct meta *m, size_t i, char out[PATH_MAX_BYTES])
 	const char *uid = m->pod_uid ? m->pod_uid : meta__label(m, "io.kubernetes.pod.uid");
 	const char *id = known(m->id);
 
+	/* The kubelet's name of a pod that it made of a file. */
+	if (m->pod && m->pod->config_hash)
+		uid = m->pod->config_hash;
 	switch (i) {
 	case 0:
 		*out = '\0';
