@@ -65,6 +65,7 @@ struct delivery_client {
 	uint64_t drain_at_ns;	/* not before, by drain_rate */
 	uint64_t version;	/* of `streams` */
 	uint64_t due_ns;	/* there is something to do by then */
+	uint64_t refused_ns;	/* the spool could not write something then; 0: it could since */
 	enum spool_state state; /* that the spool was in */
 	bool pumping, again;
 	uint64_t spooled_lines, drained_lines, dropped_lines;

@@ -3,6 +3,9 @@
  * When a client's batches have to leave memory, or the ring: to the spool, in the order in which
  * they would be sent. What the sink has is written too, and stays with it: when it gets through
  * after all, its record in the spool is passed over.
+ *
+ * When one is not written, those behind it that the spool has already are not either, and all of
+ * them begin anew, in their order.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,6 +31,8 @@ static void on_written(void *ctx, int err)
 		item__risk(i, false);
 		c->spooled_lines += i->batch->lines;
 		item__safe(i);
+	} else {
+		c->refused_ns = delivery__boot_ns(c->d);
 	}
 	if (!i->list) {
 		if (!err)
@@ -238,10 +243,26 @@ static void do_without(struct delivery_client *c, const struct need *need, uint6
 		c->due_ns = MIN(c->due_ns, now_ns + AGAIN_NS);
 }
 
+/* Not before the spool has told of all that it had. */
+static bool is_refused(struct delivery_client *c, uint64_t now_ns)
+{
+	if (!c->refused_ns || c->n_writing)
+		return c->refused_ns;
+	if (now_ns < c->refused_ns + LOOK_NS) {
+		c->due_ns = MIN(c->due_ns, c->refused_ns + LOOK_NS);
+		return true;
+	}
+	c->refused_ns = 0;
+	return false;
+}
+
 void client__relieve(struct delivery_client *c, uint64_t now_ns)
 {
-	struct need need = look(c, now_ns);
+	struct need need;
 
+	if (is_refused(c, now_ns))
+		return;
+	need = look(c, now_ns);
 	if (is_more(&need) && !write_all(c, &need))
 		do_without(c, &need, now_ns);
 	/* Nobody says that a try has failed. */

@@ -55,7 +55,11 @@ static void call_done(struct append *a)
 	void *ctx = a->ctx;
 	int err = a->err;
 
-	q->n_appends--;
+	if (!--q->n_appends) {
+		pthread_mutex_lock(&q->spool->lock);
+		q->refuses = 0;
+		pthread_mutex_unlock(&q->spool->lock);
+	}
 	q->failed_appends += err != 0;
 	free(a);
 	done(ctx, err);

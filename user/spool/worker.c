@@ -339,9 +339,14 @@ static bool serve_append(struct spool *s)
 	if (!a)
 		return false;
 	DL_DELETE(s->appends, a);
+	a->err = a->queue->refuses;
 	pthread_mutex_unlock(&s->lock);
-	run_append(s, a);
+	if (!a->err)
+		run_append(s, a);
 	pthread_mutex_lock(&s->lock);
+	/* A smaller one behind it would find room, and a place before it. */
+	if (a->err != -EFBIG)
+		a->queue->refuses = a->err;
 	if (!a->err && a->queue->store)
 		a->queue->reads = true;
 	/* Others may have given way. */

@@ -38,6 +38,7 @@ struct spool_queue {
 	bool closing;
 	bool closed; /* by the thread, which took it off the list, too */
 	bool reads;  /* there may be more to be read */
+	int refuses; /* as the append before did, until the loop knows; 0: it does not */
 	struct item *ready;
 	unsigned n_ready;
 	struct item *consumed; /* for the thread */

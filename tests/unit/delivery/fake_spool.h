@@ -30,6 +30,7 @@ struct spool_queue {
 	struct fake_record *records[FAKE_MAX];
 	size_t n;
 	uint64_t version;
+	int refuses; /* one failed: all do until none is being written; 0: it has not */
 };
 
 static struct spool_queue *fakes[FAKE_QUEUES];
@@ -92,6 +93,14 @@ int spool_queue__append(struct spool_queue *q, const struct spool_record *r, spo
 	return 0;
 }
 
+static inline bool fake__writes(const struct spool_queue *q)
+{
+	for (size_t i = 0; i < q->n; i++)
+		if (q->records[i]->place == FAKE_WRITING)
+			return true;
+	return false;
+}
+
 /* The first that is being written is, or fails: then it is gone. False: there is none. */
 static inline bool fake__write_one(struct spool_queue *q, int err)
 {
@@ -100,7 +109,9 @@ static inline bool fake__write_one(struct spool_queue *q, int err)
 
 		if (f->place != FAKE_WRITING)
 			continue;
+		err = q->refuses ? q->refuses : err;
 		f->place = err ? FAKE_GONE : FAKE_HELD;
+		q->refuses = fake__writes(q) ? err : 0;
 		f->done(f->ctx, err);
 		if (!err)
 			q->ops->ready(q->ctx);

@@ -745,7 +745,7 @@ static void random_events(uint64_t seed)
 		else if (what < 65 && s->done < s->n && !s->failing)
 			take_any(s, &r, newest[c], &taken[c]);
 		else if (what < 80)
-			fake__write_one(fakes[c], 0);
+			fake__write_one(fakes[c], pick(&r, 10) ? 0 : -ENOBUFS);
 		else if (what < 85)
 			delivery__want(w.d, w.n_made + 1 - pick(&r, 10) % (w.n_made + 1));
 		else if (what < 90)

@@ -16,6 +16,7 @@ static struct loop *loop;
 struct seen {
 	unsigned changed, ready, done, failed;
 	int last_err;
+	bool overtaken; /* one was written behind one that was not, before anybody knew */
 	unsigned order[4096];
 };
 
@@ -70,6 +71,7 @@ static void on_done(void *ctx, int err)
 
 	p->seen->order[p->seen->done++ % ARRAY_SIZE(p->seen->order)] = p->number;
 	p->seen->failed += err != 0;
+	p->seen->overtaken |= p->seen->last_err && !err;
 	if (err)
 		p->seen->last_err = err;
 	free(p->payload);
@@ -459,6 +461,34 @@ static void test_directory_removed(void **state _unused_)
 	spool__free(s);
 }
 
+/* What is behind an append that failed fails too: it begins anew behind that one. */
+static void test_failure_keeps_order(void **state _unused_)
+{
+	struct spool_opts opts = {.directory = in_scratch("behind")};
+	struct spool *s = make_spool(&opts);
+	struct seen seen = {0};
+	struct spool_queue *q = make_queue(s, "a", &seen);
+	unsigned done;
+
+	wait_for(spool_queue__state(q) == SPOOL_READY);
+	for (unsigned round = 0; round < 20; round++) {
+		assert_int_equal(append(q, &seen, 0, 1000), 0);
+		wait_for(!spool_queue__empty(q) && stats_of(q).held.batches);
+		remove_tree(in_scratch("behind"));
+		seen.last_err = 0;
+		seen.overtaken = false;
+		done = seen.done;
+		for (unsigned i = 0; i < 200; i++)
+			assert_int_equal(append(q, &seen, i, 1000), 0);
+		wait_for(seen.done >= done + 200);
+		assert_false(seen.overtaken);
+		wait_for(spool_queue__state(q) == SPOOL_READY);
+	}
+	assert_int_not_equal(seen.failed, 0);
+	spool_queue__free(q);
+	spool__free(s);
+}
+
 /* Another directory of that name: the one that is open is used on. */
 static void test_directory_moved(void **state _unused_)
 {
@@ -584,11 +614,17 @@ static int free_loop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),		cmocka_unit_test(test_restart_and_put_back),
-		cmocka_unit_test(test_streams),		cmocka_unit_test(test_disk_errors),
-		cmocka_unit_test(test_disk_hangs),	cmocka_unit_test(test_directory_comes),
-		cmocka_unit_test(test_held_by_another), cmocka_unit_test(test_directory_removed),
-		cmocka_unit_test(test_directory_moved), cmocka_unit_test(test_free_gives_back),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_restart_and_put_back),
+		cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_disk_errors),
+		cmocka_unit_test(test_disk_hangs),
+		cmocka_unit_test(test_directory_comes),
+		cmocka_unit_test(test_held_by_another),
+		cmocka_unit_test(test_directory_removed),
+		cmocka_unit_test(test_failure_keeps_order),
+		cmocka_unit_test(test_directory_moved),
+		cmocka_unit_test(test_free_gives_back),
 		cmocka_unit_test(test_small_disk),
 	};
 
