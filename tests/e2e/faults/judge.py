@@ -21,6 +21,7 @@ import zlib
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../receiver"))
 
 import snappy  # noqa: E402
+from snappy._snappy import CompressedLengthError  # noqa: E402
 from google.protobuf.message import DecodeError  # noqa: E402
 
 import loki_labels  # noqa: E402
@@ -108,9 +109,9 @@ class Judge:
         for one in stored:
             self.requests += 1
             try:
-                data = snappy.uncompress(bytes(one.body))
+                data = snappy.uncompress(one.body)
                 streams = PushRequest.FromString(data).streams
-            except (snappy.UncompressError, snappy.CompressedLengthError, ValueError, DecodeError) as error:
+            except (snappy.UncompressError, CompressedLengthError, ValueError, DecodeError) as error:
                 self.bad.append(f"{type(error).__name__}: {len(one.body)} bytes, {shorten(bytes(one.body))}")
                 continue
             self.bytes += len(data)

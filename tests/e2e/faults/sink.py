@@ -35,14 +35,17 @@ Stored = collections.namedtuple("Stored", "receipt_ns told body")
 
 
 def read(path):
-    """What a sink stored, in the order of receipt."""
+    """What a sink stored, in the order of receipt; what it is just writing is not there yet."""
     with open(path, "rb") as file:
         while True:
             head = file.read(RECORD.size)
             if len(head) < RECORD.size:
                 return
             receipt_ns, size, told = RECORD.unpack(head)
-            yield Stored(receipt_ns, bool(told), file.read(size))
+            body = file.read(size)
+            if len(body) < size:
+                return
+            yield Stored(receipt_ns, bool(told), body)
 
 
 class Server:

@@ -62,6 +62,9 @@ class BadLines(base.TestCase):
             self.assertEqual(len(kinds) + sum(dropped.values()), 3, daemon.notail.stderr())
             self.assertEqual(set(dropped.values()) - {1.0}, set(), "one reason for several")
             self.assertNotIn("old", kinds)
+            self.assertEqual([daemon.sum("notail_client_dropped_lines_total", reason="too_old"),
+                              daemon.sum("notail_client_cut_lines_total"),
+                              daemon.sum("notail_client_cut_metadata_lines_total")], [1, 1, 1], str(daemon.metrics()))
             self.assertLess(kinds.get("long", 0), LONG_BYTES)
 
     @staticmethod
