@@ -13,6 +13,7 @@
 #include "state/meta_record.h"
 
 #define SPANS_MAX 1024
+#define GUARDS_MAX (UINT64_MAX / 2)    /* states: they move one by one, none gets there */
 #define NOT_THE_REGISTRYS (1ull << 63) /* versions of metadata */
 
 struct known_container *decisions__find_container(const struct decisions *d, uint64_t cgroup_id)
@@ -164,7 +165,7 @@ static void load_entry(struct decisions *d, const struct journal_record *r)
 		return;
 	memcpy(&record, r->bytes, sizeof(record));
 	m = find_meta(d, record.meta);
-	if (!m || record.file > LINE_TTY || record.guard == UINT64_MAX) {
+	if (!m || record.file > LINE_TTY || record.guard > GUARDS_MAX) {
 		d->unreadable++;
 		return;
 	}
@@ -231,7 +232,8 @@ static void load_span(struct decisions *d, const struct journal_record *r)
 	len = r->len - sizeof(record);
 	memcpy(name, (const char *)r->bytes + sizeof(record), len);
 	name[len] = '\0';
-	if (strlen(name) != len || record.from == UINT64_MAX || record.from > record.until) {
+	if (strlen(name) != len || record.from > GUARDS_MAX || record.from > record.until ||
+	    (record.until > GUARDS_MAX && record.until != UINT64_MAX)) {
 		d->unreadable++;
 		return;
 	}

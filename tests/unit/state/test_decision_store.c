@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "state/decisions.h"
+#include "state/internal.h"
 #include "state/meta_record.h"
 
 #define HALF 8192u
@@ -304,6 +305,38 @@ static void old_states_of_the_guard_go(void **state)
 	assert_int_equal(counters__get(&w->counters, journal_dropped), 0);
 }
 
+/* What no process writes: a number of a state that has no next one. */
+static void states_without_end(void **state)
+{
+	static const struct span_record odd[] = {
+		{.from = UINT64_MAX - 1, .until = UINT64_MAX},
+		{.from = UINT64_MAX, .until = UINT64_MAX},
+		{.from = 1, .until = UINT64_MAX - 1},
+		{.from = 7, .until = 6},
+	};
+	struct world *w = *state;
+	void *halves[2] = {w->memory, w->memory + w->half};
+	struct {
+		struct span_record r;
+		char name[8];
+	} record = {.name = "username"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+		struct journal *j;
+
+		memset(w->memory, 0, 2 * w->half);
+		record.r = odd[i];
+		assert_int_equal(journal__new(&j, halves, w->half), 0);
+		assert_int_equal(journal__append(j, RECORD_SPAN, &record, sizeof(record), NULL), 0);
+		journal__free(j);
+		open_again(w);
+		assert_int_equal(decisions__guard(w->d), 0);
+		decisions__guard_take(w->d, "user", 1);
+		assert_true(decisions__guarded(w->d, "user", decisions__guard(w->d)));
+		assert_int_equal(counters__get(&w->counters, journal_damaged), i + 1);
+	}
+}
+
 static void steps_of_the_clock(void **state)
 {
 	struct world *w = *state;
@@ -334,8 +367,10 @@ static void flushes(void **state)
 	decisions__guard_take(w->d, "user", 1);
 	decisions__add_flush(w->d, 200, 150);
 	open_again(w);
-	assert_true(decisions__next_flush(w->d, 0, &f) && f.pos == 100 && f.before == UINT64_MAX && !f.guard);
-	assert_true(decisions__next_flush(w->d, 101, &f) && f.pos == 200 && f.before == 150 && f.guard);
+	assert_true(decisions__next_flush(w->d, 0, &f) && f.pos == 100 && f.before == UINT64_MAX &&
+		    !f.guard);
+	assert_true(decisions__next_flush(w->d, 101, &f) && f.pos == 200 && f.before == 150 &&
+		    f.guard);
 	assert_false(decisions__next_flush(w->d, 201, &f));
 	decisions__committed(w->d, 150);
 	for (unsigned i = 0; i < 1000; i++) {
@@ -447,6 +482,7 @@ int main(void)
 		TEST(what_is_too_long_costs_itself),
 		TEST(states_of_the_guard),
 		TEST(old_states_of_the_guard_go),
+		TEST(states_without_end),
 		TEST(steps_of_the_clock),
 		TEST(flushes),
 		TEST(gone_is_gone),
