@@ -10,6 +10,8 @@
 #include "state/state.h"
 #include "streams/streams.h"
 
+#include "../unit/streams/no_kernel.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define POSITION 4096
@@ -19,20 +21,6 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 	(void)ctx;
 	(void)set;
 	(void)line;
-}
-
-static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret)
-{
-	(void)ctx;
-	(void)key;
-	(void)ret;
-	return -1;
-}
-
-static void forget(void *ctx, uint64_t cgroup_id)
-{
-	(void)ctx;
-	(void)cgroup_id;
 }
 
 static void hold(const char *bytes, size_t len)
@@ -55,8 +43,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				    .marks = &marks,
 				    .max_line_size = 64,
 				    .line = on_line,
-				    .kernel_stream = kernel_stream,
-				    .forget = forget};
+				    .kernel_stream = no_kernel__stream,
+				    .forget = no_kernel__forget};
 	struct buf again = {0};
 	struct registry *registry;
 	struct streams *s;

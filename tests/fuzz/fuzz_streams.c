@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "streams/streams.h"
 
+#include "../unit/streams/no_kernel.h"
+
 #define CGROUP 4711u
 #define PATH "/docker/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define STREAMS 3
@@ -44,20 +46,6 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 	(void)ctx;
 	(void)set;
 	assert(line->len <= 64 || line->gap);
-}
-
-static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret)
-{
-	(void)ctx;
-	(void)key;
-	(void)ret;
-	return -ENOENT;
-}
-
-static void forget(void *ctx, uint64_t cgroup_id)
-{
-	(void)ctx;
-	(void)cgroup_id;
 }
 
 static struct nt_hdr header(struct world *w, enum nt_kind kind, size_t size)
@@ -174,8 +162,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				    .host = "h",
 				    .max_line_size = 64,
 				    .line = on_line,
-				    .kernel_stream = kernel_stream,
-				    .forget = forget,
+				    .kernel_stream = no_kernel__stream,
+				    .forget = no_kernel__forget,
 				    .ctx = &w};
 	struct registry *registry;
 

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "batch/batch.h"
 #include "batch/request.h"
+#include "streams/no_kernel.h"
 #include "streams/streams.h"
 #include "test_pipeline.h"
 
@@ -216,20 +217,6 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 		w->not_added += !line->gap;
 }
 
-static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret)
-{
-	(void)ctx;
-	(void)key;
-	(void)ret;
-	return -ENOENT;
-}
-
-static void forget(void *ctx, uint64_t cgroup_id)
-{
-	(void)ctx;
-	(void)cgroup_id;
-}
-
 static const char STAGES[] = "pipeline_stages:\n"
 			     "- multiline: {firstline: '^line'}\n"
 			     "- regex: {expression: 'line (?P<number>\\d+)(?P<rest>.*)'}\n"
@@ -255,8 +242,8 @@ static int make_way(struct way *w, struct routing *routing)
 {
 	struct streams_opts opts = {.host = "node",
 				    .line = on_line,
-				    .kernel_stream = kernel_stream,
-				    .forget = forget,
+				    .kernel_stream = no_kernel__stream,
+				    .forget = no_kernel__forget,
 				    .ctx = w};
 	struct batch_opts batch = {.encoding = BATCH_LOKI, .max_bytes = 1000, .anchor = &w->anchor};
 	int err = registry__new(&w->registry);

@@ -33,6 +33,8 @@
 #include "capture/ring.h"
 #include "streams/streams.h"
 
+#include "../../unit/streams/no_kernel.h"
+
 #define LINE_BYTES 100
 #define CLASS_BYTES 128 /* what the programs reserve for such a line */
 #define RING_BYTES (32u << 20)
@@ -178,35 +180,14 @@ static void on_sealed(void *ctx, struct batch *batch)
 	batch__free(batch);
 }
 
-static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret)
-{
-	(void)ctx;
-	(void)key;
-	(void)ret;
-	return -ENOENT;
-}
-
-static void forget(void *ctx, uint64_t cgroup_id)
-{
-	(void)ctx;
-	(void)cgroup_id;
-}
-
-static uint64_t misses(void *ctx, enum nt_tap tap)
-{
-	(void)ctx;
-	(void)tap;
-	return 0;
-}
-
 static void make_streams(struct bench *b)
 {
 	struct streams_opts opts = {.host = "host",
 				    .counters = &b->counters,
 				    .line = on_labelled,
-				    .kernel_stream = kernel_stream,
-				    .forget = forget,
-				    .misses = misses,
+				    .kernel_stream = no_kernel__stream,
+				    .forget = no_kernel__forget,
+				    .misses = no_kernel__misses,
 				    .ctx = b};
 	const struct batch_opts batch = {.encoding = BATCH_LOKI, .anchor = &b->anchor};
 	int r = registry__new(&b->registry);

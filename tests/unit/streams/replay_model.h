@@ -24,6 +24,8 @@
 #include "state/state.h"
 #include "streams/streams.h"
 
+#include "no_kernel.h"
+
 static unsigned model_seed; /* for the message */
 
 #define MODEL_CHECK(condition)                                                                  \
@@ -305,12 +307,6 @@ static inline int model__cgroup_path(void *ctx, uint64_t cgroup_id, char *ret_pa
 	return 0;
 }
 
-static inline void model__forget(void *ctx, uint64_t cgroup_id)
-{
-	(void)ctx;
-	(void)cgroup_id;
-}
-
 static inline void model__publish(struct model_daemon *d, unsigned container)
 {
 	static const char *const names[MODEL_CONTAINERS] = {"plain", "multi", "levels", "delayed",
@@ -357,7 +353,7 @@ static inline void model__start(struct model *m, bool durable)
 				    .line = model__on_line,
 				    .kernel_stream = model__kernel_stream,
 				    .cgroup_path = model__cgroup_path,
-				    .forget = model__forget,
+				    .forget = no_kernel__forget,
 				    .ctx = m};
 	struct commit_opts c = {
 		.ring_bytes = m->opts.ring_bytes, .consumer = m->consumer, .producer = m->producer};

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "process/routing.h"
 #include "state/decisions.h"
+#include "streams/no_kernel.h"
 #include "streams/streams.h"
 
 #define HALF (64u << 10)
@@ -108,61 +109,11 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 	s->text = TAKE_PTR(out.data);
 }
 
-static int kernel_stream(void *ctx, const struct nt_stream_key *key, struct nt_stream *ret)
-{
-	(void)ctx;
-	(void)key;
-	(void)ret;
-	return -ENOENT;
-}
-
-static void forget(void *ctx, uint64_t cgroup_id)
-{
-	(void)ctx;
-	(void)cgroup_id;
-}
-
-static void exclude(void *ctx, uint64_t cgroup_id, bool excluded)
-{
-	(void)ctx;
-	(void)cgroup_id;
-	(void)excluded;
-}
-
 static void ring(void *ctx, struct streams_ring *ret)
 {
 	const struct process *p = ctx;
 
 	*ret = (struct streams_ring){.read = p->pos, .written = N_STEPS * STEP_BYTES};
-}
-
-static bool lives(void *ctx, uint64_t cgroup_id)
-{
-	(void)ctx;
-	(void)cgroup_id;
-	return true;
-}
-
-static bool reads(void *ctx, uint32_t tgid)
-{
-	(void)ctx;
-	(void)tgid;
-	return true;
-}
-
-static bool holds(void *ctx, uint32_t tgid, const struct nt_stream_key *key)
-{
-	(void)ctx;
-	(void)tgid;
-	(void)key;
-	return true;
-}
-
-static void orphans(void *ctx, stream_fn fn, void *arg)
-{
-	(void)ctx;
-	(void)fn;
-	(void)arg;
 }
 
 static struct routing *rules(void)
@@ -187,14 +138,14 @@ static struct process *process__new(const unsigned char *memory, uint64_t until)
 		.counters = &p->counters,
 		.routing = rules(),
 		.line = on_line,
-		.kernel_stream = kernel_stream,
-		.forget = forget,
-		.exclude = exclude,
+		.kernel_stream = no_kernel__stream,
+		.forget = no_kernel__forget,
+		.exclude = no_kernel__exclude,
 		.ring = ring,
-		.lives = lives,
-		.reads = reads,
-		.holds = holds,
-		.orphans = orphans,
+		.lives = no_kernel__lives,
+		.reads = no_kernel__reads,
+		.holds = no_kernel__holds,
+		.orphans = no_kernel__orphans,
 		.anchor = &p->anchor,
 		.ctx = p,
 	};

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "status/snapshot.h"
+#include "streams/no_kernel.h"
 #include "streams/streams.h"
 
 #define CGROUP 4711u
@@ -51,12 +52,6 @@ static uint64_t misses(void *ctx, enum nt_tap tap)
 	return ((struct fixture *)ctx)->misses;
 }
 
-static void forget(void *ctx, uint64_t cgroup_id)
-{
-	(void)ctx;
-	(void)cgroup_id;
-}
-
 static void exclude(void *ctx, uint64_t cgroup_id, bool excluded)
 {
 	(void)cgroup_id;
@@ -87,7 +82,7 @@ static void start(struct fixture *f, const char *yaml)
 		.line = on_line,
 		.kernel_stream = kernel_stream,
 		.misses = misses,
-		.forget = forget,
+		.forget = no_kernel__forget,
 		.exclude = exclude,
 		.ctx = f,
 	};
