@@ -31,6 +31,7 @@
 #include "containers/docker.h"
 #include "containers/pods.h"
 #include "containers/registry.h"
+#include "events.h"
 #include "io/http.h"
 #include "io/loop.h"
 #include "overview.h"
@@ -565,7 +566,7 @@ int main(int argc, char **argv)
 	err = options__parse(&a.opts, argc, argv);
 	if (err)
 		return err < 0 ? EXIT_USAGE : flush_stdout();
-	if (a.opts.action == ACTION_RUN) {
+	if (a.opts.action == ACTION_RUN || a.opts.action == ACTION_EVENTS) {
 		confine__begin(&a.opts);
 		status = read_config(&a);
 	}
@@ -591,6 +592,10 @@ int main(int argc, char **argv)
 	case ACTION_SUPPORT_BUNDLE:
 		enter_host();
 		status = support_bundle(&a.opts, container_id) ? EXIT_ENVIRONMENT : EXIT_SUCCESS;
+		break;
+	case ACTION_EVENTS:
+		if (!status)
+			status = events__run(&a.opts, a.ruleset);
 		break;
 	case ACTION_RUN:
 		if (!a.opts.command)

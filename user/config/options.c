@@ -157,14 +157,16 @@ static const struct argp_option OPTIONS[] = {
 	{0},
 };
 
-static const char ARGS_DOC[] = "--stdout\n--stdout -- CMD [ARG...]\n--loki URL\nrun\ncheck-config "
-			       "FILE\nprobe\nunpin\nversion";
+static const char ARGS_DOC[] =
+	"--stdout\n--stdout -- CMD [ARG...]\n--loki URL\nrun\nevents\ncheck-config "
+	"FILE\nprobe\nunpin\nversion";
 
 static const char DOC[] =
 	"Captures what containers write to stdout and stderr, in the kernel, and prints it or "
 	"pushes it to Grafana Loki. Needs root.\n\n"
 	"  run           capture until ended, for services: needs --loki, --stdout or a file's "
 	"clients\n"
+	"  events        push a Kubernetes cluster's events, as lines; needs no privilege\n"
 	"  check-config  what is wrong with a configuration file; exit status 1 when something is\n"
 	"  check-loki    push a line to a Loki, or to a file's clients, and read it back\n"
 	"  support-bundle  what helps to find out what is wrong, as a tar file; no log lines\n"
@@ -582,14 +584,17 @@ static error_t take_argument(struct parse *p, char *arg, struct argp_state *stat
 		p->o.action = ACTION_CHECK_LOKI;
 	else if (!strcmp(arg, "support-bundle"))
 		p->o.action = ACTION_SUPPORT_BUNDLE;
+	else if (!strcmp(arg, "events"))
+		p->o.action = ACTION_EVENTS;
 	else if (!strcmp(arg, "unpin"))
 		p->o.action = ACTION_UNPIN;
 	else if (!strcmp(arg, "version"))
 		p->o.action = ACTION_VERSION;
 	else if (strcmp(arg, "run"))
 		return refuse(p,
-			      "%s: unknown command, expected run, check-config, check-loki, probe, "
-			      "support-bundle, unpin or version (a format goes --stdout=json, a "
+			      "%s: unknown command, expected run, events, check-config, "
+			      "check-loki, probe, support-bundle, unpin or version (a format goes "
+			      "--stdout=json, a "
 			      "command to run behind --)",
 			      arg);
 	p->word = arg;
@@ -786,6 +791,20 @@ static error_t choose_pins(struct parse *p)
 	return 0;
 }
 
+/* What captures nothing selects nothing. */
+static error_t check_events(struct parse *p)
+{
+	struct options *o = &p->o;
+
+	if (o->to_stdout || o->command || o->pid || o->n_containers || o->n_labels ||
+	    o->n_streams || o->n_cgroups || o->rate_limit || o->exec_sessions || o->docker_host)
+		return refuse(p, "events captures nothing, and pushes to Loki: expected -c FILE or "
+				 "--loki URL alone");
+	if (!o->config && !access(CONFIG_DEFAULT_PATH, F_OK))
+		o->config = CONFIG_DEFAULT_PATH;
+	return o->loki_url || o->config ? 0 : refuse_nowhere(p);
+}
+
 /* What no single option can be blamed for. */
 static error_t check(struct parse *p)
 {
@@ -799,6 +818,8 @@ static error_t check(struct parse *p)
 		o->config = CONFIG_DEFAULT_PATH;
 	if (o->action == ACTION_CHECK_LOKI && !o->config && !o->loki_url)
 		return refuse(p, "check-loki: expected a URL behind it, or -c FILE");
+	if (!err && o->action == ACTION_EVENTS)
+		return check_events(p);
 	if (err || o->action != ACTION_RUN)
 		return err;
 	if (o->command && o->pid)
@@ -921,7 +942,8 @@ static void apply_server(struct options *o, const struct config_server *c)
 	o->server = c;
 	o->runtime_reload = c->enable_runtime_reload;
 	o->metrics_listen = c->metrics_listen;
-	if (o->given.listen)
+	/* The run of the same file has the other one. */
+	if (o->given.listen || o->action == ACTION_EVENTS)
 		return;
 	/* The service of the same file may have it already. */
 	o->must_listen = is_service(o) && c->listen_given;
