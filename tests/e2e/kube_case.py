@@ -31,7 +31,7 @@ CONFIG = """\
 preset: kubernetes
 clients:
   - url: {loki}
-    batchwait: 100ms
+    batchwait: 500ms
 host: host-of-the-test
 discovery:
   docker:
@@ -130,7 +130,7 @@ class KubeCase(harness.TestCase):
 
     def run_writer(self, word, **keywords):
         """A pod that writes numbered lines."""
-        script = "i=0; while :; do echo line $i; i=$((i+1)); usleep 20000; done"
+        script = "i=0; while :; do echo line $i; i=$((i+1)); usleep 50000; done"
         return self.run_pod(self.shop, word, "sh", "-c", script, **keywords)
 
     # What came.
@@ -157,7 +157,7 @@ class KubeCase(harness.TestCase):
         for name, ids in running.ids.items():
             for cid in ids:
                 try:
-                    harness.wait_for(lambda cid=cid: self.captured(cid) == engine.record(cid), interval=0.1)
+                    harness.wait_for(lambda cid=cid: self.captured(cid) == engine.record(cid), interval=0.3)
                 except AssertionError:
                     pass  # the comparison says more
                 got, logged = self.captured(cid), engine.record(cid)
@@ -168,9 +168,9 @@ class KubeCase(harness.TestCase):
         found = [int(line.split()[1]) for line in self.lines(running, "c", "stdout") if re.fullmatch(rb"line \d+", line)]
         return found
 
-    def await_more(self, running, more=50):
+    def await_more(self, running, more=20):
         goal = max(self.numbers(running), default=-1) + more
-        harness.wait_for(lambda: max(self.numbers(running), default=-1) >= goal, interval=0.1,
+        harness.wait_for(lambda: max(self.numbers(running), default=-1) >= goal, interval=0.3,
                          what=lambda: f"{max(self.numbers(running), default=-1)} of {goal}")
 
     def assert_numbers(self, running):
@@ -180,7 +180,7 @@ class KubeCase(harness.TestCase):
 
     def await_label(self, running, name, value):
         """A line with that value; None: without the label."""
-        harness.wait_for(lambda: any(e.labels.get(name) == value for e in self.entries(running)), interval=0.1,
+        harness.wait_for(lambda: any(e.labels.get(name) == value for e in self.entries(running)), interval=0.3,
                          what=lambda: f"no line with {name}={value}: {[e.labels for e in self.entries(running)][-1:]}")
 
 

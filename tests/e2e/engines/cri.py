@@ -165,13 +165,18 @@ class Cri(containerd.Containerd):
     def start(self, cid):
         self.call("StartContainer", [(1, cid)])
 
+    def status(self, cid):
+        """Its exit status; None: it has not ended."""
+        status = dict(records.fields(self.call("ContainerStatus", [(1, cid)])[1]))
+        return status.get(7, 0) if status.get(3) == EXITED else None
+
     def wait(self, cid, timeout=240):
         """Waits for the container's end; its exit status."""
         deadline = time.monotonic() + timeout
         while True:
-            status = dict(records.fields(self.call("ContainerStatus", [(1, cid)])[1]))
-            if status.get(3) == EXITED:
-                return status.get(7, 0)
+            status = self.status(cid)
+            if status is not None:
+                return status
             if time.monotonic() > deadline:
                 raise docker.EngineError(f"{cid}: no end within {timeout} s")
             time.sleep(0.1)
