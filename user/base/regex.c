@@ -41,6 +41,7 @@ struct regex {
 	pcre2_jit_stack *stack; /* made when the machine's was not enough */
 	struct regex_span *spans;
 	uint64_t limited;
+	uint32_t limit;
 
 	/* The last subject: matching goes on in it without looking at all of it again. */
 	const char *subject;
@@ -111,6 +112,7 @@ int regex__new(struct regex **ret, const char *pattern, bool anchored,
 
 	if (!re)
 		return -ENOMEM;
+	re->limit = MATCH_LIMIT;
 	err = regex_syntax__translate(&re->syntax, pattern, ret_error);
 	if (!err)
 		err = compile_all(re, anchored, ret_error);
@@ -146,6 +148,27 @@ size_t regex__groups(const struct regex *re)
 const char *regex__group_name(const struct regex *re, size_t group)
 {
 	return group && group <= re->syntax.n_groups ? re->syntax.names[group - 1] : "";
+}
+
+void regex__limit(struct regex *re, uint32_t limit)
+{
+	re->limit = limit;
+}
+
+static size_t code_size(const pcre2_code *code)
+{
+	size_t size = 0, jit = 0;
+
+	if (!code)
+		return 0;
+	pcre2_pattern_info(code, PCRE2_INFO_SIZE, &size);
+	pcre2_pattern_info(code, PCRE2_INFO_JITSIZE, &jit);
+	return size + jit;
+}
+
+size_t regex__size(const struct regex *re)
+{
+	return sizeof(*re) + code_size(re->utf) + code_size(re->ascii);
 }
 
 uint64_t regex__limited(const struct regex *re)
@@ -258,11 +281,11 @@ static int look_at(struct regex *re, const char *subject, size_t len)
 static int match(struct regex *re, const pcre2_code *code, const char *text, size_t len,
 		 size_t start)
 {
-	uint64_t limit = MATCH_LIMIT;
+	uint64_t limit = re->limit;
 	int n;
 
 	if (len > FULL_LIMIT_BYTES)
-		limit = MAX(limit * FULL_LIMIT_BYTES / len, MATCH_LIMIT_MIN);
+		limit = MIN(limit, MAX(limit * FULL_LIMIT_BYTES / len, MATCH_LIMIT_MIN));
 	pcre2_set_match_limit(re->context, (uint32_t)limit);
 	/* Where text is valid, and start at a character. */
 	n = pcre2_match(code, (PCRE2_SPTR)text, len, start, PCRE2_NO_UTF_CHECK, re->data,

@@ -40,6 +40,10 @@ const char *regex__group_name(const struct regex *re, size_t group);
  */
 int regex__match(struct regex *re, const char *subject, size_t len, size_t start,
 		 const struct regex_span **ret_spans);
+/* A lower limit than the usual one, for patterns of people who are not to be trusted. */
+void regex__limit(struct regex *re, uint32_t limit);
+/* Bytes that it takes, about. */
+size_t regex__size(const struct regex *re);
 /* Matches that hit the limit, in all. */
 uint64_t regex__limited(const struct regex *re);
 
