@@ -243,7 +243,7 @@ relabel_configs:
             lambda: [s["state"] for s in self.target(notail, half)["streams"]] == ["captured", "dropped"], what=half
         )
         page = self.ask(notail, "/").text
-        self.assertIn("its label <code><bdi>notail.io/exclude</bdi></code>", page)
+        self.assertIn("by <code><bdi>notail.io/exclude</bdi></code>", page)
 
     def test_guard(self):
         path = self.file(r"""

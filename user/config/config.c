@@ -73,7 +73,7 @@ static const char *const SPOOL_ORDERS[] = {[SPOOL_OLDEST_FIRST] = "oldest_first"
 					   [SPOOL_LIVE_FIRST] = "live_first",
 					   [SPOOL_BACKFILL] = "backfill",
 					   NULL};
-static const char *const PRESETS[] = {[PRESET_AUTO] = "auto",
+const char *const config_presets[] = {[PRESET_AUTO] = "auto",
 				      [PRESET_DOCKER] = "docker",
 				      [PRESET_KUBERNETES] = "kubernetes",
 				      [PRESET_ALLOY] = "alloy",
@@ -81,6 +81,8 @@ static const char *const PRESETS[] = {[PRESET_AUTO] = "auto",
 				      [PRESET_STRICT] = "strict",
 				      [PRESET_NONE] = "none",
 				      NULL};
+static const char *const POD_NAMES[] = {
+	[POD_NAME_LABEL] = "label", [POD_NAME_METADATA] = "metadata", NULL};
 
 #define IGNORED(s, key, ...)                                                                   \
 	{                                                                                      \
@@ -663,6 +665,23 @@ static const struct schema DOCKER = {
 	.check = check_docker,
 };
 
+static const struct field ANNOTATIONS_FIELDS[] = {
+	FIELD(struct config_annotations, enabled, FIELD_BOOL, .dflt = "true",
+	      .flags = FIELD_RELOADED,
+	      .doc = "Do what notail.io/exclude, /preset, /multiline and other agents' exclude "
+		     "say."),
+	FIELD(struct config_annotations, tenants, FIELD_STRINGS, .flags = FIELD_RELOADED,
+	      .doc = "Tenants that notail.io/tenant may name, patterns like team-* too; none: it "
+		     "is not obeyed."),
+	{0},
+};
+
+static const struct schema ANNOTATIONS = {
+	.name = "annotations",
+	.size = sizeof(struct config_annotations),
+	.fields = ANNOTATIONS_FIELDS,
+};
+
 static const struct field DISCOVERY_FIELDS[] = {
 	FIELD(struct config_discovery, docker, FIELD_OBJECT, .object = &DOCKER,
 	      .doc = "Where names and labels come from."),
@@ -674,6 +693,9 @@ static const struct field DISCOVERY_FIELDS[] = {
 	FIELD(struct config_discovery, bundles, FIELD_STRINGS,
 	      .example = "[/run/other/io.containerd.runtime.v2.task/k8s.io]",
 	      .doc = "Further directories that have ID/config.json or ID/userdata/config.json."),
+	FIELD(struct config_discovery, annotations, FIELD_OBJECT, .object = &ANNOTATIONS,
+	      .doc = "What containers ask for by their pod's annotations, or by labels of "
+		     "their own."),
 	FIELD(struct config_discovery, max_wait, FIELD_DURATION, .dflt = "10s", .min = NS_PER_MS,
 	      .max = HOUR_NS,
 	      .doc = "How long lines wait for their container's name; then they go with its id."),
@@ -905,8 +927,12 @@ static const struct field CONFIG_FIELDS[] = {
 	      .doc = "What is captured, and how."),
 	FIELD(struct config, discovery, FIELD_OBJECT, .object = &DISCOVERY,
 	      .doc = "What containers are called."),
-	FIELD(struct config, preset, FIELD_ENUM, .names = PRESETS, .dflt = "auto",
-	      .doc = "Labels to begin with; auto is docker, and none beside scrape_configs."),
+	FIELD(struct config, preset, FIELD_ENUM, .names = config_presets, .dflt = "auto",
+	      .doc = "Labels to begin with; auto is kubernetes for pods and docker for others, and "
+		     "none beside scrape_configs."),
+	FIELD(struct config, preset_pod, FIELD_ENUM, .names = POD_NAMES, .dflt = "label",
+	      .doc = "What a pod's name is: a label, or metadata, where pods come and go too fast "
+		     "for one."),
 	FIELD(struct config, relabel_configs, FIELD_OBJECTS, .object = &relabel_rule_schema,
 	      .doc = "Rules over labels, as Prometheus has them."),
 	FIELD(struct config, pipeline_stages, FIELD_STAGES,

@@ -125,13 +125,25 @@ struct config_docker {
 	struct config_tls tls_config;
 };
 
+/* Of namespaces, as globs. */
+struct config_globs {
+	struct string_list include, exclude; /* none: all; none */
+};
+
 struct config_kubernetes {
 	int source; /* enum kube_source_kind */
 	const char *node_name, *api_server, *token_file, *proxy_url, *no_proxy; /* NULL: not said */
 	struct config_tls tls_config, kubelet_tls_config;
 	const char *kubelet_url;
 	uint64_t poll_interval; /* ns */
+	struct config_globs namespaces;
 	const struct node *node;
+};
+
+/* What containers may ask for by annotations and labels of their own. */
+struct config_annotations {
+	bool enabled;
+	struct string_list tenants; /* globs */
 };
 
 struct config_discovery {
@@ -139,7 +151,8 @@ struct config_discovery {
 	struct config_kubernetes kubernetes;
 	bool bundle;
 	struct string_list bundles; /* directories */
-	uint64_t max_wait;	    /* ns */
+	struct config_annotations annotations;
+	uint64_t max_wait; /* ns */
 };
 
 enum spool_order {
@@ -252,7 +265,8 @@ struct config {
 	struct object_list clients; /* of struct config_client; Promtail's `client` among them */
 	struct config_capture capture;
 	struct config_discovery discovery;
-	int preset; /* enum config_preset */
+	int preset;	/* enum config_preset */
+	int preset_pod; /* enum config_pod_name */
 	struct string_map external_labels;
 	struct config_spool spool;
 	struct config_limits limits;

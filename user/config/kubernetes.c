@@ -12,6 +12,40 @@
 #include "io/http.h"
 #include "kube/source.h"
 
+static const struct field GLOBS_FIELDS[] = {
+	FIELD(struct config_globs, include, FIELD_STRINGS, .doc = "Only these; none: all."),
+	FIELD(struct config_globs, exclude, FIELD_STRINGS, .doc = "None of these."),
+	{0},
+};
+
+/* No namespace has another character. */
+static bool is_namespace_glob(const char *text)
+{
+	static const char ALLOWED[] = "abcdefghijklmnopqrstuvwxyz0123456789-*?[]!^{},";
+
+	return *text && !text[strspn(text, ALLOWED)];
+}
+
+static void check_globs(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_globs *g = object;
+	const struct string_list *lists[] = {&g->include, &g->exclude};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		for (size_t j = 0; j < lists[i]->n; j++)
+			if (!is_namespace_glob(lists[i]->items[j]))
+				diag__error(diag, node__get(node, i ? "exclude" : "include"),
+					    "\"%s\", expected a namespace or a pattern like team-*",
+					    lists[i]->items[j]);
+}
+
+static const struct schema GLOBS = {
+	.name = "globs",
+	.size = sizeof(struct config_globs),
+	.fields = GLOBS_FIELDS,
+	.check = check_globs,
+};
+
 static const struct field FIELDS[] = {
 	FIELD(struct config_kubernetes, source, FIELD_ENUM, .names = KUBE_SOURCE_KINDS,
 	      .dflt = "none",
@@ -41,6 +75,9 @@ static const struct field FIELDS[] = {
 	FIELD(struct config_kubernetes, poll_interval, FIELD_DURATION, .dflt = "10s",
 	      .min = NS_PER_SEC, .max = 3600 * (int64_t)NS_PER_SEC,
 	      .doc = "How often the kubelet is asked; it is asked at once when a pod is new."),
+	FIELD(struct config_kubernetes, namespaces, FIELD_OBJECT, .object = &GLOBS,
+	      .flags = FIELD_RELOADED,
+	      .doc = "Whose pods' containers are captured; patterns like team-* work."),
 	{0},
 };
 

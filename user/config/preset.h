@@ -13,4 +13,13 @@ enum config_preset {
 	PRESET_NONE, /* a Promtail file's: labels come from its rules alone */
 };
 
+/* By their numbers, NULL at the end. */
+extern const char *const config_presets[];
+
+/* What presets make of a pod's name. */
+enum config_pod_name {
+	POD_NAME_LABEL,
+	POD_NAME_METADATA,
+};
+
 #endif

@@ -9,6 +9,7 @@
 
 static const char *const RELOADED[] = {"external_labels",
 				       "preset",
+				       "preset_pod",
 				       "relabel_configs",
 				       "pipeline_stages",
 				       "scrape_configs",
@@ -87,7 +88,7 @@ static bool same_field(const struct field *f, const void *a, const void *b)
 static bool same_objects(const struct schema *s, const void *a, const void *b)
 {
 	for (const struct field *f = s->fields; f->name; f++)
-		if (!(f->flags & (FIELD_IGNORED | FIELD_LATER | FIELD_UNDONE)) &&
+		if (!(f->flags & (FIELD_IGNORED | FIELD_LATER | FIELD_UNDONE | FIELD_RELOADED)) &&
 		    !same_field(f, a, b))
 			return false;
 	return true;

@@ -41,6 +41,7 @@ enum field_flags {
 	FIELD_ANY_CASE = 16, /* an enum whose names may be written in either case */
 	FIELD_UNDONE = 32,   /* Promtail's, and not what notail does: accepted, a warning says so */
 	FIELD_HIDDEN = 64,   /* another word for what has a field: not in the default file */
+	FIELD_RELOADED = 128, /* of a section that takes a restart, this does not */
 };
 
 struct string_list {

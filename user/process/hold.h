@@ -51,6 +51,8 @@ void program_stream__emit(struct program_stream *s, const struct held *h);
 struct label_set *program_stream__label_set(struct program_stream *s, const struct held *h);
 /* Slots of its program. */
 size_t program_stream__n_slots(const struct program_stream *s);
+/* What program_stream__ask was given; NULL: nothing. */
+struct regex *program_stream__asked(struct program_stream *s, bool *ret_continues);
 /* The stage wants a tick then (CLOCK_BOOTTIME ns). */
 void program_stream__due(struct program_stream *s, uint64_t due_ns);
 /* The entry's labels as they are now, interned: the same labels of the same stream are the same

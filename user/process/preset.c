@@ -6,6 +6,12 @@
  *
  * service_name is what Loki itself would call the stream (discover_service_name) but for compose
  * services, so that the same container has the same name with and without notail's help.
+ *
+ * A pod's labels are those that dashboards query which were made for Grafana's charts: preset
+ * kubernetes follows k8s-monitoring (job, service_name) and has promtail's app besides, promtail
+ * the chart of that name. A controller's name is without what its pods' generations add, so that
+ * each run of a CronJob has the same app. Of a pod of which nothing but names is known, its name
+ * gives the controller's.
  */
 #include "process/preset.h"
 
@@ -13,6 +19,7 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "containers/pod.h"
 #include "process/discovered.h"
 
 #define SHORT_ID_LEN 12
@@ -48,6 +55,51 @@ static const char *first_label(const struct meta *m, const char *a, const char *
 	return value && *value ? value : NULL;
 }
 
+/* The first of the pod's labels that has a value, or of the engine's. */
+static const char *pod_label(const struct meta *m, const char *const *names)
+{
+	for (; *names; names++) {
+		const char *value = m->pod ? pod__label(m->pod, *names) : NULL;
+
+		if (!value || !*value)
+			value = first_label(m, *names, NULL);
+		if (value)
+			return value;
+	}
+	return NULL;
+}
+
+static const char *annotation(const struct meta *m, const char *name)
+{
+	const char *value = m->pod ? pod__annotation(m->pod, name) : NULL;
+
+	return value && *value ? value : NULL;
+}
+
+const char *preset__namespace(const struct meta *m)
+{
+	const char *namespace = first_label(m, "io.kubernetes.pod.namespace", NULL);
+
+	return namespace || !m->pod ? namespace : m->pod->namespace;
+}
+
+static const char *pod_name(const struct meta *m)
+{
+	const char *name = first_label(m, "io.kubernetes.pod.name", NULL);
+
+	return name || !m->pod ? name : m->pod->name;
+}
+
+static const char *kube_container(const struct meta *m)
+{
+	const char *name = first_label(m, "io.kubernetes.container.name", NULL);
+
+	for (size_t i = 0; !name && m->id && m->pod && i < m->pod->n_containers; i++)
+		if (m->pod->containers[i].id && !strcmp(m->pod->containers[i].id, m->id))
+			name = m->pod->containers[i].name;
+	return name;
+}
+
 static int add_display(struct label_set *s, const struct meta *m, const char *container)
 {
 	const char *service = first_label(m, DOCKER_COMPOSE "service", PODMAN_COMPOSE "service");
@@ -70,10 +122,33 @@ struct facts {
 	const char *stack, *swarm;     /* swarm's stack and service */
 	const char *namespace, *pod;
 	const char *kube_container;
-	const char *app, *component, *instance;
-	const char *node;
+	const char *app, *app_name, *component, *instance; /* labels */
+	const char *any_app;		/* app, or what else its labels may call it */
+	const char *owner;		/* what made the pod, or its own name */
+	const char *service_name, *job; /* annotations */
+	const char *node, *host;
 	char short_id[SHORT_ID_LEN + 1];
 };
+
+#define LABELS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+static void facts__read_pod(struct facts *f, const struct preset_opts *opts, const struct meta *m)
+{
+	f->namespace = preset__namespace(m);
+	f->pod = pod_name(m);
+	f->kube_container = kube_container(m);
+	f->app_name = pod_label(m, LABELS("app.kubernetes.io/name"));
+	f->app = pod_label(m, LABELS("app.kubernetes.io/name", "app"));
+	f->any_app = pod_label(m, LABELS("app.kubernetes.io/name", "app", "k8s-app", "name"));
+	f->component = pod_label(m, LABELS("app.kubernetes.io/component", "component"));
+	f->instance = pod_label(m, LABELS("app.kubernetes.io/instance", "instance"));
+	f->service_name = annotation(m, "resource.opentelemetry.io/service.name");
+	f->job = annotation(m, "k8s.grafana.com/logs.job");
+	f->node = m->pod ? m->pod->node_name : NULL;
+	if (!f->node)
+		f->node = opts->node && *opts->node ? opts->node : opts->host;
+	f->owner = m->pod && m->pod->controller_name ? m->pod->controller_name : f->pod;
+}
 
 static void facts__read(struct facts *f, const struct preset_opts *opts, const struct meta *m,
 			enum line_stream stream)
@@ -84,14 +159,9 @@ static void facts__read(struct facts *f, const struct preset_opts *opts, const s
 		.service = first_label(m, DOCKER_COMPOSE "service", PODMAN_COMPOSE "service"),
 		.stack = first_label(m, "com.docker.stack.namespace", NULL),
 		.swarm = first_label(m, "com.docker.swarm.service.name", NULL),
-		.namespace = first_label(m, "io.kubernetes.pod.namespace", NULL),
-		.pod = first_label(m, "io.kubernetes.pod.name", NULL),
-		.kube_container = first_label(m, "io.kubernetes.container.name", NULL),
-		.app = first_label(m, "app.kubernetes.io/name", "app"),
-		.component = first_label(m, "app.kubernetes.io/component", "component"),
-		.instance = first_label(m, "app.kubernetes.io/instance", "instance"),
-		.node = opts->host,
+		.host = opts->host,
 	};
+	facts__read_pod(f, opts, m);
 	f->container = container_name(m, f->short_id, sizeof(f->short_id));
 }
 
@@ -126,7 +196,7 @@ static int add_docker(struct label_list *l, const struct facts *f)
 		{"swarm_service", f->swarm},
 		{"service_name", first(f->service, f->swarm, f->container)},
 		{"job", "docker"},
-		{"host", f->node},
+		{"host", f->host},
 	};
 
 	return add_all(l, pairs, ARRAY_SIZE(pairs));
@@ -151,13 +221,15 @@ static int add_kubernetes(struct label_list *l, const struct facts *f)
 		{"namespace", f->namespace},
 		{"pod", f->pod},
 		{"container", container},
-		{"app", f->app},
-		{"service_name", f->app ? f->app : container},
+		{"app", f->any_app ? f->any_app : f->owner},
+		{"service_name", first(f->service_name, f->app_name, container)},
+		{"node_name", f->node},
 		{"stream", f->stream},
+		{"job", f->job},
 	};
 	int err = add_all(l, pairs, ARRAY_SIZE(pairs));
 
-	return err || !f->namespace ? err : add_job(l, f->namespace, container);
+	return err || !f->namespace || f->job ? err : add_job(l, f->namespace, container);
 }
 
 static int add_alloy(struct label_list *l, const struct facts *f)
@@ -173,7 +245,7 @@ static int add_alloy(struct label_list *l, const struct facts *f)
 
 static int add_promtail(struct label_list *l, const struct facts *f)
 {
-	const char *app = f->app ? f->app : f->pod;
+	const char *app = f->app ? f->app : f->owner;
 	const struct label_pair pod[] = {
 		{"namespace", f->namespace},
 		{"pod", f->pod},
@@ -214,7 +286,7 @@ static int add_strict(struct label_list *l, const struct preset_opts *opts, cons
 	const char *app = external(opts, "app"), *env = external(opts, "env");
 	const char *container = f->kube_container ? f->kube_container : f->container;
 	const struct label_pair pairs[] = {
-		{"app", app ? app : first(f->project, f->stack, f->app)},
+		{"app", first(app, f->project, first(f->stack, f->any_app, f->owner))},
 		{"env", env ? env : opts->env},
 		{"service", first(f->service, f->swarm, container)},
 		{"stream", f->stream},
@@ -225,7 +297,7 @@ static int add_strict(struct label_list *l, const struct preset_opts *opts, cons
 		{"swarm_service", f->swarm},
 		{"namespace", f->namespace},
 		{"pod", f->pod},
-		{"host", f->node},
+		{"host", f->host},
 	};
 
 	return add_all(l, pairs, ARRAY_SIZE(pairs));
@@ -267,23 +339,25 @@ bool preset__allows(enum config_preset preset, const char *name)
 	return false;
 }
 
-static int add_one(struct label_set *s, enum config_preset preset, const char *name,
+static int add_one(struct label_set *s, const struct preset_opts *opts, const char *name,
 		   const char *value)
 {
-	return preset__allows(preset, name) ? label_set__add(s, name, value)
-					    : label_set__add_metadata(s, name, value);
+	bool label = preset__allows(opts->preset, name) &&
+		     !(opts->pod == POD_NAME_METADATA && !strcmp(name, "pod"));
+
+	return label ? label_set__add(s, name, value) : label_set__add_metadata(s, name, value);
 }
 
 /* Those that no rule changed since the preset made them, or those that one did. */
-static int add_listed(struct label_set *s, const struct label_list *l, enum config_preset preset,
-		      bool changed)
+static int add_listed(struct label_set *s, const struct label_list *l,
+		      const struct preset_opts *opts, bool changed)
 {
 	size_t from = changed ? l->n_discovered : 0, to = changed ? l->n : l->n_discovered;
 	int err = 0;
 
 	for (size_t i = from; i < to && !err; i++) {
 		if (strncmp(l->items[i].name, "__", 2) != 0)
-			err = add_one(s, preset, l->items[i].name, l->items[i].value);
+			err = add_one(s, opts, l->items[i].name, l->items[i].value);
 	}
 	return err;
 }
@@ -292,16 +366,16 @@ static int add_listed(struct label_set *s, const struct label_list *l, enum conf
 static int add_labels(struct label_set *s, const struct label_list *l,
 		      const struct preset_opts *opts, size_t *ret_n_own)
 {
-	int err = add_listed(s, l, opts->preset, false);
+	int err = add_listed(s, l, opts, false);
 
 	for (size_t i = 0; i < opts->n_external_labels && !err; i++) {
 		const struct label_pair *p = &opts->external_labels[i];
 
 		if (!*label_list__get(l, p->name) && !label_set__get(s, p->name))
-			err = add_one(s, opts->preset, p->name, p->value);
+			err = add_one(s, opts, p->name, p->value);
 	}
 	*ret_n_own = s->n_labels;
-	return err ? err : add_listed(s, l, opts->preset, true);
+	return err ? err : add_listed(s, l, opts, true);
 }
 
 static int add_metadata(struct label_set *s, const struct meta *m, enum line_stream stream)

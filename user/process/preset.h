@@ -3,14 +3,17 @@
  * Presets: the label sets that people already query.
  *
  * docker      container, stream, compose_project, compose_service, service_name (compose service,
- * or the container's name), job="docker", host kubernetes  namespace, pod, container, app, job
- * (namespace/container), service_name, stream alloy       container, compose_service,
- * compose_project, stream, job="integrations/docker", service_name promtail    what its chart
- * makes: namespace, pod, container, app, component, instance, node_name, job (namespace/app),
- * stream, service_name; outside of pods container, stream, job="docker" strict      app, env,
- * service, stream and no other, whatever rules make: others become metadata none        what rules
- * make
- * auto        kubernetes for a pod's container, docker for others
+ * or the container's name), job="docker", host kubernetes  namespace, pod, container, app (label
+ * app.kubernetes.io/name, app, k8s-app or name, the controller's name, the pod's), job (annotation
+ * k8s.grafana.com/logs.job, or namespace/container), service_name (annotation
+ * resource.opentelemetry.io/service.name, label app.kubernetes.io/name, the container's name),
+ * node_name, stream alloy       container, compose_service, compose_project, stream,
+ * job="integrations/docker", service_name promtail    what its chart makes: namespace, pod,
+ * container, app (label app.kubernetes.io/name or app, the controller's name, the pod's),
+ * component, instance, node_name, job (namespace/app), stream, service_name; outside of pods
+ * container, stream, job="docker" strict      app, env, service, stream and no other, whatever
+ * rules make: others become metadata none        what rules make auto        kubernetes for a pod's
+ * container, docker for others
  *
  * Structured metadata with all: container_id, image, engine, pod_uid, outer_container_id (of one
  * within a container), and for a tty tty="true" (whose stream label is stdout, as runtimes do). A
@@ -34,6 +37,8 @@
 struct preset_opts {
 	enum config_preset preset;
 	const char *host; /* NULL: not known */
+	const char *node; /* the cluster's name for it; NULL: host */
+	enum config_pod_name pod;
 	/* Of all streams, where neither preset nor rule made a label of the name. */
 	const struct label_pair *external_labels;
 	size_t n_external_labels;
@@ -56,6 +61,8 @@ int preset__add(struct label_list *l, const struct preset_opts *opts, const stru
 int preset__build(const struct label_list *l, const struct preset_opts *opts, const struct meta *m,
 		  enum line_stream stream, unsigned *ret_missing, size_t *ret_n_own,
 		  struct label_set **ret);
+/* Of its pod. NULL: it is in none, or that is not known. */
+const char *preset__namespace(const struct meta *m);
 /* It may be a label; if not, it is metadata. */
 bool preset__allows(enum config_preset preset, const char *name);
 

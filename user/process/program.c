@@ -16,10 +16,12 @@
 #include <utlist.h>
 
 #include "base/buf.h"
+#include "process/asked.h"
 #include "process/derive.h"
 #include "process/hold.h"
 #include "process/inspect.h"
 #include "process/metrics.h"
+#include "process/stages.h"
 
 #define MAX_STAGES 1000
 #define MAX_DEPTH 16
@@ -103,6 +105,10 @@ struct program_stream {
 	uint64_t last_generation;
 	uint64_t due_ns;
 	size_t at; /* the stage that runs */
+	/* What its container asks for; NULL: nothing. */
+	char *asked;
+	struct regex *asked_regex;
+	bool asked_continues;
 	_Alignas(16) char states[];
 };
 
@@ -306,6 +312,22 @@ static void sign(struct program *p)
 		sign_text(p, slots__name(p->slots, i));
 }
 
+static int add_asked(struct program *p)
+{
+	const struct stage_env env = {.arena = &p->options, .slots = p->slots};
+	size_t at;
+	int err = add_op(p, &stage_multiline_asked, &at);
+
+	if (!err && p->opts.inspect) {
+		p->places = calloc(1, sizeof(*p->places));
+		if (!p->places)
+			return -ENOMEM;
+		p->places[0] = (struct inspect_place){
+			.stage = "multiline", .path = "notail.io/multiline", .slots = p->slots};
+	}
+	return err ? err : stage_multiline_asked.compile(&env, NULL, NULL, &p->ops[at].stage);
+}
+
 static int make(struct program *p, const struct node *stages, struct diag *diag)
 {
 	struct derive_opts derive = {
@@ -316,6 +338,8 @@ static int make(struct program *p, const struct node *stages, struct diag *diag)
 		err = custom_metrics__new(&p->own_metrics);
 		p->opts.metrics = p->own_metrics;
 	}
+	if (!err && p->opts.asked_multiline)
+		err = add_asked(p);
 	if (!err && stages && stages->kind != NODE_NULL)
 		err = compile_sequence(p, stages, diag, 1);
 	if (err)
@@ -409,6 +433,28 @@ int program_stream__new(struct program_stream **ret, struct program *p)
 	return 0;
 }
 
+int program_stream__ask(struct program_stream *s, const char *multiline)
+{
+	const char *why;
+	int err = asked_multiline__new(&s->asked_regex, multiline, &s->asked_continues, &why);
+
+	if (err)
+		return err;
+	s->asked = strdup(multiline);
+	return s->asked ? 0 : -ENOMEM;
+}
+
+const char *program_stream__asks(const struct program_stream *s)
+{
+	return s->asked;
+}
+
+struct regex *program_stream__asked(struct program_stream *s, bool *ret_continues)
+{
+	*ret_continues = s->asked_continues;
+	return s->asked_regex;
+}
+
 void saved_state__tidy(struct saved_state **list, const struct marks *marks)
 {
 	struct saved_state **at = list, *old;
@@ -444,6 +490,8 @@ void program_stream__free(struct program_stream *s)
 	if (p->loaded == &s->base)
 		unload(p);
 	base__free(&s->base);
+	regex__free(s->asked_regex);
+	free(s->asked);
 	DL_DELETE(p->streams, s);
 	free(s);
 }

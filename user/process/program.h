@@ -42,6 +42,9 @@ struct program_opts {
 	/* That is shown what each stage does. Borrowed; NULL: none. */
 	struct inspect *inspect;
 	enum config_preset preset; /* strict: what is not its own label becomes metadata */
+	/* A first stage, before all others, that joins lines as a stream's container asks for
+	 * (process/asked.h). */
+	bool asked_multiline;
 	/* A line that is through. All is borrowed until it returns. */
 	void (*line)(void *ctx, struct label_set *set, const struct line *line);
 	void *ctx;
@@ -60,6 +63,11 @@ bool program__is_empty(const struct program *p);
 
 /* A container's stdout or stderr. */
 int program_stream__new(struct program_stream **ret, struct program *p);
+/* Before the first line, with opts.asked_multiline: the pattern, copied. As asked_multiline__new.
+ */
+int program_stream__ask(struct program_stream *s, const char *multiline);
+/* That pattern; NULL: none. */
+const char *program_stream__asks(const struct program_stream *s);
 /* What it holds is dropped: flush before. NULL is fine. */
 void program_stream__free(struct program_stream *s);
 /* `set`: the stream's labels now. The line has its real_ns. What comes of it goes to opts.line, now

@@ -15,8 +15,11 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/glob.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "containers/pod.h"
+#include "process/asked.h"
 #include "process/discovered.h"
 #include "process/job.h"
 #include "process/limits.h"
@@ -28,9 +31,15 @@
 #define MAX_METRIC 512
 #define ARENA_MAX (64u << 20)
 
+/* A job's stages, by what the container asks for: with its own multiline before them, for preset
+ * strict. Those that are not the job's own are made when they are asked for. */
+#define VARIANT_MULTILINE 1u
+#define VARIANT_STRICT 2u
+#define VARIANTS 4u
+
 struct compiled {
 	struct relabel *relabel;
-	struct program *program;
+	struct program *programs[VARIANTS]; /* NULL: not made */
 };
 
 struct total {
@@ -58,7 +67,9 @@ struct routing {
 	struct compiled *compiled; /* as jobs */
 	size_t n_jobs;
 	struct limits *limits; /* NULL: none */
-	struct arena arena;    /* of one route */
+	const struct marks *marks;
+	struct asked_told told;
+	struct arena arena; /* of one route */
 	void (*line)(void *ctx, struct label_set *set, const struct line *line);
 	void *ctx;
 	uint64_t checked_ns;
@@ -75,7 +86,13 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 	r->line(r->ctx, set, line);
 }
 
-static int compile(struct routing *r, struct diag *diag)
+/* The job's own. */
+static unsigned own_variant(const struct routing *r)
+{
+	return r->preset.preset == PRESET_STRICT ? VARIANT_STRICT : 0;
+}
+
+static int make_program(struct routing *r, size_t job, unsigned variant, struct diag *diag)
 {
 	const struct program_opts opts = {
 		.metrics = r->opts.metrics,
@@ -83,10 +100,21 @@ static int compile(struct routing *r, struct diag *diag)
 		.inspect = r->opts.inspect,
 		.whole_times = r->opts.is_test,
 		.limits = r->limits,
-		.preset = r->preset.preset,
+		.preset = variant & VARIANT_STRICT ? PRESET_STRICT : PRESET_AUTO,
+		.asked_multiline = variant & VARIANT_MULTILINE,
 		.line = on_line,
 		.ctx = r,
 	};
+	struct program **p = &r->compiled[job].programs[variant];
+	int err = program__new(p, r->jobs[job].pipeline_stages, &opts, diag);
+
+	if (!err && r->marks)
+		program__marks(*p, r->marks);
+	return err;
+}
+
+static int compile(struct routing *r, struct diag *diag)
+{
 	int err = 0, e;
 
 	r->compiled = calloc(r->n_jobs + 1, sizeof(*r->compiled));
@@ -99,10 +127,37 @@ static int compile(struct routing *r, struct diag *diag)
 				 job->relabel_configs.n, diag);
 		err = e ? e : err;
 		if (e != -ENOMEM)
-			e = program__new(&r->compiled[i].program, job->pipeline_stages, &opts,
-					 diag);
+			e = make_program(r, i, own_variant(r), diag);
 		err = e ? e : err;
 	}
+	return err;
+}
+
+/* Up to n_programs; NULL: it is not made. */
+static struct program *program_at(const struct routing *r, size_t i)
+{
+	return r->compiled[i / VARIANTS].programs[i % VARIANTS];
+}
+
+static size_t n_programs(const struct routing *r)
+{
+	return r->compiled ? r->n_jobs * VARIANTS : 0;
+}
+
+/* The job's stages, as the container asks for them. What was compiled once is not wrong. */
+static int get_program(struct routing *r, size_t job, unsigned variant, struct program **ret)
+{
+	struct program *p = r->compiled[job].programs[variant];
+	struct diag *diag = NULL;
+	int err = 0;
+
+	if (!p)
+		err = diag__new(&diag, "");
+	if (!p && !err)
+		err = make_program(r, job, variant, diag);
+	diag__free(diag);
+	if (!err)
+		*ret = r->compiled[job].programs[variant];
 	return err;
 }
 
@@ -111,7 +166,11 @@ static int take_config(struct routing *r)
 	const struct string_map *external;
 
 	r->preset = (struct preset_opts){
-		.preset = PRESET_AUTO, .host = r->host, .env = getenv("APP_ENV")};
+		.preset = PRESET_AUTO,
+		.host = r->host,
+		.node = getenv("NODE_NAME"),
+		.env = getenv("APP_ENV"),
+	};
 	r->jobs = &r->any;
 	r->n_jobs = 1;
 	if (!r->config)
@@ -120,6 +179,7 @@ static int take_config(struct routing *r)
 	r->jobs = r->config->jobs.items;
 	r->n_jobs = r->config->jobs.n;
 	r->preset.preset = (enum config_preset)r->config->preset;
+	r->preset.pod = (enum config_pod_name)r->config->preset_pod;
 	r->external_labels = calloc(external->n + 1, sizeof(*r->external_labels));
 	if (!r->external_labels)
 		return -ENOMEM;
@@ -186,10 +246,10 @@ void routing__free(struct routing *r)
 {
 	if (!r)
 		return;
-	for (size_t i = 0; r->compiled && i < r->n_jobs; i++) {
-		program__free(r->compiled[i].program);
+	for (size_t i = 0; i < n_programs(r); i++)
+		program__free(program_at(r, i));
+	for (size_t i = 0; r->compiled && i < r->n_jobs; i++)
 		relabel__free(r->compiled[i].relabel);
-	}
 	for (size_t i = 0; i < r->before.n_drops; i++)
 		free(r->before.drops[i].reason);
 	limits__free(r->limits);
@@ -244,12 +304,58 @@ void routing__output(struct routing *r,
 
 /* Routes */
 
+/* What a container asks for, and the preset with that. */
+struct wish {
+	struct asked asked;
+	struct preset_opts preset;
+};
+
+static bool obeys(const struct routing *r)
+{
+	return !r->opts.is_test && (!r->config || r->config->discovery.annotations.enabled);
+}
+
+static void tell_problems(struct routing *r, const struct meta *m, const struct asked *a)
+{
+	const struct pod *pod = m->pod;
+
+	for (size_t i = 0; i < a->n_problems; i++) {
+		const struct asked_problem *p = &a->problems[i];
+
+		if (!asked_told__first(&r->told, m, p))
+			continue;
+		log_warn("%s%s%s: %s: \"%.80s\" is left out: %s", pod ? pod->namespace : "",
+			 pod ? "/" : "",
+			 pod	   ? pod->name
+			 : m->name ? m->name
+				   : "a container",
+			 p->key, p->value, p->why);
+	}
+}
+
+static void make_wish(struct routing *r, const struct meta *m, struct wish *ret)
+{
+	static const struct string_list nobody;
+
+	*ret = (struct wish){.asked = {.preset = -1}, .preset = r->preset};
+	if (!obeys(r))
+		return;
+	asked__read(m, r->config ? &r->config->discovery.annotations.tenants : &nobody,
+		    &ret->asked);
+	tell_problems(r, m, &ret->asked);
+	if (ret->asked.preset >= 0)
+		ret->preset.preset = (enum config_preset)ret->asked.preset;
+}
+
 static int discover(struct routing *r, const struct meta *m, enum line_stream stream,
-		    struct label_list *list)
+		    const struct wish *wish, struct label_list *list)
 {
 	const struct discovered_opts opts = {.host = r->host, .hook_set = r->hook_set};
-	int err = preset__add(list, &r->preset, m, stream);
+	int err = preset__add(list, &wish->preset, m, stream);
 
+	/* For rules to see, and to decide otherwise. */
+	if (!err && wish->asked.tenant)
+		err = label_list__set(list, TENANT_LABEL, wish->asked.tenant);
 	for (size_t i = 0; i < r->opts.n_discovered && !err; i++)
 		err = label_list__set(list, r->opts.discovered[i].name,
 				      r->opts.discovered[i].value);
@@ -258,7 +364,7 @@ static int discover(struct routing *r, const struct meta *m, enum line_stream st
 
 /* 1: it is the job's, and the list is what its rules made; 0; -ENOMEM. */
 static int try_job(struct routing *r, size_t i, const struct meta *m, enum line_stream stream,
-		   struct label_list *list)
+		   const struct wish *wish, struct label_list *list)
 {
 	const struct config_job *job = &r->jobs[i];
 	const struct config_static *fixed = NULL;
@@ -275,37 +381,57 @@ static int try_job(struct routing *r, size_t i, const struct meta *m, enum line_
 	*list = (struct label_list){.arena = &r->arena};
 	err = fixed ? job__static_labels(fixed, list) : 0;
 	if (!err)
-		err = discover(r, m, stream, list);
+		err = discover(r, m, stream, wish, list);
 	if (err)
 		return err;
 	label_list__sort(list);
 	return relabel__apply(r->compiled[i].relabel, list, NULL);
 }
 
-const char *routing__opt_out(const struct meta *m)
+static bool any_fits(const struct string_list *globs, const char *text)
 {
-	static const char *const opt_outs[] = {"notail.io/exclude", "fluentbit.io/exclude",
-					       "vector.dev/exclude"};
+	for (size_t i = 0; i < globs->n; i++)
+		if (glob__match(globs->items[i], text))
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(opt_outs); i++) {
-		const char *value = meta__label(m, opt_outs[i]);
+static bool is_namespace_wanted(const struct routing *r, const struct meta *m)
+{
+	const struct config_globs *g =
+		r->config ? &r->config->discovery.kubernetes.namespaces : NULL;
+	const char *namespace = preset__namespace(m);
 
-		if (value && !strcmp(value, "true"))
-			return opt_outs[i];
-	}
-	return NULL;
+	if (!g || !namespace)
+		return true;
+	return (!g->include.n || any_fits(&g->include, namespace)) &&
+	       !any_fits(&g->exclude, namespace);
+}
+
+static const char *unwanted(const struct routing *r, const struct meta *m, enum line_stream stream)
+{
+	if (!is_namespace_wanted(r, m))
+		return "discovery.kubernetes.namespaces";
+	return obeys(r) ? asked__excluded(m, stream) : NULL;
+}
+
+const char *routing__opt_out(const struct routing *r, const struct meta *m)
+{
+	const char *why = unwanted(r, m, LINE_STDOUT);
+
+	return why && unwanted(r, m, LINE_STDERR) ? why : NULL;
 }
 
 /* 1: *ret_job has it. */
 static int choose(struct routing *r, const struct meta *m, enum line_stream stream,
-		  struct label_list *list, size_t *ret_job)
+		  const struct wish *wish, struct label_list *list, size_t *ret_job)
 {
 	int kept = 0;
 
-	if (routing__opt_out(m))
+	if (unwanted(r, m, stream))
 		return 0;
 	for (size_t i = 0; i < r->n_jobs && !kept; i++) {
-		kept = try_job(r, i, m, stream, list);
+		kept = try_job(r, i, m, stream, wish, list);
 		if (kept == 1)
 			*ret_job = i;
 	}
@@ -325,13 +451,14 @@ static void say_missing(struct routing *r, unsigned missing)
 	r->said_missing |= missing;
 }
 
-static int build(struct routing *r, const struct label_list *list, const struct meta *m,
-		 enum line_stream stream, uint64_t time_ns, struct label_set **ret)
+static int build(struct routing *r, const struct label_list *list, const struct preset_opts *preset,
+		 const struct meta *m, enum line_stream stream, uint64_t time_ns,
+		 struct label_set **ret)
 {
 	_label_set_ struct label_set *set = NULL;
 	unsigned missing = 0;
 	size_t n_own;
-	int err = preset__build(list, &r->preset, m, stream, &missing, &n_own, &set);
+	int err = preset__build(list, preset, m, stream, &missing, &n_own, &set);
 
 	if (!err && r->limits)
 		err = limits__fit(r->limits, set, n_own, time_ns);
@@ -344,35 +471,60 @@ static int build(struct routing *r, const struct label_list *list, const struct 
 	return 0;
 }
 
+static void route__clear(struct route *route)
+{
+	label_set__unref(route->set);
+	free(route->tenant);
+	free(route->multiline);
+}
+
+/* What the list and the wish say, but for the labels. */
+static int add_way(struct routing *r, const struct label_list *list, const struct wish *wish,
+		   size_t job, struct route *route)
+{
+	const char *tenant = label_list__get(list, TENANT_LABEL);
+	unsigned variant = wish->preset.preset == PRESET_STRICT ? VARIANT_STRICT : 0;
+	struct program *program;
+	int err;
+
+	if (wish->asked.pattern)
+		variant |= VARIANT_MULTILINE;
+	err = get_program(r, job, variant, &program);
+	if (err)
+		return err;
+	if (!program__is_empty(program))
+		route->program = program;
+	if (*tenant && !(route->tenant = strdup(tenant)))
+		return -ENOMEM;
+	if (wish->asked.pattern && !(route->multiline = strdup(wish->asked.pattern)))
+		return -ENOMEM;
+	return 0;
+}
+
 int routing__route(struct routing *r, const struct meta *m, enum line_stream stream,
 		   uint64_t time_ns, struct route *ret)
 {
 	struct label_list list;
 	struct route route = {0};
-	const char *tenant;
+	struct wish wish;
 	size_t job = 0;
 	int kept, err;
 
-	kept = choose(r, m, stream, &list, &job);
+	make_wish(r, m, &wish);
+	kept = choose(r, m, stream, &wish, &list, &job);
 	if (kept != 1)
 		return kept;
 	if (list.left_out && !r->said_left_out)
 		log_warn("%s: rules made more than %u labels: others are left out",
 			 m->name ? m->name : "a container", LABEL_LIST_MAX);
 	r->said_left_out |= list.left_out > 0;
-	tenant = label_list__get(&list, TENANT_LABEL);
-	if (*tenant) {
-		route.tenant = strdup(tenant);
-		if (!route.tenant)
-			return -ENOMEM;
-	}
-	err = build(r, &list, m, stream, time_ns, &route.set);
+	err = add_way(r, &list, &wish, job, &route);
+	if (!err)
+		err = build(r, &list, &wish.preset, m, stream, time_ns, &route.set);
 	if (err) {
-		free(route.tenant);
+		route__clear(&route);
 		return err;
 	}
-	if (!program__is_empty(r->compiled[job].program))
-		route.program = r->compiled[job].program;
 	*ret = route;
 	return 1;
 }
@@ -381,10 +533,12 @@ bool routing__excludes(struct routing *r, const struct meta *m)
 {
 	static const enum line_stream streams[] = {LINE_STDOUT, LINE_STDERR, LINE_TTY};
 	struct label_list list;
+	struct wish wish;
 	size_t job;
 
+	make_wish(r, m, &wish);
 	for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
-		if (choose(r, m, streams[i], &list, &job))
+		if (choose(r, m, streams[i], &wish, &list, &job))
 			return false;
 	return true;
 }
@@ -401,10 +555,12 @@ uint64_t routing__tick(struct routing *r, uint64_t now_ns)
 		r->checked_ns = now_ns;
 		r->checks++;
 	}
-	for (size_t i = 0; i < r->n_jobs; i++) {
-		if (program__is_empty(r->compiled[i].program))
+	for (size_t i = 0; i < n_programs(r); i++) {
+		struct program *p = program_at(r, i);
+
+		if (!p || program__is_empty(p))
 			continue;
-		next_ns = program__tick(r->compiled[i].program, now_ns);
+		next_ns = program__tick(p, now_ns);
 		due_ns = MIN(due_ns, next_ns);
 	}
 	return due_ns;
@@ -412,22 +568,25 @@ uint64_t routing__tick(struct routing *r, uint64_t now_ns)
 
 void routing__flush(struct routing *r)
 {
-	for (size_t i = 0; i < r->n_jobs; i++)
-		program__flush(r->compiled[i].program);
+	for (size_t i = 0; i < n_programs(r); i++)
+		if (program_at(r, i))
+			program__flush(program_at(r, i));
 }
 
 void routing__marks(struct routing *r, const struct marks *marks)
 {
-	for (size_t i = 0; i < r->n_jobs; i++)
-		program__marks(r->compiled[i].program, marks);
+	r->marks = marks;
+	for (size_t i = 0; i < n_programs(r); i++)
+		if (program_at(r, i))
+			program__marks(program_at(r, i), marks);
 }
 
 uint64_t routing__oldest(const struct routing *r)
 {
 	uint64_t pos = UINT64_MAX, oldest;
 
-	for (size_t i = 0; i < r->n_jobs; i++) {
-		oldest = program__oldest(r->compiled[i].program);
+	for (size_t i = 0; i < n_programs(r); i++) {
+		oldest = program_at(r, i) ? program__oldest(program_at(r, i)) : UINT64_MAX;
 		pos = MIN(pos, oldest);
 	}
 	return pos;
@@ -435,8 +594,9 @@ uint64_t routing__oldest(const struct routing *r)
 
 void routing__flush_before(struct routing *r, uint64_t pos)
 {
-	for (size_t i = 0; i < r->n_jobs; i++)
-		program__flush_before(r->compiled[i].program, pos);
+	for (size_t i = 0; i < n_programs(r); i++)
+		if (program_at(r, i))
+			program__flush_before(program_at(r, i), pos);
 }
 
 uint64_t routing__version(const struct routing *r)
@@ -489,14 +649,18 @@ static void add_totals(struct totals *t, const struct routing *r)
 	t->stages.no_memory += r->before.stages.no_memory;
 	t->stages.failed += r->before.stages.failed;
 	t->relabel_limited += r->before.relabel_limited;
-	for (size_t i = 0; i < r->n_jobs; i++) {
-		const struct stage_counters *c = program__counters(r->compiled[i].program);
+	for (size_t i = 0; i < r->n_jobs; i++)
+		t->relabel_limited += relabel__limited(r->compiled[i].relabel);
+	for (size_t i = 0; i < n_programs(r); i++) {
+		const struct stage_counters *c;
 
-		program__drops(r->compiled[i].program, add_drop, t);
+		if (!program_at(r, i))
+			continue;
+		c = program__counters(program_at(r, i));
+		program__drops(program_at(r, i), add_drop, t);
 		t->stages.regex_limited += c->regex_limited;
 		t->stages.no_memory += c->no_memory;
 		t->stages.failed += c->failed;
-		t->relabel_limited += relabel__limited(r->compiled[i].relabel);
 	}
 }
 

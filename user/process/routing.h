@@ -57,16 +57,17 @@ struct route {
 	struct label_set *set;	 /* sealed, a reference of the caller's */
 	struct program *program; /* NULL: no stages */
 	char *tenant;		 /* to free; NULL: the client's */
+	char *multiline;	 /* for program_stream__ask, to free; NULL: it is not asked for */
 };
 
 /* time_ns: of the record that asks, CLOCK_BOOTTIME. 1; 0: no job keeps it, *ret is as it was;
  * -ENOMEM. */
 int routing__route(struct routing *r, const struct meta *m, enum line_stream stream,
 		   uint64_t time_ns, struct route *ret);
-/* Nothing of the container is wanted, by rules or by its own label. */
+/* Nothing of the container is wanted: by rules, its own annotation or label, or its namespace. */
 bool routing__excludes(struct routing *r, const struct meta *m);
-/* The container's own label that excludes it, whatever rules say; NULL: none. Static. */
-const char *routing__opt_out(const struct meta *m);
+/* What excludes it whatever rules say, an annotation, a label or a setting; NULL: none. Static. */
+const char *routing__opt_out(const struct routing *r, const struct meta *m);
 /* As program__tick, of all programs. */
 uint64_t routing__tick(struct routing *r, uint64_t now_ns);
 /* What programs hold goes on. */

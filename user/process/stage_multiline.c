@@ -8,6 +8,9 @@
  * size of a line, and at a gap. What comes then and is no first line goes on as a block with the
  * labels and values of the first line, and its own time. The wait is by the records' time: a line
  * that comes too late finds the block ended whether or not a tick came between.
+ *
+ * The same stage without a pattern is for what containers ask for (process/asked.h): its pattern is
+ * the stream's.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,11 +18,14 @@
 
 #include "base/clock.h"
 #include "base/regex.h"
+#include "process/asked.h"
 #include "process/hold.h"
 #include "process/stages.h"
 
 #define MAX_BLOCKS 16 /* of a stream */
 #define KEEP_BYTES 16384u
+#define ASKED_WAIT_NS (3 * NS_PER_SEC)
+#define ASKED_MAX_LINES 128
 
 struct multiline_options {
 	const char *firstline;
@@ -41,7 +47,7 @@ static const struct schema multiline_schema = {
 	.name = "multiline", .size = sizeof(struct multiline_options), .fields = multiline_fields};
 
 struct multiline {
-	struct regex *firstline;
+	struct regex *firstline; /* NULL: the stream's own */
 	uint64_t max_wait_ns, max_lines;
 	struct held passing;
 };
@@ -86,6 +92,20 @@ static int compile_multiline(const struct stage_env *env, const void *options,
 	if (!err)
 		*ret = m;
 	return err;
+}
+
+/* With the defaults of Promtail's. */
+static int compile_asked(const struct stage_env *env, const void *options _unused_,
+			 const struct node *node _unused_, void **ret)
+{
+	struct multiline *m = arena__zalloc(env->arena, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->max_wait_ns = ASKED_WAIT_NS;
+	m->max_lines = ASKED_MAX_LINES;
+	*ret = m;
+	return 0;
 }
 
 static void free_multiline(void *stage)
@@ -276,11 +296,19 @@ static enum stage_result pass_gap(struct multiline *m, struct state *s, struct e
 static bool is_first(const struct multiline *m, struct entry *e)
 {
 	const struct regex_span *spans;
-	int err = regex__match(m->firstline, e->line, e->len, 0, &spans);
+	struct regex *re = m->firstline;
+	bool continues = false;
+	size_t len = e->len;
+	int err;
 
+	if (!re) {
+		re = program_stream__asked(e->stream, &continues);
+		len = MIN(len, ASKED_MULTILINE_BYTES);
+	}
+	err = regex__match(re, e->line, len, 0, &spans);
 	if (err < 0)
 		e->counters->regex_limited++;
-	return err == 1;
+	return (err == 1) != continues;
 }
 
 static enum stage_result run_multiline(void *stage, struct entry *e)
@@ -295,6 +323,8 @@ static enum stage_result run_multiline(void *stage, struct entry *e)
 
 	if (e->record.gap)
 		return pass_gap(m, s, e);
+	if (!m->firstline && !program_stream__asked(stream, &first))
+		return STAGE_CONTINUE;
 	first = is_first(m, e);
 	set = entry__label_set(e);
 	b = set ? find(s, set, e) : NULL;
@@ -454,6 +484,20 @@ const struct stage_type stage_multiline = {
 		    .doc = "Joins lines to one, from one first line to the next."},
 	.options_size = sizeof(struct multiline_options),
 	.compile = compile_multiline,
+	.run = run_multiline,
+	.free = free_multiline,
+	.gaps = true,
+	.state_size = sizeof(struct state),
+	.tick = tick_multiline,
+	.end = end_multiline,
+	.oldest = oldest_multiline,
+	.save = save_multiline,
+	.load = load_multiline,
+};
+
+const struct stage_type stage_multiline_asked = {
+	.options = {.name = "multiline (asked)"},
+	.compile = compile_asked,
 	.run = run_multiline,
 	.free = free_multiline,
 	.gaps = true,

@@ -29,4 +29,7 @@ extern const struct stage_type stage_sampling;
 extern const struct stage_type stage_multiline;
 extern const struct stage_type stage_metrics;
 
+/* Not in the list: multiline as containers ask for it. */
+extern const struct stage_type stage_multiline_asked;
+
 #endif

@@ -579,7 +579,7 @@ static void put_excluded(struct page *p, const struct view *v, const struct tota
 		put_html(p, "<tr>");
 		put_name(p, target, 1);
 		put_html(p, "<td>");
-		put_html(p, target->opt_out ? "its label " : "no rule keeps it");
+		put_html(p, target->opt_out ? "by " : "no rule keeps it");
 		if (target->opt_out) {
 			put_html(p, "<code>");
 			put_value(p, target->opt_out);

@@ -40,9 +40,8 @@ struct snapshot_target {
 	uint64_t cgroup_id;
 	struct meta *meta; /* NULL: nothing is known */
 	bool excluded;
-	const char
-		*opt_out; /* the container's own label that excludes it; NULL: rules do; static */
-	bool waiting;	  /* for its metadata */
+	const char *opt_out; /* an annotation, label or setting; NULL: rules exclude it; static */
+	bool waiting;	     /* for its metadata */
 	size_t parked_bytes;
 	size_t first, n; /* of its streams */
 };

@@ -28,16 +28,35 @@ void labelled__clear(struct labelled *l)
 	*l = (struct labelled){0};
 }
 
+static bool asks_for(const struct labelled *l, const char *multiline)
+{
+	const char *asks = l->stages ? program_stream__asks(l->stages) : NULL;
+
+	return asks && multiline ? !strcmp(asks, multiline) : asks == multiline;
+}
+
+static int labelled__join(struct labelled *l, const struct route *route)
+{
+	int err = program_stream__new(&l->stages, route->program);
+
+	if (!err && route->multiline)
+		err = program_stream__ask(l->stages, route->multiline);
+	if (err)
+		program_stream__free(TAKE_PTR(l->stages));
+	return err;
+}
+
 /* Takes the route over. */
 static int labelled__adopt(struct labelled *l, struct route *route)
 {
 	int err = 0;
 
-	if (l->program != route->program) {
+	if (l->program != route->program || !asks_for(l, route->multiline)) {
 		labelled__leave(l);
 		if (route->program)
-			err = program_stream__new(&l->stages, route->program);
+			err = labelled__join(l, route);
 	}
+	free(route->multiline);
 	if (err) {
 		label_set__unref(route->set);
 		free(route->tenant);

@@ -24,7 +24,7 @@ static void add_container(struct streams *s, struct container *c, struct snapsho
 		container__look_up(s, c);
 	if (c->meta) {
 		t.meta = meta__ref(c->meta);
-		t.opt_out = c->excluded ? routing__opt_out(c->meta) : NULL;
+		t.opt_out = c->excluded ? routing__opt_out(s->routing, c->meta) : NULL;
 	}
 	t.waiting = c->pending && !c->excluded;
 	c->shown = snapshot__add_target(to, &t);

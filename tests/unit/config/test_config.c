@@ -192,6 +192,12 @@ static void sections(void **state)
 	assert_string_equal(config->discovery.kubernetes.kubelet_url, "https://10.0.0.7:10250");
 	assert_true(config->discovery.kubernetes.kubelet_tls_config.insecure_skip_verify);
 	assert_int_equal(config->discovery.kubernetes.poll_interval, 30 * NS_PER_SEC);
+	assert_string_equal(config->discovery.kubernetes.namespaces.include.items[0], "team-*");
+	assert_string_equal(config->discovery.kubernetes.namespaces.exclude.items[0],
+			    "kube-system");
+	assert_true(config->discovery.annotations.enabled);
+	assert_int_equal(config->discovery.annotations.tenants.n, 2);
+	assert_int_equal(config->preset_pod, POD_NAME_METADATA);
 	assert_int_equal(config->log.level, LOG_DEBUG);
 	assert_false(config->promtail);
 	assert_int_equal(config->jobs.n, 1);

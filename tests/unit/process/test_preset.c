@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/util.h"
+#include "containers/pod.h"
 #include "process/discovered.h"
 #include "process/preset.h"
 
@@ -257,8 +258,8 @@ static void presets_of_compose(void **state _unused_)
 		      "{cluster=\"eu\", container=\"shop_web_2\", job=\"docker\", "
 		      "service_name=\"shop_web_2\", stream=\"stderr\"}");
 	expect_preset(PRESET_KUBERNETES, compose(),
-		      "{cluster=\"eu\", container=\"shop_web_2\", service_name=\"shop_web_2\", "
-		      "stream=\"stderr\"}");
+		      "{cluster=\"eu\", container=\"shop_web_2\", node_name=\"node1\", "
+		      "service_name=\"shop_web_2\", stream=\"stderr\"}");
 	expect_preset(PRESET_NONE, compose(), "{cluster=\"eu\", stream=\"never\"}");
 }
 
@@ -266,8 +267,8 @@ static void presets_of_a_pod(void **state _unused_)
 {
 	expect_preset(PRESET_KUBERNETES, pod(),
 		      "{app=\"web\", cluster=\"eu\", container=\"nginx\", job=\"prod/nginx\", "
-		      "namespace=\"prod\", pod=\"web-7d9f\", service_name=\"web\", "
-		      "stream=\"stderr\"}");
+		      "namespace=\"prod\", node_name=\"node1\", pod=\"web-7d9f\", "
+		      "service_name=\"web\", stream=\"stderr\"}");
 	expect_preset(PRESET_PROMTAIL, pod(),
 		      "{app=\"web\", cluster=\"eu\", component=\"front\", container=\"nginx\", "
 		      "instance=\"web-1\", job=\"prod/web\", namespace=\"prod\", "
@@ -275,12 +276,154 @@ static void presets_of_a_pod(void **state _unused_)
 		      "stream=\"stderr\"}");
 }
 
+/* A container of which an OCI bundle tells, and its pod. */
+static struct meta *with_pod(const char *name, const char *kind, const char *controller)
+{
+	struct meta *m = meta__new();
+
+	m->engine = strdup("containerd");
+	m->id = strdup(ID);
+	m->pod_uid = strdup("e38a4778-d966-4016-84bc-e0b7dd5090fa");
+	label(m, "io.kubernetes.pod.namespace", "prod");
+	label(m, "io.kubernetes.pod.name", name);
+	label(m, "io.kubernetes.container.name", "nginx");
+	m->pod = pod__new();
+	m->pod->uid = strdup(m->pod_uid);
+	m->pod->namespace = strdup("prod");
+	m->pod->name = strdup(name);
+	m->pod->controller_kind = kind ? strdup(kind) : NULL;
+	m->pod->controller_name = controller ? strdup(controller) : NULL;
+	m->pod->node_name = strdup("worker-1");
+	return m;
+}
+
+static struct meta *bundle_alone(const char *name)
+{
+	struct meta *m = with_pod(name, NULL, NULL);
+
+	pod__unref(m->pod);
+	m->pod = NULL;
+	return m;
+}
+
+static const char *made(enum config_preset preset, const struct meta *m, const char *name)
+{
+	const struct preset_opts opts = {.preset = preset, .host = "host1", .node = "node1"};
+	static char value[128];
+	unsigned missing;
+	_label_set_ struct label_set *s = build(&opts, m, &missing);
+	const char *text = label_set__get(s, name);
+
+	snprintf(value, sizeof(value), "%s", text ? text : "-");
+	return value;
+}
+
+static void pod_label(struct meta *m, const char *name, const char *value)
+{
+	assert_int_equal(pod__add_label(m->pod, name, value), 0);
+}
+
+/* The later ones come before the earlier ones. */
+static void names_of_an_app(void **state _unused_)
+{
+	static const char *const rows[][4] = {
+		/* label, app and service_name of kubernetes, app of promtail */
+		{"other", "web", "nginx", "web"},
+		{"name", "v-name", "nginx", "web"},
+		{"k8s-app", "v-k8s-app", "nginx", "web"},
+		{"app", "v-app", "nginx", "v-app"},
+		{"app.kubernetes.io/name", "v-app.kubernetes.io/name", "v-app.kubernetes.io/name",
+		 "v-app.kubernetes.io/name"},
+	};
+	_meta_ struct meta *m = with_pod("web-0", "StatefulSet", "web");
+	char value[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		snprintf(value, sizeof(value), "v-%s", rows[i][0]);
+		pod_label(m, rows[i][0], value);
+		assert_string_equal(made(PRESET_KUBERNETES, m, "app"), rows[i][1]);
+		assert_string_equal(made(PRESET_KUBERNETES, m, "service_name"), rows[i][2]);
+		assert_string_equal(made(PRESET_KUBERNETES, m, "job"), "prod/nginx");
+		assert_string_equal(made(PRESET_PROMTAIL, m, "app"), rows[i][3]);
+		assert_string_equal(made(PRESET_PROMTAIL, m, "service_name"), rows[i][3]);
+	}
+	assert_string_equal(made(PRESET_PROMTAIL, m, "job"), "prod/v-app.kubernetes.io/name");
+	pod__add_annotation(m->pod, "resource.opentelemetry.io/service.name", "checkout");
+	pod__add_annotation(m->pod, "k8s.grafana.com/logs.job", "shop/logs");
+	assert_string_equal(made(PRESET_KUBERNETES, m, "service_name"), "checkout");
+	assert_string_equal(made(PRESET_KUBERNETES, m, "job"), "shop/logs");
+	assert_string_equal(made(PRESET_KUBERNETES, m, "app"), "v-app.kubernetes.io/name");
+}
+
+static void a_pod_of_the_cluster(void **state _unused_)
+{
+	struct meta *m = with_pod("web-0", "StatefulSet", "web");
+
+	pod_label(m, "component", "front");
+	pod_label(m, "app.kubernetes.io/instance", "web-1");
+	expect_preset(PRESET_AUTO, meta__ref(m),
+		      "{app=\"web\", cluster=\"eu\", container=\"nginx\", job=\"prod/nginx\", "
+		      "namespace=\"prod\", node_name=\"worker-1\", pod=\"web-0\", "
+		      "service_name=\"nginx\", stream=\"stderr\"}");
+	expect_preset(PRESET_PROMTAIL, m,
+		      "{app=\"web\", cluster=\"eu\", component=\"front\", container=\"nginx\", "
+		      "instance=\"web-1\", job=\"prod/web\", namespace=\"prod\", "
+		      "node_name=\"worker-1\", pod=\"web-0\", service_name=\"web\", "
+		      "stream=\"stderr\"}");
+}
+
+/* What the bundle does not say the pod does. */
+static void a_pod_without_a_bundle(void **state _unused_)
+{
+	_meta_ struct meta *m = meta(ID, NULL, PATH);
+	struct pod_container *c;
+
+	m->pod = pod__new();
+	m->pod->namespace = strdup("prod");
+	m->pod->name = strdup("web-0");
+	c = pod__add_container(m->pod, "sidecar");
+	c->id = strdup("ffff");
+	c = pod__add_container(m->pod, "nginx");
+	c->id = strdup(ID);
+	assert_string_equal(made(PRESET_AUTO, m, "job"), "prod/nginx");
+	assert_string_equal(made(PRESET_AUTO, m, "container"), "nginx");
+	assert_string_equal(made(PRESET_AUTO, m, "pod"), "web-0");
+	assert_string_equal(made(PRESET_AUTO, m, "node_name"), "node1");
+	assert_string_equal(preset__namespace(m), "prod");
+}
+
+static void a_bundle_without_a_pod(void **state _unused_)
+{
+	_meta_ struct meta *m = bundle_alone("db-0");
+
+	assert_string_equal(made(PRESET_AUTO, m, "job"), "prod/nginx");
+	assert_string_equal(made(PRESET_AUTO, m, "service_name"), "nginx");
+	assert_string_equal(made(PRESET_AUTO, m, "node_name"), "node1");
+	assert_string_equal(made(PRESET_PROMTAIL, m, "node_name"), "node1");
+	assert_string_equal(preset__namespace(m), "prod");
+}
+
+static void a_pods_name_as_metadata(void **state _unused_)
+{
+	struct preset_opts opts = {.preset = PRESET_AUTO, .pod = POD_NAME_METADATA};
+	_meta_ struct meta *m = with_pod("web-0", "StatefulSet", "web");
+	unsigned missing;
+	_label_set_ struct label_set *s = build(&opts, m, &missing);
+
+	assert_string_equal(s->text, "{app=\"web\", container=\"nginx\", job=\"prod/nginx\", "
+				     "namespace=\"prod\", node_name=\"worker-1\", "
+				     "service_name=\"nginx\", stream=\"stderr\"}");
+	assert_string_equal(pairs(s->metadata, s->n_metadata),
+			    "pod=web-0 container_id=" ID " engine=containerd "
+			    "pod_uid=e38a4778-d966-4016-84bc-e0b7dd5090fa ");
+}
+
 static void by_container(void **state _unused_)
 {
 	expect_preset(PRESET_AUTO, pod(),
 		      "{app=\"web\", cluster=\"eu\", container=\"nginx\", job=\"prod/nginx\", "
-		      "namespace=\"prod\", pod=\"web-7d9f\", service_name=\"web\", "
-		      "stream=\"stderr\"}");
+		      "namespace=\"prod\", node_name=\"node1\", pod=\"web-7d9f\", "
+		      "service_name=\"web\", stream=\"stderr\"}");
 	expect_preset(PRESET_AUTO, meta(ID, "web", PATH),
 		      "{cluster=\"eu\", container=\"web\", host=\"node1\", job=\"docker\", "
 		      "service_name=\"web\", stream=\"stderr\"}");
@@ -400,6 +543,11 @@ int main(void)
 		cmocka_unit_test(no_host),
 		cmocka_unit_test(presets_of_compose),
 		cmocka_unit_test(presets_of_a_pod),
+		cmocka_unit_test(names_of_an_app),
+		cmocka_unit_test(a_pod_of_the_cluster),
+		cmocka_unit_test(a_pod_without_a_bundle),
+		cmocka_unit_test(a_bundle_without_a_pod),
+		cmocka_unit_test(a_pods_name_as_metadata),
 		cmocka_unit_test(by_container),
 		cmocka_unit_test(swarm_service),
 		cmocka_unit_test(strict),

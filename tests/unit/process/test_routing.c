@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "containers/pod.h"
 #include "process/routing.h"
 
 #define ID "b0db04603b3858384972c3bc19a37461d9fdf1803807106fe8eefd8e94740695"
@@ -68,6 +69,7 @@ static void drop_route(struct world *w)
 {
 	label_set__unref(w->route.set);
 	free(w->route.tenant);
+	free(w->route.multiline);
 	w->route = (struct route){0};
 }
 
@@ -187,7 +189,10 @@ static void run(struct world *w, const char *text)
 	struct program_stream *s;
 
 	assert_int_equal(program_stream__new(&s, w->route.program), 0);
+	if (w->route.multiline)
+		assert_int_equal(program_stream__ask(s, w->route.multiline), 0);
 	program_stream__run(s, w->route.set, &line);
+	program_stream__flush(s);
 	program_stream__free(s);
 }
 
@@ -258,11 +263,162 @@ static void opting_out(void **state)
 {
 	struct world *w = *state;
 
-	assert_null(routing__opt_out(w->meta));
+	use(w, NULL);
+	assert_null(routing__opt_out(w->routing, w->meta));
 	assert_int_equal(meta__add_label(w->meta, "fluentbit.io/exclude", "false"), 0);
-	assert_null(routing__opt_out(w->meta));
+	assert_null(routing__opt_out(w->routing, w->meta));
 	assert_int_equal(meta__add_label(w->meta, "vector.dev/exclude", "true"), 0);
-	assert_string_equal(routing__opt_out(w->meta), "vector.dev/exclude");
+	assert_string_equal(routing__opt_out(w->routing, w->meta), "vector.dev/exclude");
+	use(w, "discovery: {annotations: {enabled: false}}\n");
+	assert_null(routing__opt_out(w->routing, w->meta));
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+}
+
+static void one_stream_opts_out(void **state)
+{
+	struct world *w = *state;
+
+	use(w, NULL);
+	assert_int_equal(meta__add_label(w->meta, "fluentbit.io/exclude_stderr", "true"), 0);
+	assert_int_equal(route(w, LINE_STDERR), 0);
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	assert_false(routing__excludes(w->routing, w->meta));
+	assert_null(routing__opt_out(w->routing, w->meta));
+}
+
+static void of_a_pod(struct world *w, const char *namespace)
+{
+	assert_int_equal(meta__add_label(w->meta, "io.kubernetes.pod.namespace", namespace), 0);
+	assert_int_equal(meta__add_label(w->meta, "io.kubernetes.pod.name", "web-0"), 0);
+	assert_int_equal(meta__add_label(w->meta, "io.kubernetes.container.name", "nginx"), 0);
+	w->meta->pod = pod__new();
+	w->meta->pod->uid = strdup("u");
+	w->meta->pod->namespace = strdup(namespace);
+	w->meta->pod->name = strdup("web-0");
+}
+
+static void annotate(struct world *w, const char *key, const char *value)
+{
+	assert_int_equal(pod__add_annotation(w->meta->pod, key, value), 0);
+}
+
+static void namespaces(void **state)
+{
+	static const struct {
+		const char *yaml;
+		bool wanted;
+	} rows[] = {
+		{"{}", true},
+		{"{include: [team-a]}", true},
+		{"{include: [x, team-*]}", true},
+		{"{include: [team]}", false},
+		{"{include: ['{a,b}']}", false},
+		{"{exclude: [kube-system]}", true},
+		{"{exclude: ['team-[a-c]']}", false},
+		{"{include: [team-*], exclude: [team-a]}", false},
+		{"{include: [team-*], exclude: [team-b]}", true},
+	};
+	struct world *w = *state;
+	char yaml[256];
+
+	of_a_pod(w, "team-a");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		snprintf(yaml, sizeof(yaml), "discovery: {kubernetes: {namespaces: %s}}\n",
+			 rows[i].yaml);
+		use(w, yaml);
+		if (routing__excludes(w->routing, w->meta) == rows[i].wanted)
+			fail_msg("%s", yaml);
+		assert_int_equal(route(w, LINE_STDERR), rows[i].wanted);
+		if (!rows[i].wanted)
+			assert_string_equal(routing__opt_out(w->routing, w->meta),
+					    "discovery.kubernetes.namespaces");
+	}
+}
+
+/* What is in no pod has no namespace. */
+static void namespaces_of_others(void **state)
+{
+	struct world *w = *state;
+
+	use(w, "discovery: {kubernetes: {namespaces: {include: [team-a], exclude: ['*']}}}\n");
+	assert_false(routing__excludes(w->routing, w->meta));
+}
+
+static void a_preset_that_a_container_asks_for(void **state)
+{
+	struct world *w = *state;
+
+	of_a_pod(w, "team-a");
+	annotate(w, "notail.io/preset", "strict");
+	use(w, "external_labels: {env: test}\n"
+	       "pipeline_stages: [{static_labels: {user: u1}}]\n");
+	expect(w, LINE_STDOUT,
+	       "{app=\"web-0\", env=\"test\", service=\"nginx\", stream=\"stdout\"}");
+	run(w, "x");
+	assert_string_equal(w->lines, "{app=\"web-0\", env=\"test\", service=\"nginx\", "
+				      "stream=\"stdout\"} x\n");
+	use(w, "discovery: {annotations: {enabled: false}}\n");
+	expect(w, LINE_STDOUT,
+	       "{app=\"web-0\", container=\"nginx\", job=\"team-a/nginx\", "
+	       "namespace=\"team-a\", node_name=\"node1\", pod=\"web-0\", "
+	       "service_name=\"nginx\", stream=\"stdout\"}");
+}
+
+static void a_tenant_that_a_container_asks_for(void **state)
+{
+	struct world *w = *state;
+
+	of_a_pod(w, "team-a");
+	annotate(w, "notail.io/tenant", "a");
+	use(w, NULL);
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	assert_null(w->route.tenant);
+	use(w, "discovery: {annotations: {tenants: [b]}}\n");
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	assert_null(w->route.tenant);
+	use(w, "discovery: {annotations: {tenants: [a]}}\n");
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	assert_string_equal(w->route.tenant, "a");
+	use(w, "discovery: {annotations: {tenants: [a]}}\n"
+	       "relabel_configs: [{target_label: __tenant_id__, replacement: rule}]\n");
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	assert_string_equal(w->route.tenant, "rule");
+}
+
+static void a_multiline_that_a_container_asks_for(void **state)
+{
+	struct world *w = *state;
+	struct program *program;
+
+	of_a_pod(w, "team-a");
+	use(w, "preset: none\nrelabel_configs: [{target_label: app, replacement: a}]\n"
+	       "pipeline_stages: [{static_labels: {b: c}}]\n");
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	assert_null(w->route.multiline);
+	program = w->route.program;
+	annotate(w, "notail.io/multiline", "java");
+	assert_int_equal(route(w, LINE_STDOUT), 1);
+	assert_string_equal(w->route.multiline, "java");
+	assert_ptr_not_equal(w->route.program, program);
+	program = w->route.program;
+	run(w, "x");
+	assert_string_equal(w->lines, "{app=\"a\", b=\"c\"} x\n");
+	/* Whatever else is asked for, there is one program for all of them. */
+	w->meta->pod->annotations[0].value[0] = '^';
+	assert_int_equal(route(w, LINE_STDERR), 1);
+	assert_string_equal(w->route.multiline, "^ava");
+	assert_ptr_equal(w->route.program, program);
+	w->meta->pod->annotations[0].value[0] = '(';
+	assert_int_equal(route(w, LINE_STDERR), 1);
+	assert_null(w->route.multiline);
+	use(w, NULL);
+	w->meta->pod->annotations[0].value[0] = 'j';
+	assert_int_equal(route(w, LINE_STDERR), 1);
+	assert_non_null(w->route.program);
+	assert_int_equal(routing__oldest(w->routing), UINT64_MAX);
+	routing__flush(w->routing);
+	routing__flush_before(w->routing, 1);
+	assert_int_equal(routing__tick(w->routing, 1), UINT64_MAX);
 }
 
 static void the_guard_takes_a_label_of_rules(void **state)
@@ -313,6 +469,11 @@ static void what_takes_a_restart(void **state)
 		{"clients: [{url: 'http://a', tenant_id: t}]\nrelabel_configs: []\nlimits: "
 		 "{streams: 5}",
 		 NULL},
+		{"clients: [{url: 'http://a', tenant_id: t}]\ndiscovery: {annotations: {tenants: "
+		 "[a]}, kubernetes: {namespaces: {exclude: [b]}}}\npreset_pod: metadata",
+		 NULL},
+		{"clients: [{url: 'http://a', tenant_id: t}]\ndiscovery: {max_wait: 1s}",
+		 "discovery"},
 		{"clients: [{url: 'http://b', tenant_id: t}]", "clients"},
 		{"clients: [{url: 'http://a'}]", "clients"},
 		{"clients: [{url: 'http://a', tenant_id: t, headers: {a: b}}]", "clients"},
@@ -351,6 +512,15 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(what_the_guard_took_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(opting_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_stream_opts_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(namespaces, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(namespaces_of_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_preset_that_a_container_asks_for, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_tenant_that_a_container_asks_for, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_multiline_that_a_container_asks_for, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(the_guard_takes_a_label_of_rules, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(counters_go_on, set_up, tear_down),

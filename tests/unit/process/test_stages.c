@@ -476,6 +476,38 @@ static void multiline(void **state _unused_)
 	world__expect(&w, "{app=\"x\"} [2020-12-03 11:36:23] \"GET /error\" 500 -\n");
 }
 
+/* A stream's own multiline, before the stages; of one that does not ask lines go through. */
+static void multiline_that_a_container_asks_for(void **state _unused_)
+{
+	_world_ struct world w = {.opts.asked_multiline = true};
+
+	world__open(&w, "app=x", "- replace: {expression: '(\\n)', replace: ' / '}");
+	world__line(&w, "A");
+	world__line(&w, "\tb");
+	world__expect(&w, "{app=\"x\"} A\n{app=\"x\"} \tb\n");
+	assert_null(program_stream__asks(w.stream));
+	program_stream__free(w.stream);
+	assert_int_equal(program_stream__new(&w.stream, w.program), 0);
+	assert_int_equal(program_stream__ask(w.stream, "java"), 0);
+	assert_string_equal(program_stream__asks(w.stream), "java");
+	world__line(&w, "A");
+	world__line(&w, "\tb");
+	world__line(&w, "Caused by: c");
+	world__expect(&w, "");
+	world__line(&w, "D");
+	world__expect(&w, "{app=\"x\"} A / \tb / Caused by: c\n");
+	world__wait(&w, 3 * NS_PER_SEC + 1);
+	world__expect(&w, "{app=\"x\"} D\n");
+	program_stream__free(w.stream);
+	assert_int_equal(program_stream__new(&w.stream, w.program), 0);
+	assert_int_equal(program_stream__ask(w.stream, "^A"), 0);
+	world__line(&w, "before");
+	world__line(&w, "A");
+	world__line(&w, "b");
+	world__line(&w, "A");
+	world__expect(&w, "{app=\"x\"} before\n{app=\"x\"} A / b\n");
+}
+
 static void multiline_by_record_time(void **state _unused_)
 {
 	_world_ struct world w = {0};
@@ -658,6 +690,7 @@ int main(void)
 		cmocka_unit_test(limit_waits_within_bounds),
 		cmocka_unit_test(limit_is_refused),
 		cmocka_unit_test(multiline),
+		cmocka_unit_test(multiline_that_a_container_asks_for),
 		cmocka_unit_test(multiline_by_record_time),
 		cmocka_unit_test(multiline_max_lines),
 		cmocka_unit_test(multiline_first_line_empty),
