@@ -232,9 +232,15 @@ struct config_namespaces {
 	bool own_namespace;
 };
 
+struct config_selector {
+	const char *role;	   /* pod; the others find no containers */
+	const char *label, *field; /* NULL: any */
+};
+
 struct config_kubernetes_sd {
 	const char *role;
 	struct config_namespaces namespaces;
+	struct object_list selectors; /* of struct config_selector; all of them must hold */
 	const struct node *ignored;
 };
 

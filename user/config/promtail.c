@@ -13,6 +13,7 @@
 #include "base/util.h"
 #include "config/values.h"
 #include "process/relabel.h"
+#include "process/selector.h"
 
 #define JOBS_MAX 1000
 
@@ -133,6 +134,42 @@ static const struct schema NAMESPACES = {
 	.fields = NAMESPACES_FIELDS,
 };
 
+static const struct field SELECTOR_FIELDS[] = {
+	FIELD(struct config_selector, role, FIELD_STRING, .flags = FIELD_REQUIRED,
+	      .doc = "pod; the others select no containers."),
+	FIELD(struct config_selector, label, FIELD_STRING, .doc = "Of the pod's labels."),
+	FIELD(struct config_selector, field, FIELD_STRING,
+	      .doc = "Of metadata.name and .namespace, spec.nodeName, status.phase and .podIP."),
+	{0},
+};
+
+static void check_selector(const void *object, const struct node *node, struct diag *diag)
+{
+	const struct config_selector *s = object;
+	const char *wrong = s->label ? selector__check_labels(s->label) : NULL;
+	bool unknown = false;
+
+	if (wrong)
+		diag__error(diag, node__get(node, "label"), "\"%s\", %s", s->label, wrong);
+	wrong = s->field ? selector__check_fields(s->field, &unknown) : NULL;
+	if (wrong)
+		diag__error(diag, node__get(node, "field"), "\"%s\", %s", s->field, wrong);
+	if (unknown)
+		diag__warn(diag, node__get(node, "field"),
+			   "notail does not do this: it looks at metadata.name, "
+			   "metadata.namespace, spec.nodeName, status.phase and status.podIP");
+	if (s->role && strcmp(s->role, "pod"))
+		diag__warn(diag, node__get(node, "role"),
+			   "notail does not do this: it looks at selectors of role pod");
+}
+
+static const struct schema SELECTOR = {
+	.name = "selector",
+	.size = sizeof(struct config_selector),
+	.fields = SELECTOR_FIELDS,
+	.check = check_selector,
+};
+
 static const struct field KUBERNETES_SD_FIELDS[] = {
 	FIELD(struct config_kubernetes_sd, role, FIELD_STRING, .flags = FIELD_REQUIRED,
 	      .doc = "pod; the others find no containers."),
@@ -141,7 +178,8 @@ static const struct field KUBERNETES_SD_FIELDS[] = {
 	NEEDLESS(struct config_kubernetes_sd, "api_server"),
 	NEEDLESS(struct config_kubernetes_sd, "kubeconfig_file"),
 	NEEDLESS(struct config_kubernetes_sd, "attach_metadata"),
-	LATER(struct config_kubernetes_sd, "selectors"),
+	FIELD(struct config_kubernetes_sd, selectors, FIELD_OBJECTS, .object = &SELECTOR,
+	      .doc = "Only pods that all of these fit."),
 	HTTP_CLIENT(struct config_kubernetes_sd),
 	{0},
 };

@@ -12,6 +12,8 @@
 #include "base/regex.h"
 #include "base/util.h"
 #include "containers/pod.h"
+#include "process/preset.h"
+#include "process/selector.h"
 
 #define PATH_MAX_BYTES 1024
 
@@ -20,14 +22,9 @@ static bool is_docker(const struct meta *m)
 	return !m->engine || !strcmp(m->engine, "docker") || !strcmp(m->engine, "podman");
 }
 
-static const char *namespace_of(const struct meta *m)
-{
-	return meta__label(m, "io.kubernetes.pod.namespace");
-}
-
 static bool in_pod(const struct meta *m)
 {
-	return m->pod_uid || namespace_of(m);
+	return m->pod_uid || preset__namespace(m);
 }
 
 /*
@@ -134,16 +131,30 @@ static bool found_by_docker(const struct config_docker_sd *d, const struct meta 
 	return true;
 }
 
+static bool fits_selectors(const struct config_kubernetes_sd *k, const struct meta *m)
+{
+	const struct config_selector *selectors = k->selectors.items;
+
+	for (size_t i = 0; i < k->selectors.n; i++) {
+		const struct config_selector *s = &selectors[i];
+
+		if (!strcmp(s->role, "pod") &&
+		    (!selector__fits_labels(s->label, m) || !selector__fits_fields(s->field, m)))
+			return false;
+	}
+	return true;
+}
+
 static bool found_by_kubernetes(const struct config_kubernetes_sd *k, const struct meta *m)
 {
-	const char *namespace = namespace_of(m);
+	const char *namespace = preset__namespace(m);
+	bool found = !k->namespaces.names.n;
 
 	if (!in_pod(m) || strcmp(k->role, "pod"))
 		return false;
-	for (size_t i = 0; namespace && i < k->namespaces.names.n; i++)
-		if (!strcmp(k->namespaces.names.items[i], namespace))
-			return true;
-	return !k->namespaces.names.n;
+	for (size_t i = 0; namespace && !found && i < k->namespaces.names.n; i++)
+		found = !strcmp(k->namespaces.names.items[i], namespace);
+	return found && fits_selectors(k, m);
 }
 
 static const char *known(const char *text)
@@ -154,7 +165,7 @@ static const char *known(const char *text)
 /* The i-th path that the container's log may be read by; false: there are no more. */
 static bool log_path(const struct meta *m, size_t i, char out[PATH_MAX_BYTES])
 {
-	const char *pod = known(meta__label(m, "io.kubernetes.pod.name"));
+	const char *pod = known(preset__pod(m));
 	const char *container = known(meta__label(m, "io.kubernetes.container.name"));
 	const char *uid = m->pod_uid ? m->pod_uid : meta__label(m, "io.kubernetes.pod.uid");
 	const char *id = known(m->id);
@@ -171,11 +182,11 @@ static bool log_path(const struct meta *m, size_t i, char out[PATH_MAX_BYTES])
 		return true;
 	case 1:
 		snprintf(out, PATH_MAX_BYTES, "/var/log/pods/%s_%s_%s/%s/0.log",
-			 known(namespace_of(m)), pod, known(uid), container);
+			 known(preset__namespace(m)), pod, known(uid), container);
 		return in_pod(m);
 	case 2:
 		snprintf(out, PATH_MAX_BYTES, "/var/log/containers/%s_%s_%s-%s.log", pod,
-			 known(namespace_of(m)), container, id);
+			 known(preset__namespace(m)), container, id);
 		return true;
 	default:
 		return false;

@@ -83,7 +83,7 @@ const char *preset__namespace(const struct meta *m)
 	return namespace || !m->pod ? namespace : m->pod->namespace;
 }
 
-static const char *pod_name(const struct meta *m)
+const char *preset__pod(const struct meta *m)
 {
 	const char *name = first_label(m, "io.kubernetes.pod.name", NULL);
 
@@ -135,7 +135,7 @@ struct facts {
 static void facts__read_pod(struct facts *f, const struct preset_opts *opts, const struct meta *m)
 {
 	f->namespace = preset__namespace(m);
-	f->pod = pod_name(m);
+	f->pod = preset__pod(m);
 	f->kube_container = kube_container(m);
 	f->app_name = pod_label(m, LABELS("app.kubernetes.io/name"));
 	f->app = pod_label(m, LABELS("app.kubernetes.io/name", "app"));

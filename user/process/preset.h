@@ -61,8 +61,9 @@ int preset__add(struct label_list *l, const struct preset_opts *opts, const stru
 int preset__build(const struct label_list *l, const struct preset_opts *opts, const struct meta *m,
 		  enum line_stream stream, unsigned *ret_missing, size_t *ret_n_own,
 		  struct label_set **ret);
-/* Of its pod. NULL: it is in none, or that is not known. */
+/* Of its pod, the pod's name. NULL: it is in none, or that is not known. */
 const char *preset__namespace(const struct meta *m);
+const char *preset__pod(const struct meta *m);
 /* It may be a label; if not, it is metadata. */
 bool preset__allows(enum config_preset preset, const char *name);
 

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "containers/pod.h"
 #include "process/job.h"
 
 #define ID "b0db04603b3858384972c3bc19a37461d9fdf1803807106fe8eefd8e94740695"
@@ -116,6 +117,33 @@ static void kubernetes(void **state)
 	assert_false(job__selects(j, pod, NULL));
 	j = job("kubernetes_sd_configs: [{role: node}]");
 	assert_false(job__selects(j, pod, NULL));
+}
+
+static void kubernetes_selectors(void **state)
+{
+	_meta_ struct meta *m = container("containerd");
+	const char *const selectors[][2] = {
+		{"{role: pod, label: app=web}", "1"},
+		{"{role: pod, label: app=db}", "0"},
+		{"{role: pod, field: metadata.name=web-0}", "1"},
+		{"{role: pod, field: metadata.name=web-1, label: app=web}", "0"},
+		{"{role: pod, label: app=web}, {role: pod, field: spec.nodeName=n}", "1"},
+		{"{role: pod, label: app=web}, {role: pod, field: status.phase=Failed}", "0"},
+		{"{role: node, label: a=b}", "1"},
+	};
+	char yaml[256];
+
+	(void)state;
+	m->pod = pod__new();
+	m->pod->namespace = strdup("shop");
+	m->pod->name = strdup("web-0");
+	assert_int_equal(pod__add_label(m->pod, "app", "web"), 0);
+	for (size_t i = 0; i < sizeof(selectors) / sizeof(*selectors); i++) {
+		snprintf(yaml, sizeof(yaml),
+			 "kubernetes_sd_configs: [{role: pod, selectors: [%s]}]", selectors[i][0]);
+		if (job__selects(job(yaml), m, NULL) != (*selectors[i][1] == '1'))
+			fail_msg("%s", yaml);
+	}
 }
 
 static bool path(const struct meta *m, const char *labels)
