@@ -293,6 +293,12 @@ $(BUILD)/tests/turned_clock.so: tests/e2e/faults/turned_clock.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -shared -fPIC -MMD -MP -MF $@.d -MT $@ -o $@ $< -ldl
 
+# A library of Debian's packages is found as GOPATH has it, without the network.
+$(BUILD)/tests/render: tests/helm/render.go
+	$(call say,GO,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)GO111MODULE=off GOFLAGS= GOPATH=/usr/share/gocode GOCACHE=$(abspath $(BUILD))/go-cache go build -o $@ $<
+
 $(BUILD)/tests/push: tests/receiver/push.c $(BUILD)/bench/libnotail.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)

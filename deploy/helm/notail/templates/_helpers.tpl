@@ -1,0 +1,272 @@
+{{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
+{{- define "notail.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* component, root */ -}}
+{{- define "notail.selector" -}}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{- define "notail.labels" -}}
+{{ include "notail.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- /* image, default: of its tag */ -}}
+{{- define "notail.imageOf" -}}
+{{- $tag := .image.tag | default .default -}}
+{{- .image.repository -}}
+{{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ $tag }}{{ end -}}
+{{- end -}}
+
+{{- define "notail.image" -}}
+{{- include "notail.imageOf" (dict "image" .Values.image "default" .Chart.AppVersion) -}}
+{{- end -}}
+
+{{- define "notail.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "notail.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "notail.source" -}}
+{{- .Values.discovery.source | default (ternary "api" "none" .Values.rbac.create) -}}
+{{- end -}}
+
+{{- define "notail.priorityClass" -}}
+{{- .Values.priorityClass.name | default (ternary (include "notail.fullname" .) "" .Values.priorityClass.create) -}}
+{{- end -}}
+
+{{- /* MiB of a size such as 512KiB, rounded up. */ -}}
+{{- define "notail.mib" -}}
+{{- $n := regexFind "^[0-9]+" . | int64 -}}
+{{- $unit := regexFind "[KMG]iB$" . -}}
+{{- if eq $unit "GiB" }}{{ mul $n 1024 }}{{ else if eq $unit "MiB" }}{{ $n }}{{ else }}{{ div (add $n 1023) 1024 }}{{ end -}}
+{{- end -}}
+
+{{- define "notail.resources" -}}
+{{- $ring := include "notail.mib" .Values.ringSize | int64 -}}
+{{- $flight := include "notail.mib" .Values.inFlight | int64 -}}
+{{- $request := printf "%dMi" (add 32 $ring) -}}
+{{- $limit := printf "%dMi" (add 160 $ring $flight) -}}
+{{- $computed := dict "requests" (dict "memory" $request) "limits" (dict "memory" $limit) -}}
+{{- toYaml (mergeOverwrite $computed (deepCopy .Values.resources)) -}}
+{{- end -}}
+
+{{- define "notail.clients" -}}
+{{- $c := .Values.client -}}
+{{- if .Values.clients -}}
+{{ toYaml .Values.clients }}
+{{- else -}}
+- url: {{ $c.url | default (ternary (printf "http://%s-loki:3100" (include "notail.fullname" .)) "http://loki-gateway" .Values.loki.enabled) | quote }}
+  {{- with $c.tenant }}
+  tenant_id: {{ . | quote }}
+  {{- end }}
+  {{- if and $c.auth.secret (eq $c.auth.type "basic") }}
+  basic_auth:
+    username_file: /etc/notail/auth/username
+    password_file: /etc/notail/auth/password
+  {{- else if $c.auth.secret }}
+  bearer_token_file: /etc/notail/auth/token
+  {{- end }}
+  {{- if or $c.tls.caSecret $c.tls.caConfigMap $c.tls.secret $c.tls.insecureSkipVerify }}
+  tls_config:
+    {{- if or $c.tls.caSecret $c.tls.caConfigMap }}
+    ca_file: /etc/notail/ca/ca.crt
+    {{- end }}
+    {{- if $c.tls.secret }}
+    cert_file: /etc/notail/tls/tls.crt
+    key_file: /etc/notail/tls/tls.key
+    {{- end }}
+    {{- if $c.tls.insecureSkipVerify }}
+    insecure_skip_verify: true
+    {{- end }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- /* What the agent and the events' watcher say alike. */ -}}
+{{- define "notail.commonConfig" -}}
+clients:
+  {{- include "notail.clients" . | nindent 2 }}
+{{- with .Values.cluster }}
+external_labels:
+  cluster: {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "notail.agentConfig" -}}
+{{ include "notail.commonConfig" . }}
+host: ${NODE_NAME}
+preset: kubernetes
+capture:
+  ring_size: {{ .Values.ringSize }}
+limits:
+  memory: {{ .Values.inFlight }}
+spool:
+  {{- if .Values.spool.enabled }}
+  directory: /var/lib/notail/spool
+  max_size: {{ .Values.spool.maxSize }}
+  {{- else }}
+  directory: "off"
+  {{- end }}
+discovery:
+  docker:
+    enabled: false
+  kubernetes:
+    source: {{ include "notail.source" . }}
+    {{- if eq (include "notail.source" .) "kubelet" }}
+    kubelet_url: {{ .Values.discovery.kubelet.url | default "https://${HOST_IP}:10250" }}
+    {{- if .Values.discovery.kubelet.insecureSkipVerify }}
+    kubelet_tls_config:
+      insecure_skip_verify: true
+    {{- end }}
+    {{- end }}
+    {{- with .Values.discovery.namespaces }}
+    {{- if or .include .exclude }}
+    namespaces:
+      include: {{ toJson .include }}
+      exclude: {{ toJson .exclude }}
+    {{- end }}
+    {{- end }}
+server:
+  metrics_listen: {{ printf "%s:%v" .Values.metrics.address .Values.metrics.port | quote }}
+{{- end -}}
+
+{{- define "notail.eventsConfig" -}}
+{{ include "notail.commonConfig" . }}
+spool:
+  directory: "off"
+server:
+  metrics_listen: {{ printf "%s:%v" .Values.metrics.address .Values.metrics.port | quote }}
+{{- end -}}
+
+{{- /* Volumes of what a client reads. */ -}}
+{{- define "notail.clientVolumes" -}}
+{{- with .Values.client }}
+{{- if .auth.secret }}
+- name: auth
+  secret:
+    secretName: {{ .auth.secret }}
+{{- end }}
+{{- if .tls.caSecret }}
+- name: ca
+  secret:
+    secretName: {{ .tls.caSecret }}
+{{- else if .tls.caConfigMap }}
+- name: ca
+  configMap:
+    name: {{ .tls.caConfigMap }}
+{{- end }}
+{{- if .tls.secret }}
+- name: tls
+  secret:
+    secretName: {{ .tls.secret }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "notail.clientMounts" -}}
+{{- with .Values.client }}
+{{- if .auth.secret }}
+- name: auth
+  mountPath: /etc/notail/auth
+  readOnly: true
+{{- end }}
+{{- if or .tls.caSecret .tls.caConfigMap }}
+- name: ca
+  mountPath: /etc/notail/ca
+  readOnly: true
+{{- end }}
+{{- if .tls.secret }}
+- name: tls
+  mountPath: /etc/notail/tls
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* root, seccomp: Localhost, RuntimeDefault, Unconfined. With SYS_ADMIN Kubernetes wants allowPrivilegeEscalation
+       unsaid; notail sets no_new_privs itself. */ -}}
+{{- define "notail.securityContext" -}}
+{{- if .root.Values.hardened -}}
+privileged: false
+readOnlyRootFilesystem: true
+runAsUser: 0
+runAsNonRoot: false
+capabilities:
+  drop: [ALL]
+  add: {{ toJson .root.Values.hardening.capabilities }}
+seccompProfile:
+  type: {{ .seccomp }}
+  {{- if eq .seccomp "Localhost" }}
+  localhostProfile: {{ include "notail.seccompFile" .root }}
+  {{- end }}
+{{- if semverCompare ">=1.30-0" .root.Capabilities.KubeVersion.Version }}
+appArmorProfile:
+  type: Unconfined
+{{- end }}
+{{- with .root.Values.hardening.seLinuxType | default (ternary "spc_t" "" .root.Values.openshift.enabled) }}
+seLinuxOptions:
+  type: {{ . }}
+{{- end }}
+{{- else -}}
+privileged: true
+readOnlyRootFilesystem: true
+runAsUser: 0
+runAsNonRoot: false
+{{- end -}}
+{{- end -}}
+
+{{- /* Below hardening.seccompHostPath. Named by what is in it: a node may have pods of two versions. */ -}}
+{{- define "notail.seccompFile" -}}
+notail/{{ .Files.Get "files/seccomp.json" | sha256sum | trunc 12 }}.json
+{{- end -}}
+
+{{- /* Before 1.30 an annotation says what appArmorProfile does. container, root */ -}}
+{{- define "notail.appArmorAnnotation" -}}
+{{- if and .root.Values.hardened (semverCompare "<1.30-0" .root.Capabilities.KubeVersion.Version) }}
+container.apparmor.security.beta.kubernetes.io/{{ .container }}: unconfined
+{{- end }}
+{{- end -}}
+
+{{- define "notail.unprivileged" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- define "notail.probes" -}}
+startupProbe:
+  httpGet:
+    path: /healthz
+    port: metrics
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet:
+    path: /healthz
+    port: metrics
+  periodSeconds: 15
+  timeoutSeconds: 5
+  failureThreshold: 8
+readinessProbe:
+  httpGet:
+    path: /ready
+    port: metrics
+  periodSeconds: 10
+  timeoutSeconds: 5
+{{- end -}}
