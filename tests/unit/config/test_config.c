@@ -396,6 +396,7 @@ static void default_file(void **state)
 	config->relabel_configs.n = config->events.relabel_configs.n = 0;
 	config->pipeline_stages = config->events.pipeline_stages = NULL;
 	config->discovery.docker.host = NULL;
+	config->discovery.bundles.n = 0;
 	config->discovery.docker.tls_config.node = NULL;
 	config->discovery.kubernetes.tls_config.node = NULL;
 	config->discovery.kubernetes.kubelet_tls_config.node = NULL;

@@ -200,8 +200,8 @@ static void static_labels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(docker_filters), test(own_job),	   test(kubernetes),
-		test(paths),	      test(static_labels),
+		test(docker_filters),	    test(own_job), test(kubernetes),
+		test(kubernetes_selectors), test(paths),   test(static_labels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
