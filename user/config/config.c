@@ -758,7 +758,7 @@ static const struct field LIMITS_FIELDS[] = {
 	      .doc = "A label that stages or rules make and that has more values than this in "
 		     "guard_window becomes structured metadata."),
 	FIELD(struct config_limits, identity_values, FIELD_INT, .dflt = "2000", .min = 1,
-	      .max = 1000000, .doc = "The same for container and pod, which only warn."),
+	      .max = 1000000, .doc = "The same for container, pod and namespace, which only warn."),
 	FIELD(struct config_limits, guard_window, FIELD_DURATION, .dflt = "1h", .min = NS_PER_SEC,
 	      .max = 24 * HOUR_NS, .doc = "The time in which values are counted."),
 	FIELD(struct config_limits, guard_reset, FIELD_DURATION, .dflt = "24h", .min = NS_PER_SEC,

@@ -192,7 +192,8 @@ void limits__free(struct limits *l)
 
 static bool identity(const char *name)
 {
-	return strcmp(name, "container") == 0 || strcmp(name, "pod") == 0;
+	return strcmp(name, "container") == 0 || strcmp(name, "pod") == 0 ||
+	       strcmp(name, "namespace") == 0;
 }
 
 static struct guarded_name *find_name(const struct limits *l, const char *name)

@@ -6,7 +6,7 @@
  *
  * - the guard: a label that rules or stages made and that gets more than label_values values within
  *   guard_window becomes structured metadata in all sets, until limits__reset (a reload) or for
- *   guard_reset; identity labels (container, pod) only warn, over identity_values;
+ *   guard_reset; identity labels (container, pod, namespace) only warn, over identity_values;
  * - label_names labels at most (service_name, which Loki would add, not counted), names and values
  *   no longer than they may be; what is too much becomes metadata, what is too long is cut;
  * - streams streams at most that were seen within guard_window: of one more, labels that rules or
