@@ -398,8 +398,8 @@ static void default_file(void **state)
 	config->discovery.docker.host = NULL;
 	config->discovery.bundles.n = 0;
 	config->discovery.docker.tls_config.node = NULL;
-	config->discovery.kubernetes.tls_config.node = NULL;
-	config->discovery.kubernetes.kubelet_tls_config.node = NULL;
+	config->discovery.bundles.n = 0;
+	config->discovery.kubernetes.node = NULL;
 	config->server.http_tls_config.node = config->server.basic_auth.node = NULL;
 	of_file = effective();
 	assert_string_equal(of_file, of_none);
