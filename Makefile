@@ -60,7 +60,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak $(BUILD)/tests/turned_clock.so
 
 .DEFAULT_GOAL := all
-.PHONY: fuzz-targets all run test check check-valgrind check-threads test-faults config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-spool fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: fuzz-targets all run test check check-valgrind check-threads test-faults config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-spool bench-kubernetes fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -98,6 +98,9 @@ bench-pipeline: $(BUILD)/bench/pipeline ## lines/s of one core from lines to com
 
 bench-spool: $(BUILD)/bench/spool ## appending to the spool and reading it back, 1 GiB each, in SPOOL_DIR (/var/tmp)
 	$(Q)$< $(or $(SPOOL_DIR),/var/tmp) $(BENCH_ARGS)
+
+bench-kubernetes: $(BUILD)/bench/kubernetes ## a list of 110 pods, and pods that change: time of the thread that reads them
+	$(Q)$<
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (20) each
 	$(Q)BUILD=$(BUILD) tests/fuzz/run
