@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
+
 struct pod *pod__new(void)
 {
 	struct pod *p = calloc(1, sizeof(*p));
@@ -59,13 +61,28 @@ void pod__unref(struct pod *p)
 	free(p);
 }
 
+/* There is room for it; it is counted. */
+static bool fits(size_t *bytes, const char *name, const char *value)
+{
+	size_t value_len = strlen(value), len = strlen(name) + value_len;
+
+	if (value_len > POD_VALUE_MAX || len > POD_BYTES_MAX - *bytes)
+		return false;
+	*bytes += len;
+	return true;
+}
+
 int pod__add_label(struct pod *p, const char *name, const char *value)
 {
+	if (!fits(&p->labels_bytes, name, value))
+		return 0;
 	return meta_labels__add(&p->labels, &p->n_labels, name, value);
 }
 
 int pod__add_annotation(struct pod *p, const char *name, const char *value)
 {
+	if (!strcmp(name, LAST_APPLIED) || !fits(&p->annotations_bytes, name, value))
+		return 0;
 	return meta_labels__add(&p->annotations, &p->n_annotations, name, value);
 }
 
@@ -91,11 +108,11 @@ int pod_container__add_port(struct pod_container *c, const char *name, uint16_t 
 {
 	struct pod_port *grown = reallocarray(c->ports, c->n_ports + 1, sizeof(*grown));
 	_free_ char *n = name ? strdup(name) : NULL;
-	_free_ char *p = strdup(protocol);
+	_free_ char *p = protocol ? strdup(protocol) : NULL;
 
 	if (grown)
 		c->ports = grown;
-	if (!grown || !p || (name && !n))
+	if (!grown || (protocol && !p) || (name && !n))
 		return -ENOMEM;
 	c->ports[c->n_ports++] = (struct pod_port){
 		.name = TAKE_PTR(n),

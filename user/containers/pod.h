@@ -16,6 +16,9 @@
 #include "base/util.h"
 #include "containers/meta.h"
 
+#define POD_VALUE_MAX 1024
+#define POD_BYTES_MAX 8192
+
 enum pod_container_kind {
 	POD_CONTAINER,
 	POD_CONTAINER_INIT, /* sidecars too: they are init containers that are restarted */
@@ -25,7 +28,7 @@ enum pod_container_kind {
 struct pod_port {
 	char *name; /* NULL: none */
 	uint16_t number;
-	char *protocol; /* "TCP", ... */
+	char *protocol; /* "TCP", ...; NULL: not known */
 };
 
 struct pod_container {
@@ -42,7 +45,8 @@ struct pod {
 	char *uid;
 	char *namespace;
 	char *name;
-	/* All that is known of it a bundle says: nothing of its controller, its containers' kinds. */
+	/* All that is known of it a bundle says: nothing of its controller, its containers' kinds.
+	 */
 	bool from_bundle;
 	char *config_hash; /* of a static pod: the uid in its cgroups and bundles; else NULL */
 	char *node_name;   /* NULL: not known; likewise all below */
@@ -56,6 +60,7 @@ struct pod {
 	size_t n_labels;
 	struct meta_label *annotations;
 	size_t n_annotations;
+	size_t labels_bytes, annotations_bytes;
 	struct pod_container *containers;
 	size_t n_containers;
 };
@@ -64,12 +69,16 @@ struct pod {
 struct pod *pod__new(void);
 struct pod *pod__ref(struct pod *p);
 void pod__unref(struct pod *p); /* NULL is fine */
-/* Copy both strings. Only before it is handed on. 0 or -ENOMEM. */
+/*
+ * Copy both strings. What has a value over POD_VALUE_MAX bytes, and what is over POD_BYTES_MAX
+ * bytes of labels or of annotations, is left out, as is what kubectl applied last: each container's
+ * metadata is written down for a next run. Only before it is handed on. 0 or -ENOMEM.
+ */
 int pod__add_label(struct pod *p, const char *name, const char *value);
 int pod__add_annotation(struct pod *p, const char *name, const char *value);
 /* Copies the name; the rest is the caller's to set. The next call may move it. NULL: no memory. */
 struct pod_container *pod__add_container(struct pod *p, const char *name);
-/* Copies both strings; `name` may be NULL. 0 or -ENOMEM. */
+/* Copies both strings; they may be NULL. 0 or -ENOMEM. */
 int pod_container__add_port(struct pod_container *c, const char *name, uint16_t number,
 			    const char *protocol);
 /* Says the same; NULLs are the same as each other. */

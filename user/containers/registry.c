@@ -739,6 +739,8 @@ int registry__restore(struct registry *r, uint64_t cgroup_id, const struct meta 
 	struct cgroup *g;
 	int err = copy ? meta__copy(copy, m) : -ENOMEM;
 
+	if (!err)
+		err = copy_string(&copy->pod_uid, m->pod_uid);
 	if (!err && m->cgroup_path)
 		err = registry__cgroup_new(r, cgroup_id, m->cgroup_path, strlen(m->cgroup_path));
 	if (err)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fields of a tag, a length and bytes; what is not known has no field. A label's two strings have a
- * NUL between them. A network's fields lie in one field of the container's.
+ * NUL between them. A network's and a pod's fields lie in one field of the container's; of a pod's
+ * containers there is the one whose metadata it is, and of its ports the first.
  */
 #include "state/meta_record.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "containers/pod.h"
 
 enum tag {
 	TAG_ENGINE = 1,
@@ -31,6 +34,24 @@ enum tag {
 	TAG_SCOPE, /* of networks, from here */
 	TAG_INTERNAL,
 	TAG_INGRESS,
+	TAG_POD,
+	TAG_UID, /* of pods, from here */
+	TAG_NAMESPACE,
+	TAG_CONFIG_HASH,
+	TAG_NODE_NAME,
+	TAG_HOST_IP,
+	TAG_IP,
+	TAG_PHASE,
+	TAG_READY,
+	TAG_CONTROLLER_KIND,
+	TAG_CONTROLLER_NAME,
+	TAG_ANNOTATION,
+	TAG_FROM_BUNDLE,
+	TAG_CONTAINER,
+	TAG_KIND, /* of a pod's container, from here */
+	TAG_PORT,
+	TAG_PORT_NAME,
+	TAG_PORT_PROTOCOL,
 };
 
 struct field_header {
@@ -56,13 +77,13 @@ static int put_string(struct buf *to, enum tag tag, const char *s)
 	return s ? put(to, tag, s, strlen(s)) : 0;
 }
 
-static int put_labels(struct buf *to, const struct meta_label *labels, size_t n)
+static int put_labels(struct buf *to, enum tag tag, const struct meta_label *labels, size_t n)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < n && !err; i++) {
 		size_t name = strlen(labels[i].name) + 1, value = strlen(labels[i].value);
-		const struct field_header h = {.tag = TAG_LABEL, .len = (uint32_t)(name + value)};
+		const struct field_header h = {.tag = tag, .len = (uint32_t)(name + value)};
 
 		err = buf__append(to, &h, sizeof(h));
 		if (!err)
@@ -87,8 +108,81 @@ static int put_network(struct buf *to, const struct meta_network *n)
 	if (!err && n->ingress)
 		err = put(&b, TAG_INGRESS, NULL, 0);
 	if (!err)
-		err = put_labels(&b, n->labels, n->n_labels);
+		err = put_labels(&b, TAG_LABEL, n->labels, n->n_labels);
 	return err ? err : put(to, TAG_NETWORK, b.data, b.len);
+}
+
+static int put_pod_container(struct buf *to, const struct pod_container *c)
+{
+	const struct pod_port *port = c->n_ports ? &c->ports[0] : NULL;
+	const uint8_t kind = (uint8_t)c->kind;
+	_buf_ struct buf b = {0};
+	int err = put_string(&b, TAG_NAME, c->name);
+
+	if (!err)
+		err = put(&b, TAG_KIND, &kind, sizeof(kind));
+	if (!err)
+		err = put_string(&b, TAG_ID, c->id);
+	if (!err)
+		err = put_string(&b, TAG_IMAGE, c->image);
+	if (!err && port)
+		err = put(&b, TAG_PORT, &port->number, sizeof(port->number));
+	if (!err && port)
+		err = put_string(&b, TAG_PORT_NAME, port->name);
+	if (!err && port)
+		err = put_string(&b, TAG_PORT_PROTOCOL, port->protocol);
+	return err ? err : put(to, TAG_CONTAINER, b.data, b.len);
+}
+
+static char **pod_string(struct pod *p, uint16_t tag)
+{
+	switch (tag) {
+	case TAG_UID:
+		return &p->uid;
+	case TAG_NAMESPACE:
+		return &p->namespace;
+	case TAG_NAME:
+		return &p->name;
+	case TAG_CONFIG_HASH:
+		return &p->config_hash;
+	case TAG_NODE_NAME:
+		return &p->node_name;
+	case TAG_HOST_IP:
+		return &p->host_ip;
+	case TAG_IP:
+		return &p->ip;
+	case TAG_PHASE:
+		return &p->phase;
+	case TAG_READY:
+		return &p->ready;
+	case TAG_CONTROLLER_KIND:
+		return &p->controller_kind;
+	case TAG_CONTROLLER_NAME:
+		return &p->controller_name;
+	default:
+		return NULL;
+	}
+}
+
+static int put_pod(struct buf *to, const struct meta *m)
+{
+	const char *name = meta__label(m, META_POD_CONTAINER_LABEL);
+	const struct pod_container *c = name ? pod__container(m->pod, name) : NULL;
+	const struct pod *p = m->pod;
+	_buf_ struct buf b = {0};
+	int err = put_string(&b, TAG_NAME, p->name);
+
+	for (enum tag tag = TAG_UID; tag <= TAG_CONTROLLER_NAME && !err; tag++)
+		err = put_string(&b, tag, *pod_string((struct pod *)p, (uint16_t)tag));
+	if (!err)
+		err = put_labels(&b, TAG_LABEL, p->labels, p->n_labels);
+	if (!err)
+		err = put_labels(&b, TAG_ANNOTATION, p->annotations, p->n_annotations);
+	if (!err && p->from_bundle)
+		err = put(&b, TAG_FROM_BUNDLE, NULL, 0);
+	if (!err && c)
+		err = put_pod_container(&b, c);
+	return err ? err : put(to, TAG_POD, b.data, b.len);
 }
 
 int meta_record__write(struct buf *to, const struct meta *m)
@@ -122,9 +216,11 @@ int meta_record__write(struct buf *to, const struct meta *m)
 	if (!err && m->detailed)
 		err = put(to, TAG_DETAILED, NULL, 0);
 	if (!err)
-		err = put_labels(to, m->labels, m->n_labels);
+		err = put_labels(to, TAG_LABEL, m->labels, m->n_labels);
 	if (!err && m->network)
 		err = put_network(to, m->network);
+	if (!err && m->pod)
+		err = put_pod(to, m);
 	return err;
 }
 
@@ -213,6 +309,115 @@ static int get_network(struct meta *m, const char *bytes, size_t len)
 	return 0;
 }
 
+/* What a port's fields say, in the order in which they are written. */
+static int get_port_field(struct pod_container *c, const struct field_header *h, const char *value)
+{
+	struct pod_port *port = c->n_ports ? &c->ports[0] : NULL;
+	uint16_t number;
+
+	if (h->tag == TAG_PORT) {
+		if (port || h->len != sizeof(number))
+			return -EBADMSG;
+		memcpy(&number, value, sizeof(number));
+		return pod_container__add_port(c, NULL, number, NULL);
+	}
+	if (!port)
+		return -EBADMSG;
+	return get_string(h->tag == TAG_PORT_NAME ? &port->name : &port->protocol, value, h->len);
+}
+
+static int get_pod_container_field(struct pod_container *c, const struct field_header *h,
+				   const char *value)
+{
+	switch (h->tag) {
+	case TAG_KIND:
+		if (h->len != 1 || (unsigned char)*value > POD_CONTAINER_EPHEMERAL)
+			return -EBADMSG;
+		c->kind = (enum pod_container_kind) * value;
+		return 0;
+	case TAG_ID:
+		return get_string(&c->id, value, h->len);
+	case TAG_IMAGE:
+		return get_string(&c->image, value, h->len);
+	case TAG_PORT:
+	case TAG_PORT_NAME:
+	case TAG_PORT_PROTOCOL:
+		return get_port_field(c, h, value);
+	default:
+		return 0;
+	}
+}
+
+/* The name comes first. */
+static int get_pod_container(struct pod *p, const char *bytes, size_t len)
+{
+	struct pod_container *c;
+	_free_ char *name = NULL;
+	struct field_header h;
+	const char *value;
+	int more;
+
+	more = next_field(&bytes, &len, &h, &value);
+	if (more <= 0 || h.tag != TAG_NAME || p->n_containers)
+		return -EBADMSG;
+	more = get_string(&name, value, h.len);
+	if (more)
+		return more;
+	c = pod__add_container(p, name);
+	if (!c)
+		return -ENOMEM;
+	while ((more = next_field(&bytes, &len, &h, &value)) > 0) {
+		more = get_pod_container_field(c, &h, value);
+		if (more)
+			break;
+	}
+	return more;
+}
+
+static int get_pod_field(struct pod *p, const struct field_header *h, const char *value)
+{
+	char **string = pod_string(p, h->tag);
+	_free_ char *text = NULL;
+	int err;
+
+	if (string)
+		return get_string(string, value, h->len);
+	switch (h->tag) {
+	case TAG_LABEL:
+		err = split_label(value, h->len, &text);
+		return err ? err : pod__add_label(p, value, text);
+	case TAG_ANNOTATION:
+		err = split_label(value, h->len, &text);
+		return err ? err : pod__add_annotation(p, value, text);
+	case TAG_FROM_BUNDLE:
+		p->from_bundle = true;
+		return 0;
+	case TAG_CONTAINER:
+		return get_pod_container(p, value, h->len);
+	default:
+		return 0;
+	}
+}
+
+static int get_pod(struct meta *m, const char *bytes, size_t len)
+{
+	_pod_ struct pod *p = m->pod ? NULL : pod__new();
+	struct field_header h;
+	const char *value;
+	int more;
+
+	if (!p)
+		return m->pod ? -EBADMSG : -ENOMEM;
+	while ((more = next_field(&bytes, &len, &h, &value)) > 0) {
+		more = get_pod_field(p, &h, value);
+		if (more)
+			break;
+	}
+	if (!more)
+		m->pod = TAKE_PTR(p);
+	return more;
+}
+
 static char **string_field(struct meta *m, uint16_t tag)
 {
 	switch (tag) {
@@ -274,6 +479,8 @@ static int get_field(struct meta *m, const struct field_header *h, const char *v
 		return err ? err : meta__add_label(m, value, text);
 	case TAG_NETWORK:
 		return get_network(m, value, h->len);
+	case TAG_POD:
+		return get_pod(m, value, h->len);
 	default:
 		return 0;
 	}

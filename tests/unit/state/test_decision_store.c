@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "containers/pod.h"
 #include "state/decisions.h"
 #include "state/internal.h"
 #include "state/meta_record.h"
@@ -426,6 +427,56 @@ static void damage_is_counted(void **state)
 	assert_true(counters__get(&w->counters, journal_damaged) > 0);
 }
 
+static void add_pod(struct meta *m)
+{
+	struct pod *p = pod__new();
+	struct pod_container *c;
+
+	p->uid = strdup("uid");
+	p->namespace = strdup("shop");
+	p->name = strdup("web-0");
+	p->config_hash = strdup("hash");
+	p->node_name = strdup("node-1");
+	p->host_ip = strdup("10.99.0.1");
+	p->ip = strdup("10.244.0.7");
+	p->phase = strdup("Running");
+	p->ready = strdup("true");
+	p->controller_kind = strdup("StatefulSet");
+	p->controller_name = strdup("web");
+	p->from_bundle = true;
+	pod__add_label(p, "app", "web");
+	pod__add_annotation(p, "empty", "");
+	c = pod__add_container(p, "web");
+	c->kind = POD_CONTAINER_INIT;
+	c->id = strdup("0123");
+	c->image = strdup("nginx");
+	pod_container__add_port(c, "http", 80, "TCP");
+	meta__add_label(m, META_POD_CONTAINER_LABEL, "web");
+	m->pod = p;
+}
+
+/* Of all containers of the pod only its own is a container's; of ports the first. */
+static void pods_as_bytes(void **state)
+{
+	_meta_ struct meta *m = named("web"), *other = named("web"), *read = NULL;
+	_buf_ struct buf a = {0}, b = {0};
+
+	(void)state;
+	add_pod(m);
+	add_pod(other);
+	for (int i = 0; i < 50; i++)
+		pod__add_container(m->pod, "other");
+	pod_container__add_port(&m->pod->containers[0], NULL, 81, NULL);
+	assert_int_equal(meta_record__write(&a, m), 0);
+	assert_int_equal(meta_record__write(&b, other), 0);
+	assert_int_equal(a.len, b.len);
+	assert_memory_equal(a.data, b.data, a.len);
+	assert_int_equal(meta_record__read(a.data, a.len, &read), 0);
+	assert_true(meta__same(read, other));
+	assert_int_equal(read->pod->containers[0].ports[0].number, 80);
+	assert_null(read->network);
+}
+
 static void metadata_as_bytes(void **state)
 {
 	struct world *w = *state;
@@ -453,6 +504,7 @@ static void metadata_as_bytes(void **state)
 	m->network->scope = strdup("local");
 	m->network->ingress = true;
 	meta_network__add_label(m->network, "a", "b");
+	add_pod(m);
 	assert_int_equal(meta_record__write(&a, m), 0);
 	assert_int_equal(meta_record__read(a.data, a.len, &read), 0);
 	assert_true(meta__same(m, read));
@@ -488,6 +540,7 @@ int main(void)
 		TEST(gone_is_gone),
 		TEST(damage_is_counted),
 		TEST(metadata_as_bytes),
+		TEST(pods_as_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "containers/pod.h"
 #include "process/routing.h"
 #include "state/decisions.h"
 #include "streams/no_kernel.h"
@@ -33,6 +34,9 @@
 	"relabel_configs:\n"                                                                  \
 	"- {source_labels: [__meta_docker_container_label_tier], target_label: tier}\n"       \
 	"- {source_labels: [__meta_docker_container_label_tier], regex: out, action: drop}\n" \
+	"- {source_labels: [__meta_kubernetes_pod_label_tier, __meta_kubernetes_pod_phase,\n" \
+	"   __meta_kubernetes_pod_annotation_note, __meta_kubernetes_pod_container_init,\n"   \
+	"   __meta_kubernetes_pod_deployment_name, __address__], target_label: of_pod}\n"     \
 	"pipeline_stages:\n"                                                                  \
 	"- {multiline: {firstline: '^[^ ]', max_wait_time: 3s}}\n"                            \
 	"- {regex: {expression: 'user=(?P<user>[0-9]+)'}}\n"                                  \
@@ -179,6 +183,31 @@ static void process__free(struct process *p)
 	free(p);
 }
 
+/* A pod's labels, its phase and its containers change as those of a container do. */
+static void add_pod(struct meta *m, unsigned tier, const char *name)
+{
+	_pod_ struct pod *pod = pod__new();
+	struct pod_container *c;
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", tier);
+	pod->uid = strdup("uid");
+	pod->ip = tier % 3 ? strdup("10.0.0.1") : NULL;
+	pod->phase = strdup(tier % 2 ? "Running" : "Pending");
+	pod->controller_kind = strdup("ReplicaSet");
+	pod->controller_name = strdup("web-6d45d4ccfb");
+	assert_int_equal(pod__add_label(pod, "tier", text), 0);
+	assert_int_equal(pod__add_label(pod, "pod-template-hash", "6d45d4ccfb"), 0);
+	assert_int_equal(pod__add_annotation(pod, "note", name), 0);
+	pod__add_container(pod, "other");
+	c = pod__add_container(pod, "c");
+	c->kind = tier % 2 ? POD_CONTAINER_INIT : POD_CONTAINER;
+	assert_int_equal(pod_container__add_port(c, "http", (uint16_t)(tier + 1), "TCP"), 0);
+	assert_int_equal(meta__add_label(m, META_POD_NAME_LABEL, "web-6d45d4ccfb-9w4l7"), 0);
+	assert_int_equal(meta__add_label(m, META_POD_CONTAINER_LABEL, "c"), 0);
+	assert_int_equal(meta__set_pod(m, pod, META_POD_KNOWN), 0);
+}
+
 static void publish(struct process *p, unsigned container, unsigned tier, const char *name)
 {
 	struct meta *m = meta__new();
@@ -192,6 +221,8 @@ static void publish(struct process *p, unsigned container, unsigned tier, const 
 	snprintf(text, sizeof(text), "%u", tier);
 	meta__add_label(m, "tier", tier ? text : "out");
 	meta__add_label(m, "com.docker.compose.service", name);
+	if (container % 2)
+		add_pod(m, tier, name);
 	assert_int_equal(registry__publish(p->registry, m), 0);
 }
 
