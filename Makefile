@@ -60,7 +60,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak $(BUILD)/tests/turned_clock.so
 
 .DEFAULT_GOAL := all
-.PHONY: fuzz-targets all run test check check-valgrind check-threads test-faults config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-spool bench-kubernetes fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: fuzz-targets all run test check check-valgrind check-threads test-faults config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-pods bench-spool bench-kubernetes fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -94,6 +94,9 @@ bench-capture: all test-programs $(BENCH_PROGRAMS) ## what capturing costs: call
 	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/capture/bench.py $(BENCH_ARGS)
 
 bench-pipeline: $(BUILD)/bench/pipeline ## lines/s of one core from lines to compressed batches, with and without stages
+	$(Q)$< $(BENCH_ARGS)
+
+bench-pods: $(BUILD)/bench/pods ## what 110 pods of 3 containers cost: memory, and a change of one, 30 times a second
 	$(Q)$< $(BENCH_ARGS)
 
 bench-spool: $(BUILD)/bench/spool ## appending to the spool and reading it back, 1 GiB each, in SPOOL_DIR (/var/tmp)
