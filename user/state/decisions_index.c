@@ -13,7 +13,9 @@
 #include "state/meta_record.h"
 
 #define SPANS_MAX 1024
-#define GUARDS_MAX (UINT64_MAX / 2)    /* states: they move one by one, none gets there */
+/* Numbers of metadata and of states grow one by one: none gets there. */
+#define METAS_MAX (UINT32_MAX / 2)
+#define GUARDS_MAX (UINT64_MAX / 2)
 #define NOT_THE_REGISTRYS (1ull << 63) /* versions of metadata */
 
 struct known_container *decisions__find_container(const struct decisions *d, uint64_t cgroup_id)
@@ -125,6 +127,10 @@ static void load_meta(struct decisions *d, const struct journal_record *r)
 	if (r->len < sizeof(h))
 		return;
 	memcpy(&h, r->bytes, sizeof(h));
+	if (h.id > METAS_MAX) {
+		d->unreadable++;
+		return;
+	}
 	if (find_meta(d, h.id))
 		return;
 	d->last_meta = MAX(d->last_meta, h.id);

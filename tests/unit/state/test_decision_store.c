@@ -338,6 +338,29 @@ static void states_without_end(void **state)
 	}
 }
 
+/* The same of metadata: the next one's number would be that of what lies there. */
+static void metadata_without_end(void **state)
+{
+	struct world *w = *state;
+	void *halves[2] = {w->memory, w->memory + w->half};
+	struct meta_header headers[] = {{.id = 0}, {.id = 1}, {.id = UINT32_MAX}};
+	struct journal *j;
+
+	memset(w->memory, 0, 2 * w->half);
+	assert_int_equal(journal__new(&j, halves, w->half), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
+		assert_int_equal(
+			journal__append(j, RECORD_META, &headers[i], sizeof(headers[i]), NULL), 0);
+	journal__free(j);
+	open_again(w);
+	assert_int_equal(counters__get(&w->counters, journal_damaged), 1);
+	add(w, 1, LINE_STDOUT, 100, "a");
+	add(w, 1, LINE_STDOUT, 200, "b");
+	open_again(w);
+	assert_string_equal(name_at(w, 1, LINE_STDOUT, 100), "a");
+	assert_string_equal(name_at(w, 1, LINE_STDOUT, 200), "b");
+}
+
 static void steps_of_the_clock(void **state)
 {
 	struct world *w = *state;
@@ -535,6 +558,7 @@ int main(void)
 		TEST(states_of_the_guard),
 		TEST(old_states_of_the_guard_go),
 		TEST(states_without_end),
+		TEST(metadata_without_end),
 		TEST(steps_of_the_clock),
 		TEST(flushes),
 		TEST(gone_is_gone),
