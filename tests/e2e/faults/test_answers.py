@@ -20,6 +20,10 @@ class Answers(base.TestCase):
         load = self.load(3, rate=self.scale(700, 1700), halves=2, blocks=10, prompts=1000)
         time.sleep(self.scale(8, 600))
         load.end()
+        # Every small batch has lines of all streams, so each time-out holds all: what is behind by now comes faster.
+        print(f"  answers: {daemon.sum('notail_client_spool_batches'):.0f} batches wait in the spool", flush=True)
+        if base.FULL:
+            sink.plan(0.0)
         self.assert_delivered(load, sink, timeout=self.scale(60, 300))
         print(f"  answers: {dict(sorted(sink.stats().items()))}", flush=True)
         self.assertEqual(daemon.dropped(), 0)
