@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "clients.h"
+#include "cluster.h"
 #include "config/values.h"
 #include "confine.h"
 #include "event_session.h"
@@ -303,7 +304,7 @@ static void count(void *ctx, struct samples *s)
 		     e->started_ns / NS_PER_SEC);
 	count_events(e, s);
 	for (int i = 0; i < KUBE_ANSWERS; i++)
-		samples__add_labelled(s, SAMPLE_COUNTER, "notail_events_api_answers_total",
+		samples__add_labelled(s, SAMPLE_COUNTER, "notail_kubernetes_requests_total",
 				      "answer", KUBE_ANSWER_NAMES[i], "answers of the API server",
 				      kube__answers(e->kube, (enum kube_answer)i));
 	samples__add_counters(s, &e->counters);
@@ -364,16 +365,6 @@ static int make_config(struct events *e)
 		return err;
 	err = config__parse(&e->config, "", 0, NULL, NULL, NULL, diag);
 	diag__free(diag);
-	return err;
-}
-
-static int make_kube(struct events *e, char *why, size_t size)
-{
-	const struct kube_opts opts = {0};
-	int err = kube__new(&e->kube, e->loop, e->http, &opts);
-
-	if (err == -ENOENT)
-		snprintf(why, size, "this is no pod: discovery.kubernetes.api_server is needed");
 	return err;
 }
 
@@ -491,7 +482,8 @@ static int set_up(struct events *e, char *why, size_t size)
 	if (!err)
 		err = http__new(&e->http, e->loop);
 	if (!err)
-		err = make_kube(e, why, size);
+		err = cluster__api(&e->kube, e->loop, e->http, &e->config->discovery.kubernetes,
+				   why, size);
 	if (!err)
 		err = custom_metrics__new(&e->metrics);
 	if (!err)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`notail events`: a cluster's events in Loki, each change once and in order, whatever happens to the API server, to
-Loki and to notail. It runs as a pod has it: the service account's files, the environment, and no capability."""
+Loki and to notail. It runs as a pod has it: the service account's files, the environment, and no capability; or by what
+the configuration says of the API server."""
 
 import copy
 import datetime
@@ -78,7 +79,7 @@ class Events(harness.TestCase):
 
     # notail.
 
-    def events(self, settings="", rest="", **keywords):
+    def events(self, settings="", rest="", is_pod=True, **keywords):
         path = self.file(f"""
 clients:
   - url: {self.receiver.push_url}
@@ -90,6 +91,8 @@ events:
   {settings}
 {rest}""")
         environment = {name: "" for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "POD_NAMESPACE")}
+        if not is_pod:
+            return self.plain_notail("events", "-c", path, env=environment, **keywords)
         environment |= {"KUBERNETES_SERVICE_HOST": self.api.host, "KUBERNETES_SERVICE_PORT": str(self.api.port)}
         return self.plain_notail(
             "events", "-c", path, env=environment,
@@ -202,7 +205,13 @@ events:
   pipeline_stages:
     - json: {expressions: {reason: ""}}
     - labels: {reason: ""}
-""")
+""", f"""
+discovery:
+  kubernetes:
+    api_server: {self.api.url}
+    token_file: {self.api.token_file}
+    tls_config: {{ca_file: {self.api.ca_file}}}
+""", is_pod=False)
         del self.expected[-1]
         self.wait_all([notail])
         (_, labels, entry), = self.entries()
@@ -302,4 +311,4 @@ events:
         metrics = self.ask(notail, "/metrics")[1]
         self.assertIn("\nnotail_events_total 1\n", metrics)
         self.assertIn("\nnotail_events_leader 1\n", metrics)
-        self.assertNotIn('notail_events_api_answers_total{answer="forbidden"} 0\n', metrics)
+        self.assertNotIn('notail_kubernetes_requests_total{answer="forbidden"} 0\n', metrics)

@@ -304,6 +304,8 @@ static void test_listen_of_files(void **state)
 	listen_of("run --loki http://a -c f --listen off", "server: {http_listen_port: 80}", "off",
 		  true);
 	listen_of("--stdout -c f", "", NULL, false);
+	listen_of("events --loki http://a -c f", "server: {listen: '127.0.0.1:1'}", NULL, false);
+	listen_of("events --loki http://a -c f --listen 127.0.0.1:2", "", "127.0.0.1:2", true);
 	listen_of("--stdout -c f", "server: {listen: '127.0.0.1:1'}", "127.0.0.1:1", false);
 }
 
@@ -382,6 +384,11 @@ static const struct {
 	{"--stdout json", "json: unknown command"},
 	{"foo -- bar", "foo: unknown command"},
 	{"run probe", "probe: unexpected after run"},
+	{"events", "nowhere to send the lines"},
+	{"events --stdout", "events captures nothing, and pushes to Loki"},
+	{"events --loki http://a --container b", "events captures nothing"},
+	{"events -c f -- ls", "events captures nothing"},
+	{"events -c f --pins off", "--pins is for `notail run'"},
 	{"--stdout --foo", "--foo: unknown option"},
 	{"--stdout --foo=1", "--foo: unknown option"},
 	{"--stdout -x", "-x: unknown option"},
