@@ -61,19 +61,25 @@ struct bundles {
 	size_t n_places;
 	uint64_t scans_ns; /* when all SCANS are to be had again */
 	int root;
+	bool guessed_root; /* the host's was not to be seen */
 	bool said_broken;
 };
+
+static int open_in(int root, const char *path, uint64_t flags)
+{
+	const struct open_how how = {
+		.flags = flags | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
 
 /* A path below the root, never out of it. -errno. */
 static int open_below(const struct bundles *b, const char *path, uint64_t flags)
 {
-	const struct open_how how = {
-		.flags = flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
-	int fd = (int)syscall(SYS_openat2, b->root, path, &how, sizeof(how));
-
-	return fd < 0 ? -errno : fd;
+	return open_in(b->root, path, flags | O_NONBLOCK | O_NOCTTY);
 }
 
 /* 0, -EFBIG, -EINVAL (no regular file) or another -errno. */
@@ -174,6 +180,32 @@ static bool cut(char *path)
 	return true;
 }
 
+static bool has_directory(int root, const char *path)
+{
+	_close_ int fd = open_in(root, path, O_PATH | O_DIRECTORY);
+
+	return fd >= 0;
+}
+
+/* A shim is the host's, and so is its root: where the init process' may not be looked at, and ours
+ * does not have the shim's bundle. */
+static void learn_root(struct bundles *b, int pid, const char *bundle)
+{
+	_close_ int fd = -1;
+	char path[64];
+
+	if (!b->guessed_root || has_directory(b->root, bundle))
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/root", pid);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || !has_directory(fd, bundle))
+		return;
+	log_debug("bundles are looked for below the root of process %d, a container's shim", pid);
+	close(b->root);
+	b->root = TAKE_FD(fd);
+	b->guessed_root = false;
+}
+
 static void learn_shim(struct bundles *b, int pid)
 {
 	char link[64], path[MAX_PATH];
@@ -184,7 +216,10 @@ static void learn_shim(struct bundles *b, int pid)
 	if (n <= 0)
 		return;
 	path[n] = '\0';
-	if (*path == '/' && cut(path))
+	if (*path != '/')
+		return;
+	learn_root(b, pid, path);
+	if (cut(path))
 		add_place(b, path, false);
 }
 
@@ -278,13 +313,14 @@ static int find_anywhere(struct bundles *b, const char *id, struct buf *to,
 {
 	uint64_t now_ns = clock__boot_ns();
 	size_t before = b->n_places;
+	bool guessed = b->guessed_root;
 	int err = find(b, id, 0, to, ret);
 
 	if (err != -ENOENT || b->scans_ns > now_ns + (SCANS - 1) * SCAN_NS)
 		return err;
 	b->scans_ns = MAX(b->scans_ns, now_ns) + SCAN_NS;
 	learn(b);
-	return find(b, id, before, to, ret);
+	return find(b, id, b->guessed_root == guessed ? before : 0, to, ret);
 }
 
 static bool is_id(const char *s)
@@ -387,7 +423,7 @@ static void on_wanted(void *ctx, int fd, int what)
 		serve(b, id);
 }
 
-static int open_root(const struct bundles_opts *opts)
+static int open_root(const struct bundles_opts *opts, bool *ret_guessed)
 {
 	const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
 	int fd;
@@ -400,6 +436,7 @@ static int open_root(const struct bundles_opts *opts)
 	if (fd < 0) {
 		log_debug("/proc/1/root: %s: bundles are looked for below /", strerror(errno));
 		fd = open("/", flags);
+		*ret_guessed = true;
 	}
 	return fd < 0 ? -errno : fd;
 }
@@ -429,7 +466,7 @@ int bundles__new(struct bundles **ret, struct loop *loop, struct registry *regis
 	b->loop = loop;
 	b->registry = registry;
 	b->pods = pods;
-	b->root = open_root(opts);
+	b->root = open_root(opts, &b->guessed_root);
 	err = b->root < 0 ? b->root : add_places(b, opts);
 	if (!err)
 		err = loop__watch(loop, registry__wanted_fd(registry, REGISTRY_BUNDLES), LOOP_READ,
