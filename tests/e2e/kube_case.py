@@ -52,7 +52,7 @@ API = """\
 KUBELET = """\
     kubelet_url: {kubelet.url}
     token_file: {kubelet.token_file}
-    tls_config:
+    kubelet_tls_config:
       ca_file: {kubelet.ca_file}
     poll_interval: 1s
 """
@@ -184,19 +184,14 @@ class KubeCase(harness.TestCase):
                          what=lambda: f"no line with {name}={value}: {[e.labels for e in self.entries(running)][-1:]}")
 
 
-def app_of(pod, whole):
-    labels = pod["metadata"]["labels"] if whole else {}
-    return labels.get("app.kubernetes.io/name") or labels.get("app")
-
-
-def expected_labels(pod, container, stream, whole=True):
-    """Of the preset `kubernetes`, by what the pod's object says, or (not `whole`) its containers' bundles alone."""
+def expected_labels(pod, container, stream, app=None, whole=True):
+    """Of the preset `kubernetes`, by what the pod's object says, or (not `whole`) its containers' bundles alone.
+    `app`: what it is called after where it has no label that says so; None: after itself."""
     meta = pod["metadata"]
-    app = app_of(pod, whole)
-    labels = {
+    labels = meta["labels"] if whole else {}
+    return {
         "namespace": meta["namespace"], "pod": meta["name"], "container": container, "stream": stream,
-        "job": f"{meta['namespace']}/{container}", "service_name": app or container,
+        "job": f"{meta['namespace']}/{container}", "node_name": "node-1",
+        "app": labels.get("app.kubernetes.io/name") or labels.get("app") or app or meta["name"],
+        "service_name": labels.get("app.kubernetes.io/name") or container,
     }
-    if app:
-        labels["app"] = app
-    return labels
