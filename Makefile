@@ -60,7 +60,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak $(BUILD)/tests/turned_clock.so
 
 .DEFAULT_GOAL := all
-.PHONY: fuzz-targets all run test check check-valgrind check-threads test-faults config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-pods bench-spool bench-kubernetes fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: fuzz-targets all run test check check-valgrind check-threads test-faults test-image config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-pods bench-spool bench-kubernetes fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -119,6 +119,9 @@ test-engines: all test-programs ## 1,000 containers with docker, 200 with podman
 
 test-faults: all test-programs ## notail killed, stopped and starved, Loki away, slow and wrong: the long forms, an hour and more (root)
 	$(Q)BUILD=$(BUILD) tests/e2e/faults/run $(FAULTS)
+
+test-image: test-deps ## build the image of deploy/docker on a base that debootstrap makes, and look at it (root)
+	$(Q)BUILD=$(BUILD) tests/image
 
 soak: all test-programs ## random writers against docker's record for SOAK_MINUTES (30) (root)
 	$(Q)BUILD=$(BUILD) SOAK_MINUTES=$(or $(SOAK_MINUTES),30) tests/e2e/soak.py

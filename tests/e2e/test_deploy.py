@@ -43,6 +43,19 @@ class Deploy(harness.TestCase):
         expected = [(None, None)] * len(blocks) + [(level, "7") for level in levels.values()]
         self.assertEqual(found, [*expected, (None, None), ("error", None)])
 
+    def test_image_is_pinned(self):
+        """A version of Debian's, and notail's own on the label."""
+        with open(os.path.join(DEPLOY, "docker", "Dockerfile"), encoding="utf-8") as file:
+            text = file.read()
+        with open(os.path.join(harness.TOP, "VERSION"), encoding="ascii") as file:
+            version = file.read().strip()
+        base = re.search(r"^ARG BASE=(\S+)$", text, re.M).group(1)
+        self.assertRegex(base, r"^debian:\d+\.\d+-slim$")
+        self.assertIn(f'base.name="docker.io/library/{base}"', text)
+        self.assertEqual(re.findall(r"^FROM (\S+)", text, re.M), ["${BASE}", "${BASE}"])
+        self.assertIn(f"ARG VERSION={version}\n", text)
+        self.assertNotRegex(text, r"(?m)^(CMD|ENTRYPOINT) (?!\[)")  # those are a shell's
+
     def owner(self, library):
         """The package that a library of this system belongs to, as ldd names the file."""
         paths = [library, library.removeprefix("/usr"), "/usr" + library]
@@ -55,7 +68,7 @@ class Deploy(harness.TestCase):
         with open(os.path.join(DEPLOY, "docker", "Dockerfile"), encoding="utf-8") as file:
             text = file.read().replace("\\\n", " ")
         stage = text.rpartition("\nFROM ")[2]
-        release = re.match(r"debian:(\d+)", stage).group(1)
+        release = re.search(r"^ARG BASE=debian:(\d+)", text, re.M).group(1)
         if platform.freedesktop_os_release().get("VERSION_ID") != release or not shutil.which("readelf"):
             self.skipTest(f"packages are called as in the image on Debian {release} alone; readelf is needed")
         listed = re.search(r"apt-get install (.*?) &&", stage).group(1).split()
