@@ -33,7 +33,7 @@ VARIANTS = {
     "secrets": {"client": {**SECRETS, "url": "https://loki.example.com"}, "cluster": "blue", "hardened": True},
     "token": {"client": {"auth": {"secret": "t", "type": "bearer"}, "tls": {"caSecret": "c", "insecureSkipVerify": True}}},
     "sizes": {"ringSize": "256MiB", "inFlight": "16MiB", "spool": {"maxSize": "8GiB", "hostPath": "/mnt/spool"}},
-    "no_spool": {"spool": {"enabled": False}, "inFlight": "512KiB"},
+    "no_spool": {"spool": {"enabled": False}, "inFlight": "8MiB"},
     "own": {
         "image": {"repository": "registry.example.com:5000/notail", "digest": "sha256:" + "1" * 64},
         "imagePullSecrets": [{"name": "pull"}], "nameOverride": "lines", "hostNetwork": True, "metrics": {"port": 9999},
@@ -205,7 +205,7 @@ class Manifests(harness.TestCase):
             for _, _, spec in manifests.pods(objects):
                 for c in manifests.containers(spec):
                     if c.get("command"):  # without a shell
-                        self.assertIn(c["command"][0], ("install", "sleep", "seq"))
+                        self.assertIn(c["command"][0], ("cp", "sleep", "seq"))
 
     def mounted(self, objects, spec, c):
         """{path in the container: text, or None where it is not known here} of its ConfigMaps and Secrets."""
@@ -242,8 +242,8 @@ class Manifests(harness.TestCase):
                     continue
                 checked.add((text, str(env)))
                 with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-                    # A certificate that is named has to be one.
-                    file.write(re.sub(r"(?m)^ *(ca|cert|key)_file: .*\n", "", text).replace("tls_config:\n", "tls_config: \n"))
+                    # Files that are named have to be there, and are not, here.
+                    file.write(re.sub(r"(?m)^( *)(- )?\w+_file: .*\n", lambda m: f"{m[1]}- \n" if m[2] else "", text))
                     file.flush()
                     done = subprocess.run([harness.NOTAIL, "check-config", file.name], stdin=subprocess.DEVNULL, timeout=60,
                                           capture_output=True, text=True, env={"PATH": os.environ["PATH"], **env})
@@ -279,7 +279,7 @@ class Manifests(harness.TestCase):
             bpf = mounts["/sys/fs/bpf"]
             self.assertEqual(host[bpf["name"]], {"path": "/sys/fs/bpf", "type": "Directory"})
             self.assertFalse(bpf.get("readOnly"))
-            self.assertEqual(bpf["mountPropagation"], "HostToContainer")
+            self.assertNotIn("mountPropagation", bpf)  # refused where the node's mounts are private
             self.assertTrue(c["securityContext"]["readOnlyRootFilesystem"])
             [config] = [config for _, _, command, _, config in self.configs(objects) if command == "run"]
             directory = config.get("spool", {}).get("directory", "/var/lib/notail/spool")
@@ -374,7 +374,7 @@ class Manifests(harness.TestCase):
                 for subject in o["subjects"]:
                     for rule in role["rules"]:
                         for resource in rule["resources"]:
-                            key = (where, *rule["apiGroups"], resource)
+                            key = (where, *rule["apiGroups"], "/".join([resource, *rule.get("resourceNames", [])]))
                             found.setdefault(subject["name"], {})[key] = sorted(rule["verbs"])
         return found
 
@@ -382,7 +382,8 @@ class Manifests(harness.TestCase):
         """What the sources of pods and the events' watcher ask for, and a token only where there is something to ask."""
         pods = {("*", "", "pods"): ["get", "list", "watch"]}
         kubelet = {("*", "", "nodes/pods"): ["get"], ("*", "", "nodes/proxy"): ["get"]}
-        leases = {("notail", "coordination.k8s.io", "leases"): ["create", "get", "update"]}
+        leases = lambda name: {("notail", "coordination.k8s.io", "leases"): ["create"],
+                               ("notail", "coordination.k8s.io", f"leases/{name}"): ["get", "update"]}
         watching = lambda *places: {(p, "events.k8s.io", "events"): ["list", "watch"] for p in places}
         for name, objects in self.everything():
             found = self.rules(objects)
@@ -392,13 +393,22 @@ class Manifests(harness.TestCase):
                 account = {"own": "mine"}.get(name, "notail" if name in ("kubernetes", "no_api") else "logs-notail")
                 expected = {account: asked} if asked else {}
                 if name in ("kubernetes", "no_api"):
-                    expected["notail-events"] = leases | watching("*")
+                    expected["notail-events"] = leases("notail-events") | watching("*")
                 elif VARIANTS[name].get("events"):
-                    expected["logs-notail-events"] = leases | watching(*VARIANTS[name]["events"].get("namespaces", ["*"]))
+                    places = VARIANTS[name]["events"].get("namespaces", ["*"])
+                    expected["logs-notail-events"] = leases("logs-notail-events") | watching(*places)
             self.assertEqual(found, expected)
             for _, _, spec in manifests.pods(objects):
                 has = spec.get("automountServiceAccountToken", True)
                 self.assertEqual(has, spec.get("serviceAccountName") in expected, spec)
+        for name, objects in self.everything():
+            for _, _, command, _, config in self.configs(objects):
+                if command == "events":
+                    lease = config["events"]["lease"]
+                    roles = {r for rules in self.rules(objects).values() for _, _, r in rules}
+                    self.assertTrue(lease["enabled"])
+                    self.assertIn("leases/" + lease.get("name", "notail-events"), roles)
+                    self.assertEqual(config["events"].get("namespaces", []), VARIANTS.get(name, {}).get("events", {}).get("namespaces", []))
         for name, objects, spec, c in self.agents():
             [config] = [config for _, _, command, _, config in self.configs(objects) if command == "run"]
             source = config["discovery"]["kubernetes"]["source"]
@@ -482,7 +492,8 @@ class Manifests(harness.TestCase):
     def test_values_are_checked(self):
         for wrong in ({"image": {"tag": "latest"}}, {"colour": "red"}, {"client": {"url": "loki:3100"}}, {"ringSize": "33MiB"},
                       {"inFlight": 64}, {"discovery": {"source": "etcd"}}, {"loki": {"enabled": True, "s3": {"enabled": True}}},
-                      {"hardened": "yes"}, {"metrics": {"port": "9465"}}):
+                      {"hardened": "yes"}, {"metrics": {"port": "9465"}}, {"config": {"capture": {"ring_size": "64MiB"}}},
+                      {"config": {"limits": {"memory": "9MiB"}}}):
             for how in manifests.helms():
                 with self.subTest(f"{wrong} {how.__name__}"):
                     self.assertNotEqual(manifests.run_helm(how, wrong).returncode, 0)

@@ -108,6 +108,9 @@ external_labels:
 {{- end -}}
 
 {{- define "notail.agentConfig" -}}
+{{- if or (dig "capture" "ring_size" "" .Values.config) (dig "limits" "memory" "" .Values.config) -}}
+{{- fail "ringSize and inFlight say how large capture.ring_size and limits.memory are: the memory limit is made of them" -}}
+{{- end -}}
 {{ include "notail.commonConfig" . }}
 host: ${NODE_NAME}
 preset: kubernetes
@@ -147,6 +150,15 @@ server:
 
 {{- define "notail.eventsConfig" -}}
 {{ include "notail.commonConfig" . }}
+events:
+  {{- with .Values.events.namespaces }}
+  namespaces: {{ toJson . }}
+  {{- end }}
+  lease:
+    enabled: true
+    name: {{ include "notail.fullname" . }}-events
+limits:
+  memory: 16MiB
 spool:
   directory: "off"
 server:
@@ -232,7 +244,7 @@ runAsNonRoot: false
 
 {{- /* Below hardening.seccompHostPath. Named by what is in it: a node may have pods of two versions. */ -}}
 {{- define "notail.seccompFile" -}}
-notail/{{ .Files.Get "files/seccomp.json" | sha256sum | trunc 12 }}.json
+notail-{{ .Files.Get "files/seccomp.json" | sha256sum | trunc 12 }}.json
 {{- end -}}
 
 {{- /* Before 1.30 an annotation says what appArmorProfile does. container, root */ -}}
