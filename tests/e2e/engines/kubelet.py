@@ -202,12 +202,13 @@ class RunningPod:
     def _security(self, spec):
         context = spec.get("securityContext", {})
         capabilities = context.get("capabilities", {})
-        unconfined = context.get("seccompProfile", {}).get("type") == "Unconfined"
+        seccomp = context.get("seccompProfile", {})
+        profile = {"Unconfined": [(1, 1)], "Localhost": [(1, 2), (2, seccomp.get("localhostProfile", ""))]}
         return [
             (1, [*((1, name) for name in capabilities.get("add", ())), *((2, name) for name in capabilities.get("drop", ()))]),
             (2, int(context.get("privileged", False))), (3, self._namespaces(spec)),
             (7, int(context.get("readOnlyRootFilesystem", False))),
-            (11, int(not context.get("allowPrivilegeEscalation", True))), (15, [(1, int(unconfined))]),
+            (11, int(not context.get("allowPrivilegeEscalation", True))), (15, profile.get(seccomp.get("type"), [])),
         ]
 
     def _mount(self, mount):
