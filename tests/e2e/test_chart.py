@@ -42,9 +42,7 @@ class Chart(kube_case.KubeCase):
                         stdin=subprocess.DEVNULL, capture_output=True, check=False)
         self.root = harness.shared.path("node")
         self.port = free_port()
-        engine = self.node.engine
-        self.bundles = engine.bundle_directory()
-        engine.import_image("notail.tar", containerd.docker_archive(notail_tar(), IMAGE), "-n", "k8s.io")
+        self.node.engine.import_image("notail.tar", containerd.docker_archive(notail_tar(), IMAGE), "-n", "k8s.io")
 
     def render(self):
         repository, tag = IMAGE.split(":")
@@ -52,16 +50,13 @@ class Chart(kube_case.KubeCase):
             "hardened": True, "image": {"repository": repository, "tag": tag}, "rbac": {"create": False},
             "client": {"url": self.target.url}, "hostNetwork": True, "metrics": {"address": "127.0.0.1", "port": self.port},
             "discovery": {"namespaces": {"include": [self.prefix + "-*"]}},
-            "config": {"clients": [{"url": self.target.url, "batchwait": "100ms"}], "discovery": {"bundles": [self.bundles]}},
-            # Where the node's first process may be looked at, neither this nor `bundles` is needed.
-            "extraVolumes": [{"name": "bundles", "hostPath": {"path": self.bundles}}],
-            "extraVolumeMounts": [{"name": "bundles", "mountPath": self.bundles, "readOnly": True}],
+            "config": {"clients": [{"url": self.target.url, "batchwait": "100ms"}]},
             "extraArgs": ["--pins", self.pins, "--listen", "off"],
         })
 
     def here(self, path):
-        """A path of the node: this test's, but for the BPF file system and the engine's own."""
-        return path if path in (BPFFS, self.bundles) else self.root + path
+        """A path of the node: this test's, but for the BPF file system."""
+        return path if path == BPFFS else self.root + path
 
     def directory_of(self, data):
         path = harness.shared.path("volume")
