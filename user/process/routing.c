@@ -180,6 +180,8 @@ static int take_config(struct routing *r)
 	r->n_jobs = r->config->jobs.n;
 	r->preset.preset = (enum config_preset)r->config->preset;
 	r->preset.pod = (enum config_pod_name)r->config->preset_pod;
+	if (r->config->discovery.kubernetes.node_name)
+		r->preset.node = r->config->discovery.kubernetes.node_name;
 	r->external_labels = calloc(external->n + 1, sizeof(*r->external_labels));
 	if (!r->external_labels)
 		return -ENOMEM;
