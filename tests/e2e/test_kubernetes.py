@@ -2,9 +2,15 @@
 """Pods of a real CRI engine: their lines with exact labels, as the log files of the node have them, with the bundle only,
 with the kubelet's list and with the API's watch; and what goes wrong in a cluster."""
 
+import html
+import itertools
+import os
+import re
+
 import harness
 import kube_case
 import kube_objects
+import prometheus
 from kube_objects import container
 
 # A long line is two of the log file, the first with a P.
@@ -81,3 +87,184 @@ class Kubernetes(kube_case.KubeCase):
         watch = self.api.asked("watch")[0]
         self.assertEqual(watch.query["fieldSelector"], "spec.nodeName=node-1")
         self.assertIn(watch.query["allowWatchBookmarks"], ("1", "true"))
+
+
+class Changes(kube_case.KubeCase):
+    """While a pod writes."""
+
+    APP = "app.kubernetes.io/name"
+
+    def relabel(self, running, app):
+        running.relabel(**{self.APP: app})
+
+    def apps(self, running):
+        """The values of `app` that its lines have, in their order, each once in a row."""
+        return [value for value, _ in itertools.groupby(e.labels["app"] for e in self.entries(running))]
+
+    def assert_once(self, *pods):
+        """Ended: nothing is lost or doubled."""
+        for running in pods:
+            running.kill("c")
+            self.assert_as_logged(running)
+            self.assert_numbers(running)
+
+    def test_labels_a_410_and_an_outage(self):
+        notail = self.start("api", max_wait="2s")
+        running = self.run_writer("talker", labels={self.APP: "a"})
+        self.await_label(running, "app", "a")
+        self.relabel(running, "b")
+        self.await_label(running, "app", "b")
+        self.api.bookmark()
+        lists = len(self.api.asked("list"))
+        self.api.expire()
+        self.relabel(running, "c")
+        self.await_label(running, "app", "c")
+        self.assertGreater(len(self.api.asked("list")), lists)
+        self.api.stop()
+        self.relabel(running, "d")
+        late = self.run_writer("late", labels={self.APP: "late"})
+        self.await_more(running)
+        self.await_label(late, "app", late.pod["metadata"]["name"])
+        self.api.start()
+        for one, app in ((running, "d"), (late, "late")):
+            self.await_label(one, "app", app)
+        self.assert_once(running, late)
+        self.assertEqual(self.apps(running), ["a", "b", "c", "d"])
+        self.assertEqual(self.apps(late), [late.pod["metadata"]["name"], "late"])
+        self.assertEqual(notail.stop(), 0)
+
+    def test_replaced_pod_of_the_same_name(self):
+        """As of a StatefulSet: each container has the labels of its own pod, whose deletion takes nothing from it."""
+        self.start("api")
+        pod = kube_objects.pod(self.shop, "db-0", [container("c", "sh", "-c", "echo line 0; usleep 200000; echo line 1")],
+                               labels={self.APP: "old"})
+        first = self.node.run(pod)
+        first.wait("c")
+        self.cluster.delete(pod)
+        first.delete()
+        pod["metadata"].update(uid=kube_objects.new_uid(), labels={self.APP: "new"})
+        second = self.node.run(pod)
+        second.wait("c")
+        for running, app in ((first, "old"), (second, "new")):
+            self.assert_as_logged(running)
+            self.assertEqual(self.apps(running), [app])
+
+    def test_token_and_certificate_change(self):
+        """As they do within each hour: what is new is read again, and nobody has to say so."""
+        self.start("api")
+        running = self.run_writer("talker", labels={self.APP: "a"})
+        self.await_label(running, "app", "a")
+        self.api.rotate_token()
+        self.api.change_certificate(new_authority=True)
+        self.api.cut()
+        self.relabel(running, "b")
+        self.await_label(running, "app", "b")
+        self.assertEqual(self.api.asked()[-1].token, self.api.token)
+        self.assert_once(running)
+
+
+class Faults(kube_case.KubeCase):
+    """A source that does not answer as it should: what is captured has what the bundle says, the page and a metric say
+    why, and all is well when the source is."""
+
+    # (what goes wrong, what the page says, the answer that the metric counts)
+    SHORT = (
+        ("unauthorized", r"401|nauthorized", "unauthorized"),
+        ("forbidden", r"(list|watch)\W.*pods", "forbidden"),
+        ("garbage", r"JSON", "invalid"),
+        ("certificate", r"certificate", "none"),
+    )
+    LONG = (
+        (404, "404", "not_found"), (429, "429", "too_many_requests"), (500, "500", "server_error"), ("half", "", "invalid"),
+        ("cut", "", "none"), ("reset", "", "none"), ("endless", "", "invalid"), ("expired", "certificate", "none"),
+        ("away", "", "none"),
+    )
+
+    def break_it(self, server, kind):
+        if kind == "unauthorized":
+            server.rotate_token(write=False)
+        elif kind == "forbidden":
+            server.forbid("list")
+            server.forbid("watch")
+        elif kind == "certificate":
+            server.change_certificate(new_authority=True, publish=False)
+        elif kind == "expired":
+            server.change_certificate(expired=True)
+        elif kind == "away":
+            server.stop()
+            return
+        else:
+            server.fail(kind, count=None, retry_after=1 if kind == 429 else None)
+        server.cut()
+
+    def mend_it(self, server, kind):
+        server.heal()
+        if kind == "unauthorized":
+            server.write_token(server.token)
+        elif kind == "forbidden":
+            server.allow("list")
+            server.allow("watch")
+        elif kind == "certificate":
+            server.publish_authority()
+        elif kind == "expired":
+            server.change_certificate()
+            server.cut()
+        elif kind == "away":
+            server.start()
+
+    def answers(self, notail, answer):
+        return prometheus.value(self.metrics(notail), "notail_kubernetes_requests_total", answer=answer)
+
+    def is_up(self, notail, up):
+        problem = prometheus.value(self.metrics(notail), "notail_kubernetes_problem")
+        return (problem == 0) == up and (
+            not up or self.targets(notail)["pods"]["connected"])
+
+    def check(self, source, faults):
+        server = self.api if source == "api" else self.cluster.kubelet
+        notail = self.start(source, max_wait="1s")
+        harness.wait_for(lambda: self.is_up(notail, True), interval=0.2, what=lambda: self.ask(notail, "/targets"))
+        for kind, said, answer in faults:
+            with self.subTest(kind):
+                before = self.answers(notail, answer)
+                self.break_it(server, kind)
+                harness.wait_for(lambda: self.answers(notail, answer) > before and self.is_up(notail, False), interval=0.2,
+                                 what=lambda: f"{kind}: {self.ask(notail, '/metrics')}")
+                problem = self.targets(notail)["pods"]["problem"]
+                self.assertRegex(problem, said)
+                self.assertIn(html.escape(problem, quote=False)[:40], html.unescape(self.ask(notail, "/")))
+                running = self.run_pod(self.shop, "fault", "echo", "line 0", labels={"app": "known"})
+                self.assert_as_logged(running)
+                wanted = kube_case.expected_labels(running.pod, "c", "stdout", whole=False)
+                self.assertEqual([e.labels for e in self.entries(running)], [wanted])
+                self.mend_it(server, kind)
+                harness.wait_for(lambda: self.is_up(notail, True), interval=0.2, what=lambda: self.ask(notail, "/targets"))
+        running = self.run_pod(self.shop, "after", "echo", "line 0", labels={"app": "known"})
+        self.assert_as_logged(running)
+        self.assertEqual(self.entries(running)[0].labels["app"], "known")
+        return notail
+
+    def test_faults_of_the_api(self):
+        self.check("api", self.SHORT)
+
+    def test_faults_of_the_kubelet(self):
+        self.check("kubelet", [(k, ".", a) for k, _, a in self.SHORT if k in ("forbidden", "certificate")])
+
+    def test_all_faults(self):
+        if not os.environ.get("KUBE_FAULTS"):
+            self.skipTest("make test-engines runs it: KUBE_FAULTS=1")
+        for source in ("api", "kubelet"):
+            self.check(source, self.LONG)
+
+    def test_a_list_of_50_mb(self):
+        """It is no fault; memory stays bounded."""
+        if not os.environ.get("KUBE_FAULTS"):
+            self.skipTest("make test-engines runs it: KUBE_FAULTS=1")
+        self.api.fail("huge", verb="list")
+        notail = self.start("api")
+        running = self.run_pod(self.shop, "small", "echo", "line 0", labels={"app": "known"})
+        self.assert_as_logged(running)
+        self.assertEqual(self.entries(running)[0].labels["app"], "known")
+        with open(f"/proc/{notail.pid}/status", encoding="ascii") as file:
+            peak = int(re.search(r"VmHWM:\s+(\d+)", file.read()).group(1))
+        self.assertLess(peak, 100 << 10)
