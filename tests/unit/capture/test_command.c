@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -61,10 +62,15 @@ static int wait_status(struct command *c)
 	int pidfd = (int)syscall(SYS_pidfd_open, command__pid(c), 0);
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
 	int status = -1;
+	siginfo_t info;
 
-	assert_return_code(pidfd, errno);
-	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
-	close(pidfd);
+	if (pidfd < 0 && errno == ENOSYS) { /* valgrind 3.19 */
+		assert_int_equal(waitid(P_PID, (id_t)command__pid(c), &info, WEXITED | WNOWAIT), 0);
+	} else {
+		assert_return_code(pidfd, errno);
+		assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
+		close(pidfd);
+	}
 	assert_true(command__wait(c, &status));
 	return status;
 }
