@@ -216,6 +216,7 @@ static void on_wanted(void *ctx, int fd, int what)
 
 	(void)fd;
 	(void)what;
+	delivery__press(c->delivery, outputs__pressed(c->outputs));
 	delivery__want(c->delivery, outputs__wanted(c->outputs));
 }
 

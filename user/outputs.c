@@ -59,7 +59,7 @@ struct outputs {
 	_Atomic(struct backlog *) next_backlog; /* &no_backlog: none; NULL: as it is */
 	_Atomic size_t memory;
 	_Atomic size_t at_risk; /* lines */
-	_Atomic uint64_t wanted;
+	_Atomic uint64_t wanted, pressed;
 	int wanted_fd;
 	uint64_t looked_ns; /* for what is idle */
 };
@@ -412,6 +412,8 @@ void outputs__look(struct outputs *o, uint64_t read_pos, size_t ring_bytes)
 		seal_all(o);
 	if (wanted < atomic_load(&o->wanted) + ring_bytes / 64)
 		return;
+	if (read_pos - oldest > ring_bytes / 8 * 5)
+		atomic_store(&o->pressed, read_pos - ring_bytes / 2);
 	atomic_store(&o->wanted, wanted);
 	eventfd_write(o->wanted_fd, 1);
 }
@@ -422,6 +424,11 @@ uint64_t outputs__wanted(const struct outputs *o)
 
 	eventfd_read(o->wanted_fd, &n);
 	return atomic_load(&o->wanted);
+}
+
+uint64_t outputs__pressed(const struct outputs *o)
+{
+	return atomic_load(&o->pressed);
 }
 
 int outputs__wanted_fd(const struct outputs *o)

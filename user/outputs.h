@@ -74,6 +74,8 @@ struct batch *outputs__next(struct outputs *o, size_t output);
 void outputs__done(struct outputs *o, struct batch *b, enum sink_result result);
 /* Batches that need the ring before this position keep others from it; 0: none. It only grows. */
 uint64_t outputs__wanted(const struct outputs *o);
+/* Likewise, and they have little time left: they need more than five eighths of the ring. */
+uint64_t outputs__pressed(const struct outputs *o);
 /* Readable when it grew; read by outputs__wanted's caller until it is not. */
 int outputs__wanted_fd(const struct outputs *o);
 /* Takes it over: in force soon. NULL: no stream has one. */

@@ -179,12 +179,22 @@ static void test_ring_is_wanted(void **state)
 	add_line(f, f->web, 1000);
 	outputs__look(f->o, 1000 + RING / 2, RING);
 	assert_int_equal(outputs__wanted(f->o), 0);
+	assert_int_equal(outputs__pressed(f->o), 0);
 	assert_null(outputs__next(f->o, LOKI));
 	outputs__look(f->o, 1001 + RING / 2, RING);
 	assert_int_equal(outputs__wanted(f->o), 1001 + RING / 2 - RING / 4);
 	done(f, next(f, 1));
 	outputs__look(f->o, 3 * RING, RING); /* nothing of it is needed */
 	assert_int_equal(outputs__wanted(f->o), 1001 + RING / 2 - RING / 4);
+	assert_int_equal(outputs__pressed(f->o), 0);
+	add_line(f, f->web, 4 * RING);
+	outputs__look(f->o, 4 * RING + RING / 8 * 5, RING);
+	assert_int_equal(outputs__pressed(f->o), 0);
+	done(f, next(f, 1));
+	add_line(f, f->web, 5 * RING);
+	outputs__look(f->o, 5 * RING + RING / 8 * 5 + 1, RING);
+	assert_int_equal(outputs__pressed(f->o), 5 * RING + RING / 8 + 1);
+	done(f, next(f, 1));
 }
 
 /* A tenant's batch outlives the tenant. */

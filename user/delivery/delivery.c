@@ -303,6 +303,14 @@ void delivery__want(struct delivery *d, uint64_t pos)
 	delivery__tick(d);
 }
 
+void delivery__press(struct delivery *d, uint64_t pos)
+{
+	if (pos <= d->pressed)
+		return;
+	d->pressed = pos;
+	delivery__tick(d);
+}
+
 void delivery__end(struct delivery *d, uint64_t spool_at_ns)
 {
 	d->spool_at_ns = spool_at_ns ? spool_at_ns : 1;

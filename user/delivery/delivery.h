@@ -7,7 +7,8 @@
  * A client's batches go to its sink in order, a few at a time for each tenant. What its sink cannot
  * take waits in memory. When that passes the client's share, when the ring needs its room, or at
  * the end, all of it goes to the spool, the oldest first. From then on the client has a backlog:
- * batches with a stream that has older lines there wait behind it, others go live.
+ * batches with a stream that has older lines there wait behind it, others go live. One that is
+ * spooled too has its stream's next lines wait: the ring leaves those under way more time.
  *
  * Without a spool that works what waits is in memory alone. With several clients, or where nothing
  * outlives the process anyway, it does not hold the ring then; and of a client that fails the
@@ -90,8 +91,11 @@ void delivery__submit(struct delivery *d, struct batch *b, struct delivery_clien
 		      size_t n);
 /* What became of a batch that the sink had. */
 void delivery__sent(struct delivery_client *c, struct batch *b, enum sink_result result);
-/* What needs the ring before `pos` should be safe soon. */
+/* What needs the ring before `pos` should be safe soon; but not what a client sends past a backlog,
+ * and gets through with: that is spooled when it needs the ring before what delivery__press says.
+ */
 void delivery__want(struct delivery *d, uint64_t pos);
+void delivery__press(struct delivery *d, uint64_t pos);
 /*
  * It ends: clients that fail, or have a backlog, spool what they have and get; the others from
  * `spool_at_ns` (CLOCK_BOOTTIME) on.

@@ -77,8 +77,8 @@ struct delivery {
 	struct delivery_client *clients;
 	struct loop_timer *timer;
 	uint64_t sequence;
-	uint64_t wanted;
-	uint64_t spool_at_ns; /* 0: it does not end */
+	uint64_t wanted, pressed; /* positions of the ring */
+	uint64_t spool_at_ns;	  /* 0: it does not end */
 	uint64_t published_ns;
 	uint64_t published;	 /* versions of what was */
 	struct backlog *backlog; /* that was; NULL: none */

@@ -95,6 +95,7 @@ struct need {
 	const struct item *last; /* that the ring wants; NULL: none */
 	size_t bytes, items;
 	bool all;
+	bool behind; /* it is enough to write what waits behind the spool */
 };
 
 static bool is_more(const struct need *need)
@@ -111,16 +112,46 @@ static void look_for_last(const struct items *l, uint64_t wanted, struct need *n
 			need->last = i;
 }
 
+/* One of `l`, and not in the spool, is older. */
+static bool has_older(const struct items *l, const struct item *i)
+{
+	const struct item *older;
+
+	DL_FOREACH (l->first, older)
+		if (older->sequence < i->sequence && !is_settled(older) && older->parcel &&
+		    batch__shares_stream(older->batch, i->batch))
+			return true;
+	return false;
+}
+
+/* In the spool nothing is before what is older, of a stream. */
+static bool is_apart(const struct delivery_client *c, const struct item *last)
+{
+	const struct item *i;
+
+	DL_FOREACH (c->behind.first, i) {
+		if (!is_settled(i) && (has_older(&c->sending, i) || has_older(&c->live, i)))
+			return false;
+		if (i == last)
+			break;
+	}
+	return true;
+}
+
 static struct need look(const struct delivery_client *c, uint64_t now_ns)
 {
 	const struct delivery *d = c->d;
+	bool drains = client__has_backlog(c) && !c->opts.failing(c->opts.ctx);
 	size_t share = delivery__share(d), max_items = delivery__max_items(d);
+	uint64_t wanted = drains ? d->pressed : d->wanted;
 	struct items memory = in_memory(c);
 	struct need need = {0};
 
-	look_for_last(&c->sending, d->wanted, &need);
-	look_for_last(&c->live, d->wanted, &need);
+	look_for_last(&c->sending, wanted, &need);
+	look_for_last(&c->live, wanted, &need);
+	need.behind = !need.last;
 	look_for_last(&c->behind, d->wanted, &need);
+	need.behind = need.behind && need.last && is_apart(c, need.last);
 	if (memory.bytes > share)
 		need.bytes = memory.bytes - share / 4 * 3;
 	if (memory.n > max_items)
@@ -169,7 +200,11 @@ static bool write_all(struct delivery_client *c, struct need *need)
 {
 	struct item *i;
 
-	if (!c->spool || !write_list(&c->sending, need))
+	if (!c->spool)
+		return false;
+	if (need->behind && !need->bytes && !need->items && !need->all)
+		return write_list(&c->behind, need);
+	if (!write_list(&c->sending, need))
 		return false;
 	if (!is_more(need))
 		return true;

@@ -335,6 +335,44 @@ static void test_backlog(void **state _unused_)
 	teardown(&w);
 }
 
+/* What goes past the backlog is left to the sink, or the next lines of its stream would wait. */
+static void test_ring_is_wanted_while_draining(void **state _unused_)
+{
+	struct world w;
+
+	setup(&w, 1, with_spool());
+	for (uint64_t i = 1; i <= 20; i++)
+		submit(&w, 1);
+	delivery__want(w.d, 21);
+	fake__write(fakes[0]);
+	submit(&w, 2); /* 21 */
+	submit(&w, 1);
+	delivery__want(w.d, 23);
+	fake__write(fakes[0]);
+	assert_int_equal(fakes[0]->n, 21);
+	assert_int_equal(w.n_safe, 21);
+	submit(&w, 2); /* 23: live, as the one before it */
+	assert_int_equal(stats(&w, 0).queued_batches, 10);
+	give(&w, make(&w, 1, 2, 100)); /* 24: not without those two */
+	delivery__want(w.d, 25);
+	fake__write(fakes[0]);
+	assert_int_equal(fakes[0]->n, 24);
+	assert_int_equal(fakes[0]->records[21]->r.streams[0], 2);
+	assert_int_equal(fakes[0]->records[22]->r.streams[0], 2);
+	assert_int_equal(w.n_safe, 24);
+	submit(&w, 3); /* 25 */
+	delivery__want(w.d, 26);
+	assert_int_equal(fakes[0]->n, 24);
+	delivery__press(w.d, 26);
+	assert_int_equal(fakes[0]->n, 25);
+	fake__write(fakes[0]);
+	submit(&w, 4); /* 26 */
+	w.sinks[0].failing = true;
+	delivery__want(w.d, 27);
+	assert_int_equal(fakes[0]->n, 26);
+	teardown(&w);
+}
+
 static void test_memory(void **state _unused_)
 {
 	struct world w;
@@ -446,6 +484,7 @@ static void test_spool_fails(void **state _unused_)
 	struct world w;
 
 	setup(&w, 1, with_spool());
+	w.sinks[0].failing = true;
 	for (uint64_t i = 1; i <= 20; i++)
 		submit(&w, 1);
 	delivery__want(w.d, 16);
@@ -747,7 +786,8 @@ static void random_events(uint64_t seed)
 		else if (what < 80)
 			fake__write_one(fakes[c], pick(&r, 10) ? 0 : -ENOBUFS);
 		else if (what < 85)
-			delivery__want(w.d, w.n_made + 1 - pick(&r, 10) % (w.n_made + 1));
+			(pick(&r, 3) ? delivery__want : delivery__press)(
+				w.d, w.n_made + 1 - pick(&r, 10) % (w.n_made + 1));
 		else if (what < 90)
 			s->failing = !s->failing;
 		else
@@ -785,6 +825,7 @@ int main(void)
 		cmocka_unit_test(test_tenants),
 		cmocka_unit_test(test_ring_is_wanted),
 		cmocka_unit_test(test_backlog),
+		cmocka_unit_test(test_ring_is_wanted_while_draining),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_no_spool),
