@@ -37,7 +37,7 @@
 #include "status/server.h"
 
 #define SHUTDOWN_NS (10 * NS_PER_SEC)
-#define SAVE_NS NS_PER_SEC
+#define SAVE_NS (5 * NS_PER_SEC)
 #define WHY_LEN 512
 #define NAMESPACE_FILE KUBE_ACCOUNT_DIR "/namespace"
 #define NAMESPACE_MAX 253
@@ -231,7 +231,7 @@ static void on_signal(void *ctx, int signo)
 {
 	struct events *e = ctx;
 
-	if (signo == SIGHUP)
+	if (signo == SIGHUP && ruleset__config(e->ruleset))
 		log_warn("a change of the configuration takes a restart of `notail events'");
 	else
 		end_run(e);
