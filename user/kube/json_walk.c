@@ -9,59 +9,88 @@
 #include "base/util.h"
 #include "process/json_text.h"
 
-static struct json_walk walk(struct json_span text, char open, char close)
+static struct json_walk walk(const char *p, const char *end, char open)
 {
-	struct json_walk w = {.close = close, .malformed = true};
-	const char *p, *end;
+	struct json_walk w = {.end = end, .close = open == '{' ? '}' : ']'};
 
-	if (!text.data)
+	if (!p)
 		return w;
-	end = w.end = text.data + text.len;
-	p = json_text__space(text.data, end);
+	p = json_text__space(p, end);
 	if (p == end || *p != open)
 		return w;
 	p = json_text__space(p + 1, end);
-	if (p < end && *p != close)
+	if (p < end && *p == w.close)
+		w.after = p + 1;
+	else if (p < end)
 		w.p = p;
-	w.malformed = p == end;
 	return w;
 }
 
 struct json_walk json_walk__object(struct json_span text)
 {
-	return walk(text, '{', '}');
+	return walk(text.data, text.data ? text.data + text.len : NULL, '{');
 }
 
 struct json_walk json_walk__array(struct json_span text)
 {
-	return walk(text, '[', ']');
+	return walk(text.data, text.data ? text.data + text.len : NULL, '[');
 }
 
-bool json_walk__next(struct json_walk *w, struct json_span *ret_key, struct json_span *ret_value)
+/* The member's value ends before `behind`; NULL: it is malformed, and so is all that follows. */
+static void take(struct json_walk *w, const char *behind)
 {
-	const char *value = w->p, *behind = NULL;
-	struct json_span key = {0};
-	bool escaped;
+	const char *p = behind ? json_text__space(behind, w->end) : NULL;
+
+	w->value = NULL;
+	w->p = NULL;
+	if (!p || p == w->end)
+		return;
+	if (*p == ',')
+		w->p = p + 1;
+	else if (*p == w->close)
+		w->after = p + 1;
+}
+
+struct json_span json_walk__value(struct json_walk *w)
+{
+	const char *value = w->value, *behind;
 
 	if (!value)
-		return false;
-	if (w->close == '}')
-		value = json_text__skip_key(value, w->end, &key.data, &key.len, &escaped);
-	if (value) {
+		return (struct json_span){0};
+	behind = json_text__skip(value, w->end);
+	take(w, behind);
+	return behind ? (struct json_span){value, (size_t)(behind - value)} : (struct json_span){0};
+}
+
+bool json_walk__next(struct json_walk *w, struct json_span *ret_key)
+{
+	const char *value;
+	bool escaped;
+
+	json_walk__value(w);
+	value = w->p;
+	*ret_key = (struct json_span){0};
+	if (value && w->close == '}')
+		value = json_text__skip_key(value, w->end, &ret_key->data, &ret_key->len, &escaped);
+	if (value)
 		value = json_text__space(value, w->end);
-		behind = json_text__skip(value, w->end);
-	}
-	w->p = behind ? json_text__space(behind, w->end) : NULL;
-	if (!w->p || w->p == w->end || (*w->p != ',' && *w->p != w->close)) {
-		w->malformed = true;
+	if (!value || value == w->end) {
 		w->p = NULL;
 		return false;
 	}
-	w->p = *w->p == ',' ? w->p + 1 : NULL;
-	if (ret_key)
-		*ret_key = key;
-	*ret_value = (struct json_span){value, (size_t)(behind - value)};
+	w->value = value;
 	return true;
+}
+
+struct json_walk json_walk__enter(struct json_walk *w, char open)
+{
+	return walk(w->value, w->end, open);
+}
+
+void json_walk__leave(struct json_walk *w, const struct json_walk *inner)
+{
+	if (inner->after)
+		take(w, inner->after);
 }
 
 bool json_span__is(struct json_span s, const char *text)
@@ -72,11 +101,11 @@ bool json_span__is(struct json_span s, const char *text)
 struct json_span json_span__member(struct json_span object, const char *name)
 {
 	struct json_walk w = json_walk__object(object);
-	struct json_span key, value;
+	struct json_span key;
 
-	while (json_walk__next(&w, &key, &value)) {
+	while (json_walk__next(&w, &key)) {
 		if (json_span__is(key, name))
-			return value;
+			return json_walk__value(&w);
 	}
 	return (struct json_span){0};
 }

@@ -1,7 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON where it stands, member by member, without a tree: only what is asked for is looked at
- * twice. Pure; the bytes are hostile.
+ * JSON where it stands, member by member, without a tree: each byte is looked at once, by whoever
+ * wants it, or read over. Pure; the bytes are hostile.
+ *
+ *	struct json_walk w = json_walk__object(text), inner;
+ *
+ *	while (json_walk__next(&w, &key)) {
+ *		if (json_span__is(key, "name"))
+ *			name = json_walk__value(&w);
+ *		else if (json_span__is(key, "labels")) {
+ *			inner = json_walk__enter(&w, '{');
+ *			while (json_walk__next(&inner, &key)) ...
+ *			json_walk__leave(&w, &inner);
+ *		}
+ *	}
  */
 #ifndef NOTAIL_KUBE_JSON_WALK_H
 #define NOTAIL_KUBE_JSON_WALK_H
@@ -17,16 +29,28 @@ struct json_span {
 
 /* Through an object or an array. */
 struct json_walk {
-	const char *p, *end; /* p NULL: it is over */
+	const char *p; /* where the next member begins; NULL: there is none */
+	const char *end;
+	const char *value; /* of the member that was found and that nobody took yet; NULL: none */
+	const char *after; /* behind the closing bracket; NULL: it was not come to */
 	char close;
-	bool malformed; /* it was, somewhere: what came before stands */
 };
 
-/* Of anything but an object (or array): nothing, malformed. */
+/* Of anything but an object (or array): nothing. What is behind it is not looked at. */
 struct json_walk json_walk__object(struct json_span text);
 struct json_walk json_walk__array(struct json_span text);
-/* False: there are no more. ret_key: between the quotes, escapes and all; NULL in an array. */
-bool json_walk__next(struct json_walk *w, struct json_span *ret_key, struct json_span *ret_value);
+/* False: there are no more. ret_key: between the quotes, escapes and all; NULL: an array. */
+bool json_walk__next(struct json_walk *w, struct json_span *ret_key);
+/* The member's value, once. */
+struct json_span json_walk__value(struct json_walk *w);
+/* Through the member's value, `open` is '{' or '['; what is left of it is read over afterwards. */
+struct json_walk json_walk__enter(struct json_walk *w, char open);
+void json_walk__leave(struct json_walk *w, const struct json_walk *inner);
+/* It was gone through to its end. */
+static inline bool json_walk__whole(const struct json_walk *w)
+{
+	return w->after != NULL;
+}
 
 bool json_span__is(struct json_span s, const char *text);
 /* The first of that name of an object. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The members of the object in whatever order they come: the spec first, for the status speaks of
- * its containers.
+ * In one pass, whatever order members come in, but for the status: it speaks of the spec's
+ * containers, and is kept for the end. What comes twice counts as it was last.
  */
 #include "kube/pod_json.h"
 
@@ -14,26 +14,6 @@
 
 #define MAX_NAME 253 /* of anything that the API names */
 
-struct member {
-	const char *name;
-	struct json_span *value;
-};
-
-/* Those of `members` that the object has; the last of a name counts. */
-static int find_members(struct json_span object, const struct member *members, size_t n)
-{
-	struct json_walk w = json_walk__object(object);
-	struct json_span key, value;
-
-	while (json_walk__next(&w, &key, &value)) {
-		for (size_t i = 0; i < n; i++) {
-			if (json_span__is(key, members[i].name))
-				*members[i].value = value;
-		}
-	}
-	return w.malformed ? -EBADMSG : 0;
-}
-
 /* A name with something in it. */
 static char *text_of(struct json_span value)
 {
@@ -42,18 +22,25 @@ static char *text_of(struct json_span value)
 	return text && *text ? TAKE_PTR(text) : NULL;
 }
 
-static int add_pairs(struct pod *p, struct json_span object, size_t max,
+static void take_text(char **to, struct json_walk *w)
+{
+	free(*to);
+	*to = text_of(json_walk__value(w));
+}
+
+static int add_pairs(struct pod *p, struct json_walk *w, const size_t *n, size_t max,
 		     int (*add)(struct pod *p, const char *name, const char *value))
 {
-	struct json_walk w = json_walk__object(object);
+	struct json_walk pairs = json_walk__enter(w, '{');
 	struct json_span key, value;
 	int err = 0;
 
-	for (size_t i = 0; !err && i < max && json_walk__next(&w, &key, &value); i++) {
+	while (!err && *n < max && json_walk__next(&pairs, &key)) {
 		/* As a string, with its quotes. */
 		struct json_span quoted = {key.data - 1, key.len + 2};
 		_free_ char *name = NULL, *text = NULL;
 
+		value = json_walk__value(&pairs);
 		if (value.len > POD_JSON_VALUE_BYTES)
 			continue;
 		name = json_span__string(quoted);
@@ -61,29 +48,26 @@ static int add_pairs(struct pod *p, struct json_span object, size_t max,
 		if (name && text)
 			err = add(p, name, text);
 	}
+	json_walk__leave(w, &pairs);
 	return err;
 }
 
 /* The one that manages it. */
-static void take_owner(struct pod *p, struct json_span owners)
+static void take_owner(struct pod *p, struct json_walk *w)
 {
-	struct json_walk w = json_walk__array(owners);
-	struct json_span owner;
+	struct json_walk owners = json_walk__enter(w, '[');
+	struct json_span key;
 
-	while (json_walk__next(&w, NULL, &owner)) {
-		struct json_span controller = {0}, kind = {0}, name = {0};
-		const struct member members[] = {
-			{"controller", &controller},
-			{"kind", &kind},
-			{"name", &name},
-		};
+	while (json_walk__next(&owners, &key)) {
+		struct json_span owner = json_walk__value(&owners);
 
-		find_members(owner, members, ARRAY_SIZE(members));
-		if (!json_span__is(controller, "true") || p->controller_kind)
+		if (p->controller_kind ||
+		    !json_span__is(json_span__member(owner, "controller"), "true"))
 			continue;
-		p->controller_kind = text_of(kind);
-		p->controller_name = text_of(name);
+		p->controller_kind = text_of(json_span__member(owner, "kind"));
+		p->controller_name = text_of(json_span__member(owner, "name"));
 	}
+	json_walk__leave(w, &owners);
 }
 
 /*
@@ -103,107 +87,107 @@ static int take_hash(struct pod *p)
 	return p->config_hash ? 0 : -ENOMEM;
 }
 
-static int take_metadata(struct pod *p, struct json_span metadata)
+static int take_metadata(struct pod *p, struct json_walk *w)
 {
-	struct json_span uid = {0}, namespace = {0}, name = {0}, labels = {0}, annotations = {0},
-			 owners = {0};
-	const struct member members[] = {
-		{"uid", &uid},	     {"namespace", &namespace},	    {"name", &name},
-		{"labels", &labels}, {"annotations", &annotations}, {"ownerReferences", &owners},
-	};
-	int err;
+	struct json_walk metadata = json_walk__enter(w, '{');
+	struct json_span key;
+	int err = 0;
 
-	find_members(metadata, members, ARRAY_SIZE(members));
-	p->uid = text_of(uid);
-	p->namespace = text_of(namespace);
-	p->name = text_of(name);
-	if (!p->uid || !p->namespace || !p->name || strlen(p->uid) > MAX_NAME ||
-	    strlen(p->namespace) > MAX_NAME || strlen(p->name) > MAX_NAME)
-		return -EBADMSG;
-	err = add_pairs(p, labels, POD_JSON_LABELS, pod__add_label);
-	if (!err)
-		err = add_pairs(p, annotations, POD_JSON_ANNOTATIONS, pod__add_annotation);
-	if (!err)
-		err = take_hash(p);
-	take_owner(p, owners);
+	while (!err && json_walk__next(&metadata, &key)) {
+		if (json_span__is(key, "uid"))
+			take_text(&p->uid, &metadata);
+		else if (json_span__is(key, "namespace"))
+			take_text(&p->namespace, &metadata);
+		else if (json_span__is(key, "name"))
+			take_text(&p->name, &metadata);
+		else if (json_span__is(key, "labels"))
+			err = add_pairs(p, &metadata, &p->n_labels, POD_JSON_LABELS,
+					pod__add_label);
+		else if (json_span__is(key, "annotations"))
+			err = add_pairs(p, &metadata, &p->n_annotations, POD_JSON_ANNOTATIONS,
+					pod__add_annotation);
+		else if (json_span__is(key, "ownerReferences"))
+			take_owner(p, &metadata);
+	}
+	json_walk__leave(w, &metadata);
 	return err;
 }
 
-static int add_ports(struct pod_container *c, struct json_span ports)
+static int add_ports(struct pod_container *c, struct json_span text)
 {
-	struct json_walk w = json_walk__array(ports);
-	struct json_span port;
+	struct json_walk ports = json_walk__array(text);
+	struct json_span key;
 	int err = 0;
 
-	for (size_t i = 0; !err && i < POD_JSON_PORTS && json_walk__next(&w, NULL, &port); i++) {
-		struct json_span name = {0}, number = {0}, protocol = {0};
-		const struct member members[] = {
-			{"name", &name},
-			{"containerPort", &number},
-			{"protocol", &protocol},
-		};
-		_free_ char *n = NULL, *p = NULL;
-		long value;
+	while (!err && c->n_ports < POD_JSON_PORTS && json_walk__next(&ports, &key)) {
+		struct json_span port = json_walk__value(&ports);
+		long number =
+			json_span__number(json_span__member(port, "containerPort"), UINT16_MAX);
+		_free_ char *name = text_of(json_span__member(port, "name"));
+		_free_ char *protocol = text_of(json_span__member(port, "protocol"));
 
-		find_members(port, members, ARRAY_SIZE(members));
-		value = json_span__number(number, UINT16_MAX);
-		n = text_of(name);
-		p = text_of(protocol);
-		if (value > 0)
-			err = pod_container__add_port(c, n, (uint16_t)value, p ? p : "TCP");
+		if (number > 0)
+			err = pod_container__add_port(c, name, (uint16_t)number,
+						      protocol ? protocol : "TCP");
 	}
 	return err;
 }
 
-static int add_containers(struct pod *p, struct json_span containers, enum pod_container_kind kind)
+static int add_container(struct pod *p, struct json_walk *w, enum pod_container_kind kind)
 {
-	struct json_walk w = json_walk__array(containers);
-	struct json_span container;
+	struct json_walk container = json_walk__enter(w, '{');
+	_free_ char *name = NULL, *image = NULL;
+	struct json_span key, ports = {0};
+	struct pod_container *c;
+
+	while (json_walk__next(&container, &key)) {
+		if (json_span__is(key, "name"))
+			take_text(&name, &container);
+		else if (json_span__is(key, "image"))
+			take_text(&image, &container);
+		else if (json_span__is(key, "ports"))
+			ports = json_walk__value(&container);
+	}
+	json_walk__leave(w, &container);
+	if (!name)
+		return 0;
+	c = pod__add_container(p, name);
+	if (!c)
+		return -ENOMEM;
+	c->kind = kind;
+	c->image = TAKE_PTR(image);
+	return add_ports(c, ports);
+}
+
+static int add_containers(struct pod *p, struct json_walk *w, enum pod_container_kind kind)
+{
+	struct json_walk containers = json_walk__enter(w, '[');
+	struct json_span key;
 	int err = 0;
 
-	while (!err && p->n_containers < POD_JSON_CONTAINERS &&
-	       json_walk__next(&w, NULL, &container)) {
-		struct json_span name = {0}, image = {0}, ports = {0};
-		const struct member members[] = {
-			{"name", &name},
-			{"image", &image},
-			{"ports", &ports},
-		};
-		_free_ char *text = NULL;
-		struct pod_container *c;
-
-		find_members(container, members, ARRAY_SIZE(members));
-		text = text_of(name);
-		if (!text)
-			continue;
-		c = pod__add_container(p, text);
-		if (!c)
-			return -ENOMEM;
-		c->kind = kind;
-		c->image = text_of(image);
-		err = add_ports(c, ports);
-	}
+	while (!err && p->n_containers < POD_JSON_CONTAINERS && json_walk__next(&containers, &key))
+		err = add_container(p, &containers, kind);
+	json_walk__leave(w, &containers);
 	return err;
 }
 
-static int take_spec(struct pod *p, struct json_span spec)
+static int take_spec(struct pod *p, struct json_walk *w)
 {
-	struct json_span node = {0}, plain = {0}, init = {0}, ephemeral = {0};
-	const struct member members[] = {
-		{"nodeName", &node},
-		{"containers", &plain},
-		{"initContainers", &init},
-		{"ephemeralContainers", &ephemeral},
-	};
-	int err;
+	struct json_walk spec = json_walk__enter(w, '{');
+	struct json_span key;
+	int err = 0;
 
-	find_members(spec, members, ARRAY_SIZE(members));
-	p->node_name = text_of(node);
-	err = add_containers(p, init, POD_CONTAINER_INIT);
-	if (!err)
-		err = add_containers(p, plain, POD_CONTAINER);
-	if (!err)
-		err = add_containers(p, ephemeral, POD_CONTAINER_EPHEMERAL);
+	while (!err && json_walk__next(&spec, &key)) {
+		if (json_span__is(key, "nodeName"))
+			take_text(&p->node_name, &spec);
+		else if (json_span__is(key, "initContainers"))
+			err = add_containers(p, &spec, POD_CONTAINER_INIT);
+		else if (json_span__is(key, "containers"))
+			err = add_containers(p, &spec, POD_CONTAINER);
+		else if (json_span__is(key, "ephemeralContainers"))
+			err = add_containers(p, &spec, POD_CONTAINER_EPHEMERAL);
+	}
+	json_walk__leave(w, &spec);
 	return err;
 }
 
@@ -216,26 +200,25 @@ static char *id_of(struct json_span value)
 	return id && id[3] ? strdup(id + 3) : NULL;
 }
 
-static void take_ids(struct pod *p, struct json_span statuses)
+static void take_ids(struct pod *p, struct json_walk *w)
 {
-	struct json_walk w = json_walk__array(statuses);
-	struct json_span status;
+	struct json_walk statuses = json_walk__enter(w, '[');
+	struct json_span key;
 
-	while (json_walk__next(&w, NULL, &status)) {
-		struct json_span name = {0}, id = {0};
-		const struct member members[] = {{"name", &name}, {"containerID", &id}};
-		_free_ char *text = NULL;
+	while (json_walk__next(&statuses, &key)) {
+		struct json_span status = json_walk__value(&statuses);
+		_free_ char *name = text_of(json_span__member(status, "name"));
 
-		find_members(status, members, ARRAY_SIZE(members));
-		text = text_of(name);
-		for (size_t i = 0; text && i < p->n_containers; i++) {
-			if (!p->containers[i].id && strcmp(p->containers[i].name, text) == 0)
-				p->containers[i].id = id_of(id);
+		for (size_t i = 0; name && i < p->n_containers; i++) {
+			if (!p->containers[i].id && strcmp(p->containers[i].name, name) == 0)
+				p->containers[i].id =
+					id_of(json_span__member(status, "containerID"));
 		}
 	}
+	json_walk__leave(w, &statuses);
 }
 
-static void take_ready(struct pod *p, struct json_span conditions)
+static void take_ready(struct pod *p, struct json_walk *w)
 {
 	static const struct {
 		const char *said, *kept;
@@ -244,65 +227,69 @@ static void take_ready(struct pod *p, struct json_span conditions)
 		{"\"False\"", "false"},
 		{"\"Unknown\"", "unknown"},
 	};
-	struct json_walk w = json_walk__array(conditions);
-	struct json_span condition;
+	struct json_walk conditions = json_walk__enter(w, '[');
+	struct json_span key;
 
-	while (json_walk__next(&w, NULL, &condition)) {
-		struct json_span type = {0}, status = {0};
-		const struct member members[] = {{"type", &type}, {"status", &status}};
+	while (json_walk__next(&conditions, &key)) {
+		struct json_span condition = json_walk__value(&conditions);
+		struct json_span status = json_span__member(condition, "status");
 
-		find_members(condition, members, ARRAY_SIZE(members));
-		if (!json_span__is(type, "\"Ready\"") || p->ready)
+		if (p->ready || !json_span__is(json_span__member(condition, "type"), "\"Ready\""))
 			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 			if (json_span__is(status, all[i].said))
 				p->ready = strdup(all[i].kept);
 		}
 	}
+	json_walk__leave(w, &conditions);
 }
 
-static void take_status(struct pod *p, struct json_span status)
+static void take_status(struct pod *p, struct json_span text)
 {
-	struct json_span phase = {0}, host_ip = {0}, ip = {0}, conditions = {0}, plain = {0},
-			 init = {0}, ephemeral = {0};
-	const struct member members[] = {
-		{"phase", &phase},
-		{"hostIP", &host_ip},
-		{"podIP", &ip},
-		{"conditions", &conditions},
-		{"containerStatuses", &plain},
-		{"initContainerStatuses", &init},
-		{"ephemeralContainerStatuses", &ephemeral},
-	};
+	struct json_walk status = json_walk__object(text);
+	struct json_span key;
 
-	find_members(status, members, ARRAY_SIZE(members));
-	p->phase = text_of(phase);
-	p->host_ip = text_of(host_ip);
-	p->ip = text_of(ip);
-	take_ready(p, conditions);
-	take_ids(p, init);
-	take_ids(p, plain);
-	take_ids(p, ephemeral);
+	while (json_walk__next(&status, &key)) {
+		if (json_span__is(key, "phase"))
+			take_text(&p->phase, &status);
+		else if (json_span__is(key, "hostIP"))
+			take_text(&p->host_ip, &status);
+		else if (json_span__is(key, "podIP"))
+			take_text(&p->ip, &status);
+		else if (json_span__is(key, "conditions"))
+			take_ready(p, &status);
+		else if (json_span__is(key, "initContainerStatuses") ||
+			 json_span__is(key, "containerStatuses") ||
+			 json_span__is(key, "ephemeralContainerStatuses"))
+			take_ids(p, &status);
+	}
+}
+
+static bool is_named(const char *text)
+{
+	return text && strlen(text) <= MAX_NAME;
 }
 
 int pod_json__parse(const char *json, size_t len, struct pod **ret)
 {
-	struct json_span metadata = {0}, spec = {0}, status = {0};
-	const struct member members[] = {
-		{"metadata", &metadata},
-		{"spec", &spec},
-		{"status", &status},
-	};
+	struct json_walk w = json_walk__object((struct json_span){json, len});
+	struct json_span key, status = {0};
 	_pod_ struct pod *p = pod__new();
-	int err;
+	int err = p ? 0 : -ENOMEM;
 
-	if (!p)
-		return -ENOMEM;
-	err = find_members((struct json_span){json, len}, members, ARRAY_SIZE(members));
+	while (!err && json_walk__next(&w, &key)) {
+		if (json_span__is(key, "metadata"))
+			err = take_metadata(p, &w);
+		else if (json_span__is(key, "spec"))
+			err = take_spec(p, &w);
+		else if (json_span__is(key, "status"))
+			status = json_walk__value(&w);
+	}
+	if (!err && (!json_walk__whole(&w) || !is_named(p->uid) || !is_named(p->namespace) ||
+		     !is_named(p->name)))
+		err = -EBADMSG;
 	if (!err)
-		err = take_metadata(p, metadata);
-	if (!err)
-		err = take_spec(p, spec);
+		err = take_hash(p);
 	if (err)
 		return err;
 	take_status(p, status);

@@ -28,7 +28,7 @@
 
 #define BACKOFF_MIN_NS (500 * NS_PER_MS)
 #define BACKOFF_MAX_NS (30 * NS_PER_SEC)
-/* A watch that lasted this long was none of a row of failures. */
+/* A watch that lasted this long, or had something to say, was none of a row of failures. */
 #define STABLE_NS (5 * NS_PER_SEC)
 #define WATCH_MAX_NS (600 * NS_PER_SEC) /* at least half of it */
 #define WATCH_LATE_NS (30 * NS_PER_SEC)
@@ -51,6 +51,7 @@ struct kube_watch {
 	bool up;
 	const char *broken; /* why the stream was ended; NULL: it was not */
 	bool expired;	    /* because its version is gone */
+	bool told;	    /* the watch has had something to say */
 	size_t left_out;
 };
 
@@ -147,6 +148,49 @@ static int append_path(const struct kube_watch *w, struct buf *b)
 	return err;
 }
 
+/*
+ * Type and object of {"type": ..., "object": {...}}. Servers send the object last: it need not be
+ * read over to find its end.
+ */
+static void split_change(const char *json, size_t len, struct json_span *ret_type,
+			 struct json_span *ret_object)
+{
+	struct json_walk w = json_walk__object((struct json_span){json, len});
+	struct json_span key;
+
+	while (json_walk__next(&w, &key)) {
+		if (json_span__is(key, "type")) {
+			*ret_type = json_walk__value(&w);
+		} else if (json_span__is(key, "object") && ret_type->data && *w.value == '{') {
+			*ret_object =
+				(struct json_span){w.value, (size_t)(json + len - 1 - w.value)};
+			return;
+		} else if (json_span__is(key, "object")) {
+			*ret_object = json_walk__value(&w);
+		}
+	}
+}
+
+/* "": it has none. */
+static void version_of(struct json_span object, char *ret, size_t size)
+{
+	struct json_walk w = json_walk__object(object), metadata;
+	struct json_span key;
+
+	*ret = '\0';
+	while (json_walk__next(&w, &key)) {
+		if (!json_span__is(key, "metadata"))
+			continue;
+		metadata = json_walk__enter(&w, '{');
+		while (json_walk__next(&metadata, &key)) {
+			if (!json_span__is(key, "resourceVersion"))
+				continue;
+			json_span__copy(json_walk__value(&metadata), ret, size);
+			return;
+		}
+	}
+}
+
 static void on_change(void *ctx, const char *json, size_t len)
 {
 	static const char *const kinds[] = {
@@ -155,28 +199,28 @@ static void on_change(void *ctx, const char *json, size_t len)
 		[KUBE_DELETED] = "\"DELETED\"",
 	};
 	struct kube_watch *w = ctx;
-	struct json_span all = {json, len};
-	struct json_span type = json_span__member(all, "type");
-	struct json_span object = json_span__member(all, "object");
-	struct json_span metadata = json_span__member(object, "metadata");
+	struct json_span type = {0}, object = {0};
 	char version[KUBE_VERSION_SIZE];
 
 	if (w->broken)
 		return;
+	split_change(json, len, &type, &object);
 	if (json_span__is(type, "\"ERROR\"")) {
 		w->expired = json_span__number(json_span__member(object, "code"), 999) == 410;
 		w->broken = "the watch ended with an error";
 		return;
 	}
-	json_span__copy(json_span__member(metadata, "resourceVersion"), version, sizeof(version));
+	if (!type.data || !object.data) {
+		w->broken = "the watch cannot be understood";
+		return;
+	}
+	version_of(object, version, sizeof(version));
 	for (enum kube_change c = KUBE_ADDED; c <= KUBE_DELETED; c++) {
 		if (json_span__is(type, kinds[c]))
-			w->opts.item(w->opts.ctx, c, object.data ? object.data : "", object.len);
+			w->opts.item(w->opts.ctx, c, object.data, object.len);
 	}
-	if (!type.data || !object.data)
-		w->broken = "the watch cannot be understood";
-	else
-		watch__version(w, version);
+	watch__version(w, version);
+	w->told = true;
 }
 
 static int watch__on_changes(void *ctx, const char *data, size_t len)
@@ -209,7 +253,7 @@ static void watch__on_end(void *ctx, const struct http_answer *answer)
 	a.error = w->broken ? 0 : a.error;
 	a.status = w->expired ? 410 : a.status;
 	problem = kube__judge(w->opts.kube, &a, "watch", w->opts.path);
-	if (clock__boot_ns() - w->began_ns >= STABLE_NS)
+	if ((w->told && !w->broken) || clock__boot_ns() - w->began_ns >= STABLE_NS)
 		backoff__reset(&w->backoff);
 	if (!a.error && a.status == 410) {
 		watch__expire(w);
@@ -256,6 +300,7 @@ static int watch__watch(struct kube_watch *w)
 	w->left_out = 0;
 	w->broken = NULL;
 	w->expired = false;
+	w->told = false;
 	w->began_ns = clock__boot_ns();
 	opts.path = path.data;
 	return kube__request(w->opts.kube, &opts, &w->request);
