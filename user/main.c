@@ -63,7 +63,7 @@ struct app {
 	struct docker *docker;
 	struct pods *pods;
 	struct kube_source *source; /* of pods; NULL: none */
-	struct bundles *bundles;    /* NULL: they are not read */
+	struct bundles *bundles;    /* NULL: a single process */
 	struct selection *selection;
 	struct capture *capture;
 	struct pipeline *pipeline;
@@ -259,9 +259,10 @@ static int make_bundles(struct app *a)
 	struct bundles_opts opts = {0};
 	int err = pods__new(&a->pods, a->registry);
 
-	if (err || a->single || (d && !d->bundle))
+	if (err || a->single)
 		return err;
 	if (d) {
+		opts.none = !d->bundle;
 		opts.directories = (const char *const *)d->bundles.items;
 		opts.n_directories = d->bundles.n;
 	}
@@ -330,6 +331,7 @@ static int start_overview(struct app *a)
 		.ruleset = a->ruleset,
 		.clients = a->clients,
 		.docker = a->docker,
+		.bundles = a->bundles,
 		.source = a->source,
 		.capture = a->capture,
 		.counters = &a->counters,

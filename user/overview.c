@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/values.h"
+#include "containers/bundle.h"
 #include "guards.h"
 #include "io/httpd.h"
 #include "io/loop.h"
@@ -169,6 +170,20 @@ static void count_source(struct samples *s, const struct kube_source *source)
 				      state.answers[a]);
 }
 
+static void count_bundles(struct samples *s, const struct bundles *bundles)
+{
+	struct bundles_state state;
+
+	if (!bundles)
+		return;
+	bundles__state(bundles, &state);
+	for (size_t i = 0; i < BUNDLES_RESULTS; i++)
+		samples__add_labelled(s, SAMPLE_COUNTER, "notail_bundles_total", "result",
+				      BUNDLES_RESULT_NAMES[i],
+				      "containers whose OCI bundle was looked for",
+				      state.results[i]);
+}
+
 static void count(void *ctx, struct samples *s)
 {
 	const struct overview *o = ctx;
@@ -190,6 +205,7 @@ static void count(void *ctx, struct samples *s)
 	if (v.engine.host)
 		samples__add(s, SAMPLE_GAUGE, "notail_engine_connected",
 			     "the container engine answers", v.engine.version != NULL);
+	count_bundles(s, o->of.bundles);
 	count_source(s, o->of.source);
 	samples__add_counters(s, o->of.counters);
 	samples__add(s, SAMPLE_COUNTER, "notail_log_messages_suppressed_total",

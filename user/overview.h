@@ -16,6 +16,7 @@
 #include "ruleset.h"
 #include "status/counters.h"
 
+struct bundles;
 struct kube_source;
 struct loop;
 struct overview;
@@ -25,6 +26,7 @@ struct overview_sources {
 	struct ruleset *ruleset;
 	const struct clients *clients;
 	const struct docker *docker;	  /* NULL: none is asked */
+	const struct bundles *bundles;	  /* NULL: none are read */
 	const struct kube_source *source; /* of pods; NULL: none */
 	const struct capture *capture;
 	struct counters *counters;

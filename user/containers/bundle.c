@@ -36,6 +36,12 @@
 #define TASKS "io.containerd.runtime.v2.task"
 #define OVERLAY "storage/overlay-containers"
 
+const char *const BUNDLES_RESULT_NAMES[BUNDLES_RESULTS] = {
+	[BUNDLES_READ] = "read",
+	[BUNDLES_MISSING] = "missing",
+	[BUNDLES_BROKEN] = "broken",
+};
+
 struct place {
 	char *directory; /* below the root, no slash at either end */
 	bool userdata;	 /* DIRECTORY/ID/userdata/config.json */
@@ -62,6 +68,7 @@ struct bundles {
 	uint64_t scans_ns; /* when all SCANS are to be had again */
 	int root;
 	bool guessed_root; /* the host's was not to be seen */
+	bool none;
 	bool said_broken;
 };
 
@@ -343,7 +350,7 @@ static int add_sandbox(struct bundles *b, const struct place *p, const char *id,
 
 static void count_broken(struct bundles *b, const char *id, int err)
 {
-	b->state.broken++;
+	b->state.results[BUNDLES_BROKEN]++;
 	if (!b->said_broken)
 		log_warn("the bundle of container %.12s cannot be read: %s; it is named by what "
 			 "else is known (said once)",
@@ -389,10 +396,10 @@ static void serve(struct bundles *b, const char *id)
 	char uid[POD_UID_LEN + 1] = "";
 	enum bundle_kind kind = BUNDLE_UNNAMED;
 	_meta_ struct meta *m = NULL;
-	int err = look_up(b, id, &kind, &m);
+	int err = b->none ? -ENOENT : look_up(b, id, &kind, &m);
 
 	if (!err && kind == BUNDLE_CONTAINER) {
-		b->state.read++;
+		b->state.results[BUNDLES_READ]++;
 		log_debug("container %.12s: its bundle names %s", id, m->name ? m->name : "-");
 		if (pods__container(b->pods, TAKE_PTR(m)) != 0)
 			log_warn("no memory for a container's name");
@@ -404,8 +411,8 @@ static void serve(struct bundles *b, const char *id)
 	}
 	if (err && err != -ENOENT)
 		count_broken(b, id, err);
-	else
-		b->state.missing++;
+	else if (!b->none)
+		b->state.results[BUNDLES_MISSING]++;
 	log_debug("container %.12s: no bundle names it", id);
 	registry__pod_uid(b->registry, id, uid, sizeof(uid));
 	pods__unnamed(b->pods, id, *uid ? uid : NULL);
@@ -466,6 +473,7 @@ int bundles__new(struct bundles **ret, struct loop *loop, struct registry *regis
 	b->loop = loop;
 	b->registry = registry;
 	b->pods = pods;
+	b->none = opts->none;
 	b->root = open_root(opts, &b->guessed_root);
 	err = b->root < 0 ? b->root : add_places(b, opts);
 	if (!err)
@@ -475,7 +483,8 @@ int bundles__new(struct bundles **ret, struct loop *loop, struct registry *regis
 		bundles__free(b);
 		return err;
 	}
-	learn(b);
+	if (!b->none)
+		learn(b);
 	registry__source(registry, REGISTRY_BUNDLES, true);
 	*ret = b;
 	return 0;

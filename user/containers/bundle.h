@@ -10,6 +10,7 @@
 #ifndef NOTAIL_CONTAINERS_BUNDLE_H
 #define NOTAIL_CONTAINERS_BUNDLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,12 +27,21 @@ struct bundles_opts {
 	 * ID/userdata/config.json; copied. */
 	const char *const *directories;
 	size_t n_directories;
+	/* None is read: every container is one that only its pod can name. */
+	bool none;
 };
 
+enum bundles_result {
+	BUNDLES_READ,	 /* it named a container */
+	BUNDLES_MISSING, /* nobody found one, or it named nothing */
+	BUNDLES_BROKEN,	 /* not JSON, too large, or not to be read */
+	BUNDLES_RESULTS,
+};
+
+extern const char *const BUNDLES_RESULT_NAMES[BUNDLES_RESULTS];
+
 struct bundles_state {
-	uint64_t read;	  /* containers that a bundle named */
-	uint64_t missing; /* nobody found one, or it named nothing */
-	uint64_t broken;  /* not JSON, too large, or not to be read */
+	uint64_t results[BUNDLES_RESULTS];
 };
 
 /* All but opts must outlive it. 0 or -errno. */

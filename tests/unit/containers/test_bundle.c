@@ -47,7 +47,8 @@ static uint64_t served(struct fixture *f)
 	struct bundles_state state;
 
 	bundles__state(f->bundles, &state);
-	return state.read + state.missing + state.broken;
+	return state.results[BUNDLES_READ] + state.results[BUNDLES_MISSING] +
+	       state.results[BUNDLES_BROKEN];
 }
 
 static void on_timer(void *ctx)
@@ -197,7 +198,7 @@ static void missing(void **state)
 	ask(f, "/kubepods/pod" UID "/" ID);
 	expect(f, NULL);
 	bundles__state(f->bundles, &s);
-	assert_int_equal(s.missing, 1);
+	assert_int_equal(s.results[BUNDLES_MISSING], 1);
 }
 
 /* No JSON, more than there may be, no file. */
@@ -225,7 +226,7 @@ static void broken(void **state)
 	ask(f, "/kubepods/pod" UID "/" NTH("4"));
 	expect(f, NULL);
 	bundles__state(f->bundles, &s);
-	assert_int_equal(s.broken, 4);
+	assert_int_equal(s.results[BUNDLES_BROKEN], 4);
 	/* The others are read all the same. */
 	put(f, "/x/", NTH("5"), BUNDLE("web"));
 	ask(f, "/kubepods/pod" UID "/" NTH("5"));
