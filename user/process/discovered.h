@@ -21,6 +21,7 @@
 
 struct discovered_opts {
 	const char *host;     /* NULL: not known */
+	const char *node;     /* the cluster's name for it; NULL: host */
 	const char *hook_set; /* NULL: not known */
 };
 

@@ -20,6 +20,7 @@
 
 #include "base/util.h"
 #include "containers/pod.h"
+#include "containers/workload.h"
 #include "process/discovered.h"
 
 #define SHORT_ID_LEN 12
@@ -123,14 +124,88 @@ struct facts {
 	const char *namespace, *pod;
 	const char *kube_container;
 	const char *app, *app_name, *component, *instance; /* labels */
-	const char *any_app;		/* app, or what else its labels may call it */
-	const char *owner;		/* what made the pod, or its own name */
-	const char *service_name, *job; /* annotations */
+	const char *any_app;			/* app, or what else its labels may call it */
+	char owner[WORKLOAD_NAME_LEN + 1];	/* what made the pod; "": not known */
+	char controller[WORKLOAD_NAME_LEN + 1]; /* the same, as promtail's chart has it */
+	const char *service_name, *job;		/* annotations */
 	const char *node, *host;
 	char short_id[SHORT_ID_LEN + 1];
 };
 
 #define LABELS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/*
+ * Of nobody but the name: what is before what its controller adds for each pod, characters that
+ * make no word, or a number.
+ */
+static size_t made_name(const char *pod)
+{
+	const char *dash = strrchr(pod, '-');
+	size_t len = dash ? strlen(dash + 1) : 0;
+
+	if (!dash || dash == pod)
+		return 0;
+	if ((len == 5 && strspn(dash + 1, "bcdfghjklmnpqrstvwxz2456789") == len) ||
+	    (len >= 1 && len <= 3 && strspn(dash + 1, "0123456789") == len))
+		return (size_t)(dash - pod);
+	return 0;
+}
+
+/* A static pod's controller is its node, whose name is behind its own. */
+static size_t static_name(const char *pod, const char *node)
+{
+	size_t len = strlen(pod), behind = strlen(node) + 1;
+
+	return len > behind && pod[len - behind] == '-' && !strcmp(pod + len - behind + 1, node)
+		       ? len - behind
+		       : 0;
+}
+
+static const char *first_name(const char *a, const char *b, const char *c)
+{
+	if (*a)
+		return a;
+	return *b ? b : c;
+}
+
+static void take(char to[WORKLOAD_NAME_LEN + 1], const char *name, size_t len)
+{
+	snprintf(to, WORKLOAD_NAME_LEN + 1, "%.*s", (int)MIN(len, WORKLOAD_NAME_LEN), name);
+}
+
+/* Up to the hash at its end: ([0-9a-z-.]+?)(-[0-9a-f]{8,10})? */
+static size_t without_hash(const char *name)
+{
+	const char *dash = strrchr(name, '-');
+	size_t len = dash ? strlen(dash + 1) : 0;
+
+	if (!dash || dash == name || len < 8 || len > 10 ||
+	    strspn(dash + 1, "0123456789abcdef") != len)
+		return strlen(name);
+	return (size_t)(dash - name);
+}
+
+static void facts__read_owner(struct facts *f, const struct meta *m)
+{
+	struct workload w;
+	const char *name;
+	size_t len = 0;
+
+	workload__of(m->pod, f->pod, &w);
+	take(f->controller, w.controller_name, without_hash(w.controller_name));
+	name = first_name(w.cronjob, w.deployment, w.controller_name);
+	if (!f->pod || (*name && strcmp(w.controller_kind, "Node"))) {
+		take(f->owner, name, strlen(name));
+		return;
+	}
+	if (*name)
+		len = static_name(f->pod, name);
+	else if (!m->pod || m->pod->from_bundle)
+		len = made_name(f->pod);
+	take(f->owner, f->pod, len);
+	if (!*f->controller)
+		take(f->controller, f->pod, len);
+}
 
 static void facts__read_pod(struct facts *f, const struct preset_opts *opts, const struct meta *m)
 {
@@ -146,8 +221,8 @@ static void facts__read_pod(struct facts *f, const struct preset_opts *opts, con
 	f->job = annotation(m, "k8s.grafana.com/logs.job");
 	f->node = m->pod ? m->pod->node_name : NULL;
 	if (!f->node)
-		f->node = opts->node && *opts->node ? opts->node : opts->host;
-	f->owner = m->pod && m->pod->controller_name ? m->pod->controller_name : f->pod;
+		f->node = opts->node ? opts->node : opts->host;
+	facts__read_owner(f, m);
 }
 
 static void facts__read(struct facts *f, const struct preset_opts *opts, const struct meta *m,
@@ -214,14 +289,17 @@ static int add_job(struct label_list *l, const char *a, const char *b)
 	return label_list__set(l, "job", job);
 }
 
-static int add_kubernetes(struct label_list *l, const struct facts *f)
+static int add_kubernetes(struct label_list *l, const struct preset_opts *opts,
+			  const struct facts *f)
 {
 	const char *container = f->kube_container ? f->kube_container : f->container;
+	/* A name that is no label is none for an app. */
+	const char *nobody = opts->pod == POD_NAME_LABEL ? f->pod : container;
 	const struct label_pair pairs[] = {
 		{"namespace", f->namespace},
 		{"pod", f->pod},
 		{"container", container},
-		{"app", f->any_app ? f->any_app : f->owner},
+		{"app", first(f->any_app, *f->owner ? f->owner : NULL, f->pod ? nobody : NULL)},
 		{"service_name", first(f->service_name, f->app_name, container)},
 		{"node_name", f->node},
 		{"stream", f->stream},
@@ -245,7 +323,7 @@ static int add_alloy(struct label_list *l, const struct facts *f)
 
 static int add_promtail(struct label_list *l, const struct facts *f)
 {
-	const char *app = f->app ? f->app : f->owner;
+	const char *app = first(f->app, *f->controller ? f->controller : NULL, f->pod);
 	const struct label_pair pod[] = {
 		{"namespace", f->namespace},
 		{"pod", f->pod},
@@ -286,7 +364,8 @@ static int add_strict(struct label_list *l, const struct preset_opts *opts, cons
 	const char *app = external(opts, "app"), *env = external(opts, "env");
 	const char *container = f->kube_container ? f->kube_container : f->container;
 	const struct label_pair pairs[] = {
-		{"app", first(app, f->project, first(f->stack, f->any_app, f->owner))},
+		{"app", first(app, f->project,
+			      first(f->stack, f->any_app, *f->owner ? f->owner : f->pod))},
 		{"env", env ? env : opts->env},
 		{"service", first(f->service, f->swarm, container)},
 		{"stream", f->stream},
@@ -313,7 +392,7 @@ int preset__add(struct label_list *l, const struct preset_opts *opts, const stru
 	case PRESET_DOCKER:
 		return add_docker(l, &f);
 	case PRESET_KUBERNETES:
-		return add_kubernetes(l, &f);
+		return add_kubernetes(l, opts, &f);
 	case PRESET_ALLOY:
 		return add_alloy(l, &f);
 	case PRESET_PROMTAIL:
@@ -321,7 +400,7 @@ int preset__add(struct label_list *l, const struct preset_opts *opts, const stru
 	case PRESET_STRICT:
 		return add_strict(l, opts, &f);
 	case PRESET_AUTO:
-		return f.pod ? add_kubernetes(l, &f) : add_docker(l, &f);
+		return f.pod ? add_kubernetes(l, opts, &f) : add_docker(l, &f);
 	case PRESET_NONE:
 		break;
 	}

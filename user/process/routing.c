@@ -18,7 +18,6 @@
 #include "base/glob.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "containers/pod.h"
 #include "process/asked.h"
 #include "process/discovered.h"
 #include "process/job.h"
@@ -161,6 +160,15 @@ static int get_program(struct routing *r, size_t job, unsigned variant, struct p
 	return err;
 }
 
+static const char *node_name(const struct routing *r)
+{
+	const char *name = r->config ? r->config->discovery.kubernetes.node_name : NULL;
+
+	if (!name || !*name)
+		name = getenv("NODE_NAME");
+	return name && *name ? name : NULL;
+}
+
 static int take_config(struct routing *r)
 {
 	const struct string_map *external;
@@ -168,7 +176,7 @@ static int take_config(struct routing *r)
 	r->preset = (struct preset_opts){
 		.preset = PRESET_AUTO,
 		.host = r->host,
-		.node = getenv("NODE_NAME"),
+		.node = node_name(r),
 		.env = getenv("APP_ENV"),
 	};
 	r->jobs = &r->any;
@@ -319,19 +327,17 @@ static bool obeys(const struct routing *r)
 
 static void tell_problems(struct routing *r, const struct meta *m, const struct asked *a)
 {
-	const struct pod *pod = m->pod;
+	const char *namespace = preset__namespace(m), *name = preset__pod(m);
 
+	if (!name)
+		name = m->name ? m->name : "a container";
 	for (size_t i = 0; i < a->n_problems; i++) {
 		const struct asked_problem *p = &a->problems[i];
 
-		if (!asked_told__first(&r->told, m, p))
-			continue;
-		log_warn("%s%s%s: %s: \"%.80s\" is left out: %s", pod ? pod->namespace : "",
-			 pod ? "/" : "",
-			 pod	   ? pod->name
-			 : m->name ? m->name
-				   : "a container",
-			 p->key, p->value, p->why);
+		if (asked_told__first(&r->told, m, p))
+			log_warn("%s%s%s: %s: \"%.80s\" is left out: %s",
+				 namespace ? namespace : "", namespace ? "/" : "", name, p->key,
+				 p->value, p->why);
 	}
 }
 
@@ -352,7 +358,8 @@ static void make_wish(struct routing *r, const struct meta *m, struct wish *ret)
 static int discover(struct routing *r, const struct meta *m, enum line_stream stream,
 		    const struct wish *wish, struct label_list *list)
 {
-	const struct discovered_opts opts = {.host = r->host, .hook_set = r->hook_set};
+	const struct discovered_opts opts = {
+		.host = r->host, .node = r->preset.node, .hook_set = r->hook_set};
 	int err = preset__add(list, &wish->preset, m, stream);
 
 	/* For rules to see, and to decide otherwise. */

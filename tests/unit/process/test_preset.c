@@ -396,11 +396,63 @@ static void a_bundle_without_a_pod(void **state _unused_)
 {
 	_meta_ struct meta *m = bundle_alone("db-0");
 
+	assert_string_equal(made(PRESET_AUTO, m, "app"), "db");
 	assert_string_equal(made(PRESET_AUTO, m, "job"), "prod/nginx");
 	assert_string_equal(made(PRESET_AUTO, m, "service_name"), "nginx");
 	assert_string_equal(made(PRESET_AUTO, m, "node_name"), "node1");
 	assert_string_equal(made(PRESET_PROMTAIL, m, "node_name"), "node1");
 	assert_string_equal(preset__namespace(m), "prod");
+}
+
+/* Each run has the same app, and so has each rollout. */
+static void what_made_the_pod(void **state _unused_)
+{
+	static const struct {
+		const char *pod, *kind, *controller, *app, *of_promtail;
+	} rows[] = {
+		{"web-6d45d4ccfb-9w4l7", "ReplicaSet", "web-6d45d4ccfb", "web", "web"},
+		{"backup-29384720-x7k2p", "Job", "backup-29384720", "backup", "backup"},
+		{"backup-29384721-bbbbb", "Job", "backup-29384721", "backup", "backup"},
+		{"migrate-gzctx", "Job", "migrate", "migrate", "migrate"},
+		{"db-0", "StatefulSet", "db", "db", "db"},
+		{"agent-v2zwb", "DaemonSet", "agent", "agent", "agent"},
+		{"etcd-node-1", "Node", "node-1", "etcd", "node-1"},
+		{"etcd-other", "Node", "node-1", "etcd-other", "node-1"},
+		{"db-deadbeef", "Rollout", "db-deadbeef", "db-deadbeef", "db"},
+		{"shell-0", NULL, NULL, "shell-0", "shell-0"},
+	};
+	static const char *const names[][2] = {
+		{"web-6d45d4ccfb-9w4l7", "web"},
+		{"backup-29384720-x7k2p", "backup"},
+		{"migrate-gzctx", "migrate"},
+		{"db-0", "db"},
+		{"db-12", "db"},
+		{"agent-v2zwb", "agent"},
+		{"crash", "crash"},
+		{"my-batch", "my-batch"},
+		{"port-9100", "port-9100"},
+		{"-0", "-0"},
+		{"a-", "a-"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_meta_ struct meta *m = with_pod(rows[i].pod, rows[i].kind, rows[i].controller);
+
+		if (!strcmp(rows[i].pod, "web-6d45d4ccfb-9w4l7"))
+			pod_label(m, "pod-template-hash", "6d45d4ccfb");
+		assert_string_equal(made(PRESET_KUBERNETES, m, "app"), rows[i].app);
+		assert_string_equal(made(PRESET_STRICT, m, "app"), rows[i].app);
+		assert_string_equal(made(PRESET_PROMTAIL, m, "app"), rows[i].of_promtail);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_meta_ struct meta *m = bundle_alone(names[i][0]);
+
+		assert_string_equal(made(PRESET_KUBERNETES, m, "app"), names[i][1]);
+		assert_string_equal(made(PRESET_PROMTAIL, m, "app"), names[i][1]);
+		m->pod = pod__new();
+		m->pod->from_bundle = true;
+		assert_string_equal(made(PRESET_KUBERNETES, m, "app"), names[i][1]);
+	}
 }
 
 static void a_pods_name_as_metadata(void **state _unused_)
@@ -416,6 +468,12 @@ static void a_pods_name_as_metadata(void **state _unused_)
 	assert_string_equal(pairs(s->metadata, s->n_metadata),
 			    "pod=web-0 container_id=" ID " engine=containerd "
 			    "pod_uid=e38a4778-d966-4016-84bc-e0b7dd5090fa ");
+	/* Nor is it what an app is called. */
+	free(m->pod->controller_name);
+	m->pod->controller_name = NULL;
+	label_set__unref(s);
+	s = build(&opts, m, &missing);
+	assert_string_equal(label_set__get(s, "app"), "nginx");
 }
 
 static void by_container(void **state _unused_)
@@ -547,6 +605,7 @@ int main(void)
 		cmocka_unit_test(a_pod_of_the_cluster),
 		cmocka_unit_test(a_pod_without_a_bundle),
 		cmocka_unit_test(a_bundle_without_a_pod),
+		cmocka_unit_test(what_made_the_pod),
 		cmocka_unit_test(a_pods_name_as_metadata),
 		cmocka_unit_test(by_container),
 		cmocka_unit_test(swarm_service),
