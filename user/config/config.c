@@ -23,6 +23,7 @@
 #include "io/http.h"
 #include "io/httpd.h"
 #include "io/server_name.h"
+#include "kube/source.h"
 #include "kube/event_json.h"
 #include "security/filter.h"
 #include "process/relabel.h"
@@ -1021,6 +1022,11 @@ static int make_jobs(struct loaded *l, const struct node *root, struct diag *dia
 					    "stands beside scrape_configs, expected it in each of "
 					    "those");
 		promtail__check_jobs(&c->jobs, diag);
+		if (c->discovery.kubernetes.source == KUBE_SOURCE_NONE &&
+		    promtail__reads_pods(&c->jobs))
+			diag__warn(diag, promtail__reads_pods(&c->jobs),
+				   "labels and annotations of pods are not known with "
+				   "discovery.kubernetes.source none, expected kubelet or api");
 		return 0;
 	}
 	job = arena__zalloc(&l->arena, sizeof(*job));

@@ -235,6 +235,7 @@ struct config_namespaces {
 struct config_selector {
 	const char *role;	   /* pod; the others find no containers */
 	const char *label, *field; /* NULL: any */
+	const struct node *node;
 };
 
 struct config_kubernetes_sd {

@@ -167,6 +167,7 @@ static const struct schema SELECTOR = {
 	.name = "selector",
 	.size = sizeof(struct config_selector),
 	.fields = SELECTOR_FIELDS,
+	.node_offset = offsetof(struct config_selector, node),
 	.check = check_selector,
 };
 
@@ -356,4 +357,52 @@ void promtail__check_jobs(struct object_list *jobs, struct diag *diag)
 			break;
 		}
 	}
+}
+
+static const struct node *selects_by_labels(const struct config_job *job)
+{
+	const struct config_kubernetes_sd *sds = job->kubernetes_sd_configs.items;
+
+	for (size_t i = 0; i < job->kubernetes_sd_configs.n; i++) {
+		const struct config_selector *selectors = sds[i].selectors.items;
+
+		for (size_t j = 0; j < sds[i].selectors.n; j++)
+			if (selectors[j].role && !strcmp(selectors[j].role, "pod") &&
+			    selectors[j].label && *selectors[j].label)
+				return node__get(selectors[j].node, "label");
+	}
+	return NULL;
+}
+
+static bool is_of_pod(const char *text)
+{
+	return text && (strstr(text, "__meta_kubernetes_pod_label") ||
+			strstr(text, "__meta_kubernetes_pod_annotation"));
+}
+
+static const struct node *rules_read_pods(const struct config_job *job)
+{
+	const struct relabel_rule *rules = job->relabel_configs.items;
+
+	for (size_t i = 0; i < job->relabel_configs.n; i++) {
+		for (size_t j = 0; j < rules[i].source_labels.n; j++)
+			if (is_of_pod(rules[i].source_labels.items[j]))
+				return node__get(rules[i].node, "source_labels");
+		if (rules[i].action == RELABEL_LABELMAP && is_of_pod(rules[i].regex))
+			return node__get(rules[i].node, "regex");
+	}
+	return NULL;
+}
+
+const struct node *promtail__reads_pods(const struct object_list *jobs)
+{
+	const struct config_job *items = jobs->items;
+	const struct node *found = NULL;
+
+	for (size_t i = 0; i < jobs->n && !found; i++) {
+		found = selects_by_labels(&items[i]);
+		if (!found && items[i].kubernetes_sd_configs.n)
+			found = rules_read_pods(&items[i]);
+	}
+	return found;
 }
