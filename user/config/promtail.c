@@ -8,6 +8,7 @@
 #include "config/promtail.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -124,7 +125,8 @@ static const struct schema DOCKER_SD = {
 
 static const struct field NAMESPACES_FIELDS[] = {
 	FIELD(struct config_namespaces, names, FIELD_STRINGS),
-	FIELD(struct config_namespaces, own_namespace, FIELD_BOOL, .flags = FIELD_LATER),
+	FIELD(struct config_namespaces, own_namespace, FIELD_BOOL, .dflt = "false",
+	      .doc = "notail's own, which the environment's POD_NAMESPACE says."),
 	{0},
 };
 
@@ -191,6 +193,9 @@ static void check_kubernetes_sd(const void *object, const struct node *node, str
 					    "endpointslice", "ingress", NULL};
 	const struct config_kubernetes_sd *k = object;
 
+	if (k->namespaces.own_namespace && !getenv("POD_NAMESPACE"))
+		diag__warn(diag, node__get(node__get(node, "namespaces"), "own_namespace"),
+			   "the environment has no POD_NAMESPACE, so none is notail's own");
 	if (!strcmp(k->role, "pod"))
 		return;
 	for (size_t i = 0; ROLES[i]; i++) {

@@ -6,6 +6,7 @@
 #include "process/job.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/glob.h"
@@ -148,10 +149,13 @@ static bool fits_selectors(const struct config_kubernetes_sd *k, const struct me
 static bool found_by_kubernetes(const struct config_kubernetes_sd *k, const struct meta *m)
 {
 	const char *namespace = preset__namespace(m);
-	bool found = !k->namespaces.names.n;
+	const char *own = k->namespaces.own_namespace ? getenv("POD_NAMESPACE") : NULL;
+	bool found = !k->namespaces.names.n && !k->namespaces.own_namespace;
 
 	if (!in_pod(m) || strcmp(k->role, "pod"))
 		return false;
+	if (namespace && own && !strcmp(namespace, own))
+		found = true;
 	for (size_t i = 0; namespace && !found && i < k->namespaces.names.n; i++)
 		found = !strcmp(k->namespaces.names.items[i], namespace);
 	return found && fits_selectors(k, m);

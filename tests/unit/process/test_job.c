@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "containers/pod.h"
@@ -119,6 +120,23 @@ static void kubernetes(void **state)
 	assert_false(job__selects(j, pod, NULL));
 }
 
+static void own_namespace(void **state)
+{
+	static const char own[] = "kubernetes_sd_configs: [{role: pod, namespaces: {names: [a], "
+				  "own_namespace: true}}]";
+	_meta_ struct meta *pod = container("containerd");
+
+	(void)state;
+	assert_int_equal(meta__add_label(pod, "io.kubernetes.pod.namespace", "shop"), 0);
+	unsetenv("POD_NAMESPACE");
+	assert_false(job__selects(job(own), pod, NULL));
+	assert_true(diag__warnings(diag));
+	setenv("POD_NAMESPACE", "shop", 1);
+	assert_true(job__selects(job(own), pod, NULL));
+	assert_false(diag__warnings(diag));
+	unsetenv("POD_NAMESPACE");
+}
+
 static void kubernetes_selectors(void **state)
 {
 	_meta_ struct meta *m = container("containerd");
@@ -200,7 +218,7 @@ static void static_labels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(docker_filters),	    test(own_job), test(kubernetes),
+		test(docker_filters),	    test(own_job), test(kubernetes),	test(own_namespace),
 		test(kubernetes_selectors), test(paths),   test(static_labels),
 	};
 
