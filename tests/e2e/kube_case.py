@@ -33,6 +33,10 @@ clients:
   - url: {loki}
     batchwait: 500ms
 host: host-of-the-test
+relabel_configs:
+  - source_labels: [__meta_notail_pod_uid]
+    regex: .+
+    action: keep
 discovery:
   docker:
     enabled: false

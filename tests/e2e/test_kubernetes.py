@@ -171,7 +171,7 @@ class Faults(kube_case.KubeCase):
     SHORT = (
         ("unauthorized", r"401|nauthorized", "unauthorized"),
         ("forbidden", r"(list|watch)\W.*pods", "forbidden"),
-        ("garbage", r"JSON", "invalid"),
+        ("garbage", r"JSON|understood", "invalid"),
         ("certificate", r"certificate", "none"),
     )
     LONG = (
