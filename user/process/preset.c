@@ -200,6 +200,8 @@ static void facts__read_owner(struct facts *f, const struct meta *m)
 	}
 	if (*name)
 		len = static_name(f->pod, name);
+	else if (m->pod && m->pod->config_hash && f->node) /* the kubelet tells of no controller */
+		len = static_name(f->pod, f->node);
 	else if (!m->pod || m->pod->from_bundle)
 		len = made_name(f->pod);
 	take(f->owner, f->pod, len);
