@@ -199,10 +199,9 @@ static void begin_term(struct events *e)
 	int err;
 
 	log_info("leads: the events are this process's to send");
-	if (positions__parse(e->positions, note, strlen(note))) {
-		log_warn("what the Lease says of a position cannot be read: all events are sent");
-		positions__parse(e->positions, "", 0);
-	}
+	/* This process may have been the last that led, and known more than it could write. */
+	if (positions__merge(e->positions, note, strlen(note)))
+		log_warn("what the Lease says of a position cannot be read: events may come twice");
 	err = begin_session(e, why, sizeof(why));
 	if (!err)
 		return;

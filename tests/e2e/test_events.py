@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import sys
@@ -280,6 +281,63 @@ discovery:
         self.again(first)
         notail = self.events(settings)
         self.wait_all([notail])
+        self.assert_in_order()
+
+    def test_wrong_answers(self):
+        """Of the API server, in lists and in watches: what is right in the end is sent, once."""
+        self.api.fail("half", verb="list", resource="events")
+        self.put_recorded()
+        notail = self.events(LEASE)
+        self.wait_all([notail])
+        self.api.fail("garbage", verb="watch", resource="events")
+        self.api.cut()
+        for _ in range(6):
+            self.make()
+        self.wait_all([notail])
+        self.api.fail(409, verb="update", resource="leases")
+        self.api.fail("garbage", verb="update", resource="leases")
+        self.make()
+        self.wait_all([notail])
+        harness.wait_for(lambda: not self.api.planned())
+        self.assertEqual(self.leaders([notail]), [notail])
+        self.assert_no_repeats()
+        self.assert_in_order()
+
+    def test_api_away(self):
+        """Who cannot renew the Lease sends nothing, though Loki is there; later all of it, once."""
+        self.put_recorded()
+        notail = self.events(LEASE)
+        self.wait_all([notail])
+        self.receiver.stop()
+        for _ in range(5):
+            self.make()
+        harness.wait_for(lambda: "onnection refused" in notail.stderr(), what=notail.stderr)
+        self.api.stop()
+        harness.wait_for(lambda: "leads no more" in notail.stderr(), what=notail.stderr)
+        self.receiver.start()
+        pushes = len(self.receiver.pushes)
+        self.api.fail("reset", count=2, verb="get", resource="leases")
+        self.api.start()
+        harness.wait_for(lambda: not self.api.planned())
+        self.assertEqual(len(self.receiver.pushes), pushes)
+        self.wait_all([notail])
+        self.assert_no_repeats()
+        self.assert_in_order()
+
+    def test_full(self):
+        """With limits.memory full of what Loki does not take, the rest waits in the API server."""
+        notail = self.events(LEASE, "limits: {memory: 8MiB}")
+        self.make()
+        self.wait_all([notail])
+        self.receiver.stop()
+        full = lambda: "no more events are taken" in notail.stderr()
+        harness.wait_for(lambda: self.make(message=secrets.token_urlsafe(40000)) and full(), interval=0.01,
+                         what=notail.stderr)
+        for _ in range(20):
+            self.make(message=secrets.token_urlsafe(40000))
+        self.receiver.start()
+        self.wait_all([notail])
+        self.assert_no_repeats()
         self.assert_in_order()
 
     def ask(self, notail, path):

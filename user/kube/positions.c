@@ -104,6 +104,23 @@ int positions__parse(struct positions *p, const char *text, size_t len)
 	return 0;
 }
 
+int positions__merge(struct positions *p, const char *text, size_t len)
+{
+	json_t *before = json_incref(p->all), *at;
+	int err = positions__parse(p, text, len);
+	const char *namespace;
+
+	json_object_foreach(before, namespace, at)
+	{
+		if (err || number(at, "revision") <= positions__get(p, namespace).revision)
+			continue;
+		if (json_object_set(p->all, namespace, at))
+			err = -ENOMEM;
+	}
+	json_decref(before);
+	return err;
+}
+
 int positions__text(const struct positions *p, struct buf *out)
 {
 	json_t *root = json_pack("{s:O}", "events", p->all);

@@ -29,6 +29,8 @@ int positions__set(struct positions *p, const char *namespace, struct position a
 
 /* In the place of what it had. "" is none. 0; -EBADMSG: not what positions__text wrote; -ENOMEM. */
 int positions__parse(struct positions *p, const char *text, size_t len);
+/* The same, but what is further than the text stays. */
+int positions__merge(struct positions *p, const char *text, size_t len);
 /* Appends it. 0 or -ENOMEM. */
 int positions__text(const struct positions *p, struct buf *out);
 

@@ -84,6 +84,24 @@ static void what_is_none_changes_nothing(void **state _unused_)
 	positions__free(p);
 }
 
+static void the_further_one_stays(void **state _unused_)
+{
+	static const char text[] =
+		"{\"events\":{\"\":{\"revision\":\"9\"},\"demo\":{\"revision\":\"8\"},"
+		"\"new\":{\"revision\":\"3\"}}}";
+	struct positions *p = filled();
+
+	assert_int_equal(positions__merge(p, "{", 1), -EBADMSG);
+	assert_filled(p);
+	assert_int_equal(positions__merge(p, "", 0), 0);
+	assert_filled(p);
+	assert_int_equal(positions__merge(p, text, strlen(text)), 0);
+	assert_int_equal(positions__get(p, "").revision, 9);
+	assert_int_equal(positions__get(p, "demo").revision, UINT64_MAX);
+	assert_int_equal(positions__get(p, "new").revision, 3);
+	positions__free(p);
+}
+
 static void parts_that_are_wrong_are_none(void **state _unused_)
 {
 	static const char text[] =
@@ -131,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_and_back),
 		cmocka_unit_test(what_is_none_changes_nothing),
+		cmocka_unit_test(the_further_one_stays),
 		cmocka_unit_test(parts_that_are_wrong_are_none),
 		cmocka_unit_test_setup_teardown(file_and_back, make_directory, remove_directory),
 		cmocka_unit_test_setup_teardown(a_torn_file, make_directory, remove_directory),
