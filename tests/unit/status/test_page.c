@@ -167,12 +167,34 @@ static void bounded(void **state _unused_)
 	snapshot__free(s);
 }
 
+static void source_of_pods(void **state _unused_)
+{
+	_samples_ struct samples samples = {0};
+	struct snapshot *s = a_snapshot("web", 10, 100, 3);
+	struct view v = a_view(s, &samples);
+	_free_ char *none = make(&v), *up = NULL, *down = NULL;
+
+	assert_null(strstr(none, "<th>pods</th>"));
+	v.source = (struct view_source){
+		.kind = "api", .url = "https://10.96.0.1:443", .up = true, .pods = 17};
+	up = make(&v);
+	assert_non_null(
+		strstr(up, "api</bdi> <bdi>https://10.96.0.1:443</bdi>, <span class=\"good\">"));
+	assert_non_null(strstr(up, "; 17 pods<"));
+	v.source.up = false;
+	v.source.problem = "needs watch on pods (403)";
+	down = make(&v);
+	assert_non_null(strstr(down, "not connected: pods have what their bundles say"));
+	assert_non_null(strstr(down, "needs watch on pods (403)"));
+	snapshot__free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(escaping), cmocka_unit_test(all_of_it),
 		cmocka_unit_test(rates),    cmocka_unit_test(nothing_gets_through),
-		cmocka_unit_test(bounded),
+		cmocka_unit_test(bounded),  cmocka_unit_test(source_of_pods),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
