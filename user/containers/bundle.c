@@ -6,6 +6,8 @@
  * begins, and again when a bundle is in no place that is known: SCANS times in a row, and then
  * every SCAN_NS.
  *
+ * podman's bundles and its storage lie on a disk, written a moment before they are read here.
+ *
  * Every path is resolved below the host's root, with whatever symbolic links there are: seen from a
  * container, /var/run is another one's. The root is opened once, with the rights of the start.
  */
@@ -348,6 +350,27 @@ static int add_sandbox(struct bundles *b, const struct place *p, const char *id,
 	return err == -ENOMEM ? err : 0;
 }
 
+/* podman's bundles have no names; its storage has. */
+static int add_storage(struct bundles *b, const struct place *p, struct meta *m)
+{
+	const char *const files[][2] = {
+		{p->directory, "containers.json"},
+		{"run/containers/" OVERLAY, "volatile-containers.json"}, /* of podman run --rm */
+	};
+	int err = -ENOENT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files) && err && err != -ENOMEM; i++) {
+		_buf_ struct buf text = {0};
+		char path[MAX_PATH];
+
+		snprintf(path, sizeof(path), "%s/%s", files[i][0], files[i][1]);
+		err = read_config(b, path, &text);
+		if (!err)
+			err = bundle_json__add_storage(text.data, text.len, m);
+	}
+	return err == -ENOMEM ? err : 0;
+}
+
 static void count_broken(struct bundles *b, const char *id, int err)
 {
 	b->state.results[BUNDLES_BROKEN]++;
@@ -383,6 +406,10 @@ static int look_up(struct bundles *b, const char *id, enum bundle_kind *ret_kind
 		err = bundle_json__read(text.data, text.len, id, ret_kind, &m, &sandbox);
 	if (!err && sandbox)
 		err = add_sandbox(b, place, sandbox, m);
+	if (!err && m && !strcmp(m->engine, "podman")) {
+		err = add_storage(b, place, m);
+		*ret_kind = m->name ? BUNDLE_CONTAINER : BUNDLE_UNNAMED;
+	}
 	if (!err && m)
 		err = complete(b, m);
 	if (err)

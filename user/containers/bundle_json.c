@@ -242,6 +242,32 @@ int bundle_json__read(const char *text, size_t len, const char *id, enum bundle_
 	return 0;
 }
 
+int bundle_json__add_storage(const char *text, size_t len, struct meta *m)
+{
+	_json_ json_t *list = parse(text, len), *metadata = NULL;
+	json_t *container;
+	const char *name;
+	size_t i;
+	int err;
+
+	if (!json_is_array(list))
+		return -EBADMSG;
+	json_array_foreach(list, i, container)
+	{
+		const char *id = get(container, "id");
+
+		if (!id || strcmp(id, m->id) != 0)
+			continue;
+		name = json_string_value(json_array_get(json_object_get(container, "names"), 0));
+		if (!name || !*name)
+			return -ENOENT;
+		metadata = get_object(container, "metadata");
+		err = set(&m->name, name);
+		return err ? err : set(&m->image, get(metadata, "image-name"));
+	}
+	return -ENOENT;
+}
+
 /* The kubelet's own, that it gives the runtime beside the pod's. */
 static bool is_kubelets(const char *name)
 {

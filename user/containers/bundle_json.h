@@ -29,5 +29,8 @@ int bundle_json__read(const char *text, size_t len, const char *id, enum bundle_
 /* What the sandbox's bundle says, added to what its container's says. 0, -EBADMSG (it is of no
  * sandbox, too; m is as it was) or -ENOMEM. */
 int bundle_json__add_sandbox(const char *text, size_t len, struct meta *m);
+/* The list of containers that podman's storage keeps beside its bundles: of m's container the name
+ * and the image. 0, -ENOENT (it is not in it; m is as it was), -EBADMSG or -ENOMEM. */
+int bundle_json__add_storage(const char *text, size_t len, struct meta *m);
 
 #endif

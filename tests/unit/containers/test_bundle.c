@@ -276,6 +276,32 @@ static void sandbox(void **state)
 	assert_null(pause->name);
 }
 
+/* podman without its socket. */
+static void podman(void **state)
+{
+	_meta_ struct meta *m = NULL;
+	struct fixture *f = *state;
+	char path[256];
+	FILE *list;
+
+	begin(f, NULL);
+	put(f, "/var/lib/containers/storage/overlay-containers/", ID "/userdata",
+	    "{\"annotations\":{\"io.container.manager\":\"libpod\"}}");
+	ask(f, "/libpod_parent/libpod-" ID);
+	expect(f, NULL);
+	registry__cgroup_gone(f->registry, f->served);
+	snprintf(path, sizeof(path),
+		 "%s/var/lib/containers/storage/overlay-containers/containers.json", f->root);
+	list = fopen(path, "we");
+	assert_non_null(list);
+	fprintf(list, "[{\"id\":\"" ID "\",\"names\":[\"web\"]}]");
+	fclose(list);
+	ask(f, "/libpod_parent/libpod-" ID);
+	expect(f, "web");
+	assert_int_equal(registry__lookup(f->registry, f->served, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->engine, "podman");
+}
+
 /* A bundle that says a pod's name and not its uid: the cgroup has it. */
 static void uid_of_the_cgroup(void **state)
 {
@@ -319,8 +345,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(places),  TEST(missing),		TEST(broken), TEST(links),
-		TEST(sandbox), TEST(uid_of_the_cgroup), TEST(again),  TEST(no_root),
+		TEST(places), TEST(missing),	       TEST(broken), TEST(links),   TEST(sandbox),
+		TEST(podman), TEST(uid_of_the_cgroup), TEST(again),  TEST(no_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

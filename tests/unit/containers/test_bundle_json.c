@@ -181,6 +181,30 @@ static void podman(void **state _unused_)
 	assert_null(r.sandbox);
 }
 
+/* Its storage names it. */
+static void storage(void **state _unused_)
+{
+	static const char list[] =
+		"[{\"id\":\"1\"},{\"id\":\"" ID "\",\"names\":[\"web\",\"other\"],"
+		"\"metadata\":\"{\\\"image-name\\\":\\\"localhost/web:1\\\"}\"}]";
+	static const char *const none[] = {
+		"[]", "[1]", "[{}]", "[{\"id\":\"" ID "\"}]", "[{\"id\":\"" ID "\",\"names\":[1]}]",
+	};
+	static const char *const broken[] = {"", "{}", "[", "null"};
+	_meta_ struct meta *m = meta__new();
+
+	m->id = strdup(ID);
+	for (size_t i = 0; i < ARRAY_SIZE(none); i++)
+		assert_int_equal(bundle_json__add_storage(none[i], strlen(none[i]), m), -ENOENT);
+	for (size_t i = 0; i < ARRAY_SIZE(broken); i++)
+		assert_int_equal(bundle_json__add_storage(broken[i], strlen(broken[i]), m),
+				 -EBADMSG);
+	assert_null(m->name);
+	assert_int_equal(bundle_json__add_storage(list, strlen(list), m), 0);
+	assert_string_equal(m->name, "web");
+	assert_string_equal(m->image, "localhost/web:1");
+}
+
 static void no_bundle(void **state _unused_)
 {
 	static const char *const texts[] = {
@@ -253,6 +277,7 @@ int main(void)
 		cmocka_unit_test(crio_sandbox),
 		cmocka_unit_test(nerdctl_and_ctr),
 		cmocka_unit_test(podman),
+		cmocka_unit_test(storage),
 		cmocka_unit_test(no_bundle),
 		cmocka_unit_test(odd_values),
 		cmocka_unit_test(many),
