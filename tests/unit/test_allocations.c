@@ -217,8 +217,8 @@ static void on_line(void *ctx, struct label_set *set, const struct line *line)
 		w->not_added += !line->gap;
 }
 
+/* Behind the multiline that the container asks for. */
 static const char STAGES[] = "pipeline_stages:\n"
-			     "- multiline: {firstline: '^line'}\n"
 			     "- regex: {expression: 'line (?P<number>\\d+)(?P<rest>.*)'}\n"
 			     "- structured_metadata: {number: }\n"
 			     "- static_labels: {a: b}\n";
@@ -271,7 +271,8 @@ static int publish(struct way *w)
 	m->engine = strdup("docker");
 	m->id = strdup(ID);
 	m->name = strdup("web");
-	if (!m->engine || !m->id || !m->name) {
+	if (!m->engine || !m->id || !m->name ||
+	    meta__add_label(m, "notail.io/multiline", "^line")) {
 		meta__unref(m);
 		return -ENOMEM;
 	}

@@ -149,27 +149,30 @@ static void read_tenant(const struct meta *m, const struct string_list *tenants,
 		ret->tenant = value;
 }
 
-static void read_multiline(const struct meta *m, struct asked *ret)
+static int read_multiline(const struct meta *m, struct asked *ret)
 {
-	const char *value = lookup(m, MULTILINE, ""), *why = NULL;
+	const char *value = lookup(m, MULTILINE, ""), *why;
 	struct regex *re = NULL;
 	bool continues;
+	int err;
 
 	if (!value)
-		return;
-	if (!asked_multiline__new(&re, value, &continues, &why))
-		ret->pattern = value;
-	else if (why)
+		return 0;
+	err = asked_multiline__new(&re, value, &continues, &why);
+	if (err == -EINVAL)
 		add_problem(ret, MULTILINE, value, why);
+	else if (!err)
+		ret->pattern = value;
 	regex__free(re);
+	return err == -EINVAL ? 0 : err;
 }
 
-void asked__read(const struct meta *m, const struct string_list *tenants, struct asked *ret)
+int asked__read(const struct meta *m, const struct string_list *tenants, struct asked *ret)
 {
 	*ret = (struct asked){.preset = -1};
 	read_preset(m, ret);
 	read_tenant(m, tenants, ret);
-	read_multiline(m, ret);
+	return read_multiline(m, ret);
 }
 
 /*

@@ -42,8 +42,8 @@ struct asked {
 
 /* Why the stream is not wanted, a key; NULL: it is. Static. */
 const char *asked__excluded(const struct meta *m, enum line_stream stream);
-/* `tenants`: globs of those that may be asked for. */
-void asked__read(const struct meta *m, const struct string_list *tenants, struct asked *ret);
+/* `tenants`: globs of those that may be asked for. 0 or -ENOMEM. */
+int asked__read(const struct meta *m, const struct string_list *tenants, struct asked *ret);
 
 /*
  * Which lines are one: `pattern` is a name (indented, java, python, go, node, dotnet, ruby), whose

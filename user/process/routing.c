@@ -341,18 +341,22 @@ static void tell_problems(struct routing *r, const struct meta *m, const struct 
 	}
 }
 
-static void make_wish(struct routing *r, const struct meta *m, struct wish *ret)
+static int make_wish(struct routing *r, const struct meta *m, struct wish *ret)
 {
 	static const struct string_list nobody;
+	int err;
 
 	*ret = (struct wish){.asked = {.preset = -1}, .preset = r->preset};
 	if (!obeys(r))
-		return;
-	asked__read(m, r->config ? &r->config->discovery.annotations.tenants : &nobody,
-		    &ret->asked);
+		return 0;
+	err = asked__read(m, r->config ? &r->config->discovery.annotations.tenants : &nobody,
+			  &ret->asked);
+	if (err)
+		return err;
 	tell_problems(r, m, &ret->asked);
 	if (ret->asked.preset >= 0)
 		ret->preset.preset = (enum config_preset)ret->asked.preset;
+	return 0;
 }
 
 static int discover(struct routing *r, const struct meta *m, enum line_stream stream,
@@ -519,7 +523,9 @@ int routing__route(struct routing *r, const struct meta *m, enum line_stream str
 	size_t job = 0;
 	int kept, err;
 
-	make_wish(r, m, &wish);
+	err = make_wish(r, m, &wish);
+	if (err)
+		return err;
 	kept = choose(r, m, stream, &wish, &list, &job);
 	if (kept != 1)
 		return kept;
@@ -545,7 +551,8 @@ bool routing__excludes(struct routing *r, const struct meta *m)
 	struct wish wish;
 	size_t job;
 
-	make_wish(r, m, &wish);
+	if (make_wish(r, m, &wish))
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(streams); i++)
 		if (choose(r, m, streams[i], &wish, &list, &job))
 			return false;

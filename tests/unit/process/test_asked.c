@@ -117,7 +117,7 @@ static void the_container_before_the_pod(void **state _unused_)
 	annotate(m, "notail.io/preset", "alloy");
 	annotate(m, "notail.io/preset-nginx", "promtail");
 	annotate(m, "notail.io/multiline-nginx", "^x");
-	asked__read(m, &nobody, &a);
+	assert_int_equal(asked__read(m, &nobody, &a), 0);
 	assert_int_equal(a.preset, PRESET_PROMTAIL);
 	assert_string_equal(a.pattern, "^x");
 }
@@ -145,7 +145,7 @@ static void presets(void **state _unused_)
 		_meta_ struct meta *m = annotated("notail.io/preset", rows[i].value);
 		struct asked a;
 
-		asked__read(m, &nobody, &a);
+		assert_int_equal(asked__read(m, &nobody, &a), 0);
 		assert_int_equal(a.preset, rows[i].preset);
 		assert_int_equal(a.n_problems, rows[i].problem);
 	}
@@ -183,7 +183,7 @@ static void tenants(void **state _unused_)
 		_meta_ struct meta *m = annotated("notail.io/tenant", rows[i].value);
 		struct asked a;
 
-		asked__read(m, rows[i].allowed, &a);
+		assert_int_equal(asked__read(m, rows[i].allowed, &a), 0);
 		if ((a.tenant != NULL) != rows[i].is || a.n_problems == rows[i].is)
 			fail_msg("%s", rows[i].value);
 	}
@@ -290,7 +290,7 @@ static void wrong_patterns(void **state _unused_)
 		_meta_ struct meta *m = annotated("notail.io/multiline", patterns[i]);
 		struct asked a;
 
-		asked__read(m, &nobody, &a);
+		assert_int_equal(asked__read(m, &nobody, &a), 0);
 		if (a.pattern || a.n_problems != 1)
 			fail_msg("%s", patterns[i]);
 		assert_string_equal(a.problems[0].key, "notail.io/multiline");
@@ -332,7 +332,7 @@ static void nothing_is_asked_for(void **state _unused_)
 	_meta_ struct meta *m = meta__new();
 	struct asked a;
 
-	asked__read(m, &nobody, &a);
+	assert_int_equal(asked__read(m, &nobody, &a), 0);
 	assert_int_equal(a.preset, -1);
 	assert_null(a.tenant);
 	assert_null(a.pattern);
