@@ -85,6 +85,17 @@ static int open_state(struct durable *d, struct capture *c)
 	return decisions__new(&d->decisions, halves, STATE_JOURNAL_BYTES, d->counters);
 }
 
+/* What notail's container wrote, up to `end` of the ring, before programs of a run before knew it
+ * for notail's: a successor in another container would send it as that one's. */
+static void exclude_own(struct durable *d, uint64_t cgroup_id, uint64_t end)
+{
+	const struct decision own = {.cgroup_id = cgroup_id, .excluded = true};
+	_meta_ struct meta *nothing = cgroup_id ? meta__new() : NULL;
+
+	if (nothing && decisions__add(d->decisions, &own, nothing))
+		decisions__gone(d->decisions, cgroup_id, end);
+}
+
 int durable__start(struct durable *d, struct capture *c, struct streams *s,
 		   struct clock_anchor *anchor)
 {
@@ -117,6 +128,7 @@ int durable__start(struct durable *d, struct capture *c, struct streams *s,
 		log_info("going on where the run before ended: %" PRIu64
 			 " bytes of the ring are read again",
 			 until - position);
+	exclude_own(d, capture__own_cgroup(c), opts.producer);
 	streams__decide_by(s, d->decisions, until > position ? until : 0);
 	d->streams = s;
 	d->capture = c;

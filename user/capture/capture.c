@@ -482,6 +482,11 @@ static void sweep(struct capture *c, const void *rec)
 		programs__sweep(c->skel, 0, gone->reader);
 }
 
+uint64_t capture__own_cgroup(const struct capture *c)
+{
+	return c->own_cgroup;
+}
+
 /* What notail's own container wrote before it was denied: programs of a run before had it. */
 static bool is_own(const struct capture *c, const void *data, size_t size)
 {

@@ -89,6 +89,8 @@ void capture__unpin(struct capture *c);
 bool capture__durable(const struct capture *c, const char **ret_why);
 /* Whether a run before had captured already: the ring goes on. */
 bool capture__adopted(const struct capture *c);
+/* notail's own container, whose output is left out; 0: it is in none. */
+uint64_t capture__own_cgroup(const struct capture *c);
 /*
  * Memory that outlives this process, of at least state_bytes; mapped until capture__free. Zero when
  * it is new, *ret_adopted when it is not. -ENOENT: a run that pins nothing has none. Once, before

@@ -170,6 +170,21 @@ static void count(void *ctx, uint64_t cgroup_id, const struct meta *m)
 	snprintf(w->text, sizeof(w->text), "%u %s", (unsigned)cgroup_id, m->name);
 }
 
+/* As notail's own container is, from its first record to where it was denied. */
+static void excluded_and_gone(void **state)
+{
+	struct world *w = *state;
+	const struct decision d = {.cgroup_id = 1, .excluded = true};
+	_meta_ struct meta *nothing = meta__new();
+
+	assert_true(decisions__add(w->d, &d, nothing));
+	decisions__gone(w->d, 1, 500);
+	open_again(w);
+	assert_true(decisions__excluded_at(w->d, 1, 0, 100, NULL));
+	decisions__each(w->d, count, w);
+	assert_int_equal(w->n, 0);
+}
+
 /* A thousand times what there is room for, of which little is needed at a time. */
 static void what_is_not_needed_goes(void **state)
 {
@@ -552,6 +567,7 @@ int main(void)
 		TEST(the_greatest_time_before),
 		TEST(what_is_said_is_not_said_again),
 		TEST(excluded_and_wanted_again),
+		TEST(excluded_and_gone),
 		TEST(what_is_not_needed_goes),
 		TEST(what_has_no_room_is_counted),
 		TEST(what_is_too_long_costs_itself),
