@@ -25,7 +25,8 @@ sys.path.append(os.path.join(harness.TOP, "tests/receiver"))
 from loki_receiver import Receiver  # noqa: E402
 
 JOB = "loki.source.kubernetes_events"
-LEASE = "lease: {enabled: true, duration: 3s}"
+LEASE = "lease: {enabled: true}"
+SHORT_LEASE = "lease: {enabled: true, duration: 3s}"
 # A pod's mounts, and the capabilities of one that has none.
 POD = """
 mount -t tmpfs tmpfs /run && mkdir -p /run/secrets/kubernetes.io/serviceaccount &&
@@ -228,7 +229,7 @@ discovery:
     def test_replicas(self):
         """One of two sends. The other takes over when it is killed, ends, or is stopped for a while."""
         self.put_recorded()
-        both = [self.events(LEASE), self.events(LEASE)]
+        both = [self.events(SHORT_LEASE), self.events(SHORT_LEASE)]
         self.wait_all(both)
         (leader,) = self.leaders(both)
         (other,) = [one for one in both if one is not leader]
@@ -237,7 +238,7 @@ discovery:
         self.make()
         self.wait_all(both)
         self.assertEqual(self.leaders([other]), [other])
-        third = self.events(LEASE)
+        third = self.events(SHORT_LEASE)
         other.process.send_signal(signal.SIGSTOP)
         self.make()
         self.wait_all([third])
@@ -306,7 +307,7 @@ discovery:
     def test_api_away(self):
         """Who cannot renew the Lease sends nothing, though Loki is there; later all of it, once."""
         self.put_recorded()
-        notail = self.events(LEASE)
+        notail = self.events(SHORT_LEASE)
         self.wait_all([notail])
         self.receiver.stop()
         for _ in range(5):
@@ -326,7 +327,7 @@ discovery:
 
     def test_full(self):
         """With limits.memory full of what Loki does not take, the rest waits in the API server."""
-        notail = self.events(LEASE, "limits: {memory: 8MiB}")
+        notail = self.events("", "limits: {memory: 8MiB}")
         self.make()
         self.wait_all([notail])
         self.receiver.stop()
