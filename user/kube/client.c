@@ -41,6 +41,7 @@ struct kube {
 	char *proxy, *no_proxy;
 	struct auth *auth; /* NULL: none is sent */
 	bool own_token;	   /* it was named: to do without it is an error */
+	bool has_token;	   /* the last request had one */
 	bool own_ca;
 	struct http_tls tls; /* its strings are this struct's, but for KUBE_CA_FILE */
 	uint64_t answers[KUBE_ANSWERS];
@@ -191,6 +192,7 @@ static int kube__authorization(struct kube *k, char **ret)
 	int err = k->auth ? auth__header(k->auth, &header) : -ENOENT;
 
 	*ret = NULL;
+	k->has_token = !err;
 	if (err && k->auth && k->own_token)
 		return kube__fail(k, err, auth__file(k->auth));
 	if (err)
@@ -319,7 +321,9 @@ const char *kube__judge(struct kube *k, const struct http_answer *a, const char 
 		snprintf(k->problem, sizeof(k->problem), "%s", a->error_text);
 		break;
 	case KUBE_UNAUTHORIZED:
-		snprintf(k->problem, sizeof(k->problem), "it does not take the token (401)%s",
+		snprintf(k->problem, sizeof(k->problem), "%s (401)%s",
+			 k->has_token ? "it does not take the token"
+				      : "it wants a token, and there is none to send",
 			 message);
 		break;
 	case KUBE_FORBIDDEN:

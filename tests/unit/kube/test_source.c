@@ -22,9 +22,9 @@
 #define DEADLINE_NS (60 * NS_PER_SEC)
 #define UID "ef09fbcd-9f55-44f1-a058-967fb35b0e91"
 #define ID "adf904d3cc1af41eb70ecb71c96ffed0e5406647a32e9d31a368f9abe94d0947"
-#define POD(uid, label)                                                                        \
-	"{\"metadata\":{\"uid\":\"" uid "\",\"namespace\":\"n\",\"name\":\"p\","               \
-					"\"resourceVersion\":\"9\",\"labels\":{\"l\":\"" label \
+#define POD(uid, label)                                                          \
+	"{\"metadata\":{\"uid\":\"" uid "\",\"namespace\":\"n\",\"name\":\"p\"," \
+	"\"resourceVersion\":\"9\",\"labels\":{\"l\":\"" label                   \
 	"\"}},\"spec\":{\"nodeName\":\"node-1\"}}"
 
 struct test {
@@ -240,7 +240,8 @@ static void what_is_wrong_is_told(void **state _unused_)
 	static const struct {
 		const char *status, *body, *problem;
 	} all[] = {
-		{"401 Unauthorized", "Unauthorized", "it does not take the token (401)"},
+		{"401 Unauthorized", "Unauthorized",
+		 "it wants a token, and there is none to send (401)"},
 		{"403 Forbidden", "Forbidden (user=u, verb=get, resource=nodes, subresource=proxy)",
 		 "needs get on nodes/proxy (403): Forbidden (user=u,"},
 		{"404 Not Found", "404 page not found\n", "it has no /pods (404): 404 page not"},

@@ -235,7 +235,8 @@ static void list_after(const char *status, const char *headers, const char *body
 static void refusals(void **state _unused_)
 {
 	list_after("401 Unauthorized", "", "{\"kind\":\"Status\",\"message\":\"Unauthorized\"}",
-		   "begin|down:it does not take the token (401): Unauthorized|begin|=a|end|up:|"
+		   "begin|down:it wants a token, and there is none to send (401): "
+		   "Unauthorized|begin|=a|end|up:|"
 		   "v20|");
 	list_after("403 Forbidden", "", "{\"message\":\"User \\\"x\\\"\\ncannot\"}",
 		   "begin|down:needs list on pods (403): User \"x\"|begin|=a|end|up:|v20|");
