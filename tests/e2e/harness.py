@@ -255,10 +255,15 @@ class Notail:
         return found
 
     def stream(self, container, stream, timeout=DEADLINE):
-        """The counts of one stream (`stdout`, `stderr` or `tty`) at its end or notail's; waits for them."""
+        """The counts of one stream (`stdout`, `stderr` or `tty`) at its end or notail's; waits for them. Of one
+        container, by its name, or by its id where lines of it say the name."""
 
         def ended():
-            return [s for s in self.streams() if s["container"] == container and s["stream"] == stream]
+            found = [s for s in self.streams() if s["stream"] == stream]
+            if any(s["container"] == container for s in found):
+                return [s for s in found if s["container"] == container]
+            names = {e.labels.get("container") for e in self.entries() if e.metadata.get("container_id") == container}
+            return [s for s in found if s["container"] in names]
 
         return wait_for(ended, timeout, lambda: f"no counts of {container} {stream}: {self.stderr()}")[-1]
 

@@ -54,7 +54,8 @@ class Cri(case.EngineCase):
         notail, cid, record = self.check("sh", "-c", "echo out; echo err >&2; printf half", half=("stdout",))
         self.assertEqual(record, {"stdout": [b"out", b"half"], "stderr": [b"err"]})
         for entry in self.entries_of(notail, cid):
-            self.assertEqual(entry.labels["container"], cid[:12])
+            self.assertEqual((entry.labels["namespace"], entry.labels["container"]), ("default", "main"))
+            self.assertEqual(entry.metadata["engine"], "containerd")
 
     def test_partial_lines(self):
         """The log cuts at 16,384 bytes (P), notail does not."""

@@ -44,7 +44,8 @@ class Checks(case.EngineCase):
         notail, cid, record = self.compare("echo", "sh", "-c", "echo out; echo err >&2; printf half", half=("stdout",))
         self.assertEqual(record, {"stdout": [b"out", b"half"], "stderr": [b"err"]})
         for entry in self.entries_of(notail, cid):
-            self.assertEqual(entry.labels["container"], cid[:12])
+            self.assertRegex(entry.labels["container"], "^e2e-.*-echo$")
+            self.assertEqual(entry.metadata["image"], "localhost/busybox:latest")
             self.assertEqual(entry.metadata["engine"], "podman")
 
     def check_three_threads(self):
