@@ -240,6 +240,7 @@ static int make_docker(struct app *a, char *why, size_t size)
 	const struct docker_opts opts = {
 		.host = a->opts.docker_host ? a->opts.docker_host : docker__default_host(),
 		.details = ruleset__needs_details(a->ruleset),
+		.pods = a->pods,
 		.tls = is_tls ? &tls : NULL,
 	};
 	int err;
@@ -257,10 +258,9 @@ static int make_bundles(struct app *a)
 	const struct config *config = ruleset__config(a->ruleset);
 	const struct config_discovery *d = config ? &config->discovery : NULL;
 	struct bundles_opts opts = {0};
-	int err = pods__new(&a->pods, a->registry);
 
-	if (err || a->single)
-		return err;
+	if (a->single)
+		return 0;
 	if (d) {
 		opts.none = !d->bundle;
 		opts.directories = (const char *const *)d->bundles.items;
@@ -358,6 +358,8 @@ static int set_up(struct app *a, char *why, size_t size)
 		err = http__new(&a->http, a->loop);
 	if (!err)
 		err = registry__new(&a->registry);
+	if (!err)
+		err = pods__new(&a->pods, a->registry);
 	if (!err)
 		err = make_selection(a);
 	if (!err)

@@ -23,6 +23,7 @@
 #include "containers/cgroup.h"
 #include "containers/docker_json.h"
 #include "containers/json_stream.h"
+#include "containers/pods.h"
 #include "io/backoff.h"
 #include "io/http.h"
 #include "io/loop.h"
@@ -73,6 +74,7 @@ struct docker {
 	bool with_tls;
 	struct http_tls tls; /* its strings are this struct's */
 	bool details;
+	struct pods *pods; /* NULL: none */
 	void (*ready)(void *ctx, bool answered);
 	void *ctx;
 
@@ -223,6 +225,17 @@ static bool docker__end_inspects(struct docker *d, const char *id)
 	return any;
 }
 
+/* A container that a kubelet had made, by way of cri-dockerd. 0 or -ENOMEM. */
+static int docker__join_pod(struct docker *d, struct meta *m)
+{
+	const char *uid = d->pods ? meta__label(m, META_POD_UID_LABEL) : NULL;
+
+	if (!uid || !*uid)
+		return 0;
+	m->pod_uid = strdup(uid);
+	return m->pod_uid ? pods__join(d->pods, m) : -ENOMEM;
+}
+
 static void docker__publish(struct docker *d, struct meta *m)
 {
 	struct meta_network *n = m->network_id ? docker__network(d, m->network_id) : NULL;
@@ -230,8 +243,9 @@ static void docker__publish(struct docker *d, struct meta *m)
 	if (n)
 		m->network = meta_network__ref(n);
 	docker__end_inspects(d, m->id);
-	if (registry__publish(d->registry, m) != 0)
+	if (docker__join_pod(d, m) != 0 || registry__publish(d->registry, meta__ref(m)) != 0)
 		log_warn("docker: no memory for a container's name");
+	meta__unref(m);
 }
 
 /* An answer on its way may have the name before: it is asked for again. False: nothing is known of
@@ -693,6 +707,7 @@ int docker__new(struct docker **ret, struct loop *loop, struct http *http,
 	d->ready = opts->ready;
 	d->ctx = opts->ctx;
 	d->details = opts->details;
+	d->pods = opts->pods;
 	err = opts->tls ? docker__copy_tls(d, opts->tls) : 0;
 	if (!err)
 		err = docker__parse_host(d, opts->host);

@@ -18,6 +18,7 @@ struct loop;
 struct http;
 struct http_tls;
 struct docker;
+struct pods;
 
 #define DOCKER_DEFAULT_HOST "unix:///var/run/docker.sock"
 #define DOCKER_PODMAN_HOST "unix:///run/podman/podman.sock"
@@ -28,6 +29,8 @@ struct docker_opts {
 	/* Labels need networks and ports: an inspect for each container that starts, and the list
 	 * of networks. */
 	bool details;
+	/* Containers of pods have what these say of them; NULL: they have their labels alone. */
+	struct pods *pods;
 	/* Called once on the loop when the first list is through, or when the engine did not answer
 	 * (then again never). */
 	void (*ready)(void *ctx, bool answered);

@@ -432,24 +432,27 @@ static int publish(struct pods *p, struct meta *m)
 	return err;
 }
 
-int pods__container(struct pods *p, struct meta *m)
+int pods__join(struct pods *p, struct meta *m)
 {
 	struct entry *e = m->pod_uid ? find_any(p, m->pod_uid) : NULL;
-	bool unknown = m->pod_uid && !e && p->present && p->unknown;
-	_free_ char *uid = unknown ? strdup(m->pod_uid) : NULL;
-	int err = 0;
 
 	if (e)
-		err = meta__set_pod(m, e->pod, META_POD_KNOWN);
-	else if (m->pod_uid && p->present)
-		m->pod_state = META_POD_AWAITED;
-	if (err) {
-		meta__unref(m);
-		return err;
-	}
-	err = publish(p, m);
-	if (!err && uid)
-		p->unknown(p->ctx, uid);
+		return meta__set_pod(m, e->pod, META_POD_KNOWN);
+	if (!m->pod_uid || !p->present)
+		return 0;
+	m->pod_state = META_POD_AWAITED;
+	if (p->unknown)
+		p->unknown(p->ctx, m->pod_uid);
+	return 0;
+}
+
+int pods__container(struct pods *p, struct meta *m)
+{
+	int err = pods__join(p, m);
+
+	if (!err)
+		return publish(p, m);
+	meta__unref(m);
 	return err;
 }
 

@@ -55,6 +55,11 @@ void pods__on_unknown(struct pods *p, void (*unknown)(void *ctx, const char *uid
 size_t pods__count(const struct pods *p);
 
 /*
+ * For who tells of containers: before publishing, gives m the pod that m->pod_uid names, or says
+ * that it is waited for. NULL: it is of no pod. 0 or -ENOMEM.
+ */
+int pods__join(struct pods *p, struct meta *m);
+/*
  * For who reads bundles. m->id must be set; m->pod_uid: the pod's as the bundle has it, NULL: of no
  * pod, it is just published. m->pod is what the bundle itself says of the pod, NULL: nothing. Takes
  * the reference over. As registry__publish.

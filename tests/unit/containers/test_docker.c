@@ -19,6 +19,7 @@
 #include "containers/data.h"
 #include "containers/docker.h"
 #include "containers/fake_docker.h"
+#include "containers/pods.h"
 #include "io/http.h"
 #include "io/loop.h"
 
@@ -45,6 +46,7 @@ struct fixture {
 	unsigned count;
 	char *list; /* what the engine answers, as long as it runs */
 	bool details;
+	struct pods *pods;
 	int log_fd;
 	int stderr_fd;
 };
@@ -99,6 +101,7 @@ static int tear_down(void **state)
 	struct fixture *f = *state;
 
 	docker__free(f->docker);
+	pods__free(f->pods);
 	loop_timer__free(f->timer);
 	http__free(f->http);
 	loop__free(f->loop);
@@ -128,7 +131,8 @@ static unsigned said(struct fixture *f, const char *text)
 
 static void connect_docker(struct fixture *f)
 {
-	struct docker_opts opts = {.ready = on_ready, .ctx = f, .details = f->details};
+	struct docker_opts opts = {
+		.ready = on_ready, .ctx = f, .details = f->details, .pods = f->pods};
 	char host[128];
 
 	snprintf(host, sizeof(host), "unix://%s", f->fake->path);
@@ -223,6 +227,29 @@ static void list_names_what_runs(void **state)
 			       "%22create%22%2C%22start%22%2C%22rename%22%2C%22destroy%22%5D%7D"));
 	assert_int_equal(said(f, "docker: "), 0);
 	assert_int_equal(f->ready, 1);
+}
+
+/* By way of cri-dockerd. */
+static void containers_of_pods(void **state)
+{
+	static char list[] = "[{\"Id\":\"" ID "\",\"Names\":[\"/k8s_web\"],\"Image\":\"i\","
+			     "\"Labels\":{\"io.kubernetes.pod.uid\":\"uid\"}}]";
+	struct fixture *f = *state;
+	_meta_ struct meta *m = NULL;
+	struct pod *p = pod__new();
+
+	assert_int_equal(pods__new(&f->pods, f->registry), 0);
+	pods__source(f->pods, true);
+	f->fake->list = list;
+	cgroup_new(f, 1, ID);
+	start(f);
+	assert_int_equal(answer(f, 1), REGISTRY_PENDING);
+	p->uid = strdup("uid");
+	assert_int_equal(pods__put(f->pods, p), 0);
+	wait_name(f, "k8s_web");
+	assert_int_equal(registry__lookup(f->registry, 1, &m), REGISTRY_KNOWN);
+	assert_string_equal(m->pod->uid, "uid");
+	assert_string_equal(m->pod_uid, "uid");
 }
 
 static void create_event_needs_no_inspect(void **state)
@@ -912,6 +939,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 		TEST(list_names_what_runs),
+		TEST(containers_of_pods),
 		TEST(create_event_needs_no_inspect),
 		TEST(recorded_events_cut_at_every_byte),
 		TEST(rename_is_followed),
