@@ -52,8 +52,7 @@ class Kubernetes(kube_case.KubeCase):
 
     def expected(self, running, name, stream, source):
         """What made the pod, where no label says what it is; from its name alone not more than that says."""
-        apps = {"web-6d45d4ccfb-9w4l7": "web", "blink-gzctx": "blink",
-                "static-node-1": "static-node" if source == "none" else "static"}
+        apps = {"web-6d45d4ccfb-9w4l7": "web", "blink-gzctx": "blink", "static-node-1": "static"}
         app = apps.get(running.pod["metadata"]["name"])
         return kube_case.expected_labels(running.pod, name, stream, app, whole=source != "none")
 
@@ -87,6 +86,48 @@ class Kubernetes(kube_case.KubeCase):
         watch = self.api.asked("watch")[0]
         self.assertEqual(watch.query["fieldSelector"], "spec.nodeName=node-1")
         self.assertIn(watch.query["allowWatchBookmarks"], ("1", "true"))
+
+
+class Wishes(kube_case.KubeCase):
+    """What pods ask for."""
+
+    def run_asking(self, word, script, namespace=None, **annotations):
+        return self.run_pod(namespace or self.shop, word, "sh", "-c", script + "; exec sleep 10000", annotations=annotations)
+
+    def excluded_by(self, notail, running):
+        return [t.get("excluded_by") for t in self.targets(notail)["targets"] if t.get("container_id") == running.id("c")]
+
+    def test_annotations(self):
+        # What is in no pod is none of it.
+        notail = self.start("api", more="  annotations:\n    tenants: [team-*]\n"
+                            "relabel_configs: [{source_labels: [__meta_kubernetes_namespace], regex: '', action: drop}]\n")
+        quiet = self.run_asking("quiet", "echo no", **{"notail.io/exclude-c": "true"})
+        outside = self.run_asking("outside", "echo no", namespace="not-" + self.prefix)
+        half = self.run_asking("half", "echo out; echo err >&2", **{"fluentbit.io/exclude_stderr": "true"})
+        java = self.run_asking("java", r"echo one; echo E: no; printf '\tat a.b\n'; echo Caused by: x; echo two",
+                               **{"notail.io/multiline": "java"})
+        team = self.run_asking("team", "echo of a team", **{"notail.io/tenant": "team-a", "notail.io/preset": "alloy"})
+        wrong = self.run_asking("wrong", "echo one; echo two", **{"notail.io/multiline": "(", "notail.io/tenant": "ops"})
+        # The last line ends no block but by its time, and that waits for a machine at rest.
+        self.await_lines(java, [b"one", b"E: no\n\tat a.b\nCaused by: x"])
+        self.await_lines(half, [b"out"])
+        self.await_lines(team, [b"of a team"])
+        self.await_lines(wrong, [b"one", b"two"])
+        for running, by in ((quiet, "notail.io/exclude"), (outside, "discovery.kubernetes.namespaces")):
+            harness.wait_for(lambda r=running, b=by: self.excluded_by(notail, r) == [b], interval=0.3,
+                             what=lambda r=running: self.excluded_by(notail, r))
+            self.assertEqual(self.entries(running), [])
+        self.assertEqual(self.lines(half, "c", "stderr"), [])
+        self.assertEqual({e.labels["job"] for e in self.entries(team)}, {"integrations/docker"})
+        tenants = {push.headers.get("x-scope-orgid") for push in self.target.receiver.pushes}
+        self.assertEqual(tenants, {None, "team-a"})
+        for key in ("notail.io/multiline", "notail.io/tenant"):
+            self.assertEqual(notail.stderr().count(f"/{wrong.pod['metadata']['name']}: {key}: "), 1, notail.stderr())
+        self.assertEqual(notail.stop(), 0)
+
+    def await_lines(self, running, lines):
+        harness.wait_for(lambda: self.lines(running, "c", "stdout")[:len(lines)] == lines, interval=0.3,
+                         what=lambda: self.lines(running, "c", "stdout"))
 
 
 class Changes(kube_case.KubeCase):

@@ -154,7 +154,7 @@ static size_t made_name(const char *pod)
 /* A static pod's controller is its node, whose name is behind its own. */
 static size_t static_name(const char *pod, const char *node)
 {
-	size_t len = strlen(pod), behind = strlen(node) + 1;
+	size_t len = strlen(pod), behind = node ? strlen(node) + 1 : len;
 
 	return len > behind && pod[len - behind] == '-' && !strcmp(pod + len - behind + 1, node)
 		       ? len - behind
@@ -203,7 +203,7 @@ static void facts__read_owner(struct facts *f, const struct meta *m)
 	else if (m->pod && m->pod->config_hash && f->node) /* the kubelet tells of no controller */
 		len = static_name(f->pod, f->node);
 	else if (!m->pod || m->pod->from_bundle)
-		len = made_name(f->pod);
+		len = static_name(f->pod, f->node) ?: made_name(f->pod);
 	take(f->owner, f->pod, len);
 	if (!*f->controller)
 		take(f->controller, f->pod, len);

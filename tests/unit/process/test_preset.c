@@ -430,6 +430,8 @@ static void what_made_the_pod(void **state _unused_)
 		{"agent-v2zwb", "agent"},
 		{"crash", "crash"},
 		{"my-batch", "my-batch"},
+		{"etcd-node1", "etcd"},
+		{"node1", "node1"},
 		{"port-9100", "port-9100"},
 		{"-0", "-0"},
 		{"a-", "a-"},

@@ -388,6 +388,7 @@ static void a_tenant_that_a_container_asks_for(void **state)
 static void a_multiline_that_a_container_asks_for(void **state)
 {
 	struct world *w = *state;
+	struct program_stream *stream;
 	struct program *program;
 
 	of_a_pod(w, "team-a");
@@ -403,6 +404,16 @@ static void a_multiline_that_a_container_asks_for(void **state)
 	program = w->route.program;
 	run(w, "x");
 	assert_string_equal(w->lines, "{app=\"a\", b=\"c\"} x\n");
+	w->lines[0] = '\0';
+	assert_int_equal(program_stream__new(&stream, program), 0);
+	assert_int_equal(program_stream__ask(stream, "java"), 0);
+	program_stream__run(stream, w->route.set,
+			    &(struct line){.bytes = "y", .len = 1, .time_ns = 5, .real_ns = 5});
+	assert_int_equal(routing__tick(w->routing, 5 + 3000000000), 5 + 3000000000 + 1);
+	assert_string_equal(w->lines, "");
+	assert_int_equal(routing__tick(w->routing, 5 + 3000000000 + 1), UINT64_MAX);
+	assert_string_equal(w->lines, "{app=\"a\", b=\"c\"} y\n");
+	program_stream__free(stream);
 	/* Whatever else is asked for, there is one program for all of them. */
 	w->meta->pod->annotations[0].value[0] = '^';
 	assert_int_equal(route(w, LINE_STDERR), 1);
