@@ -34,8 +34,8 @@ clients:
     batchwait: 500ms
 host: host-of-the-test
 relabel_configs:
-  - source_labels: [__meta_kubernetes_namespace]
-    regex: "{prefix}-.*"
+  - source_labels: [__meta_notail_pod_uid]
+    regex: .+
     action: keep
 discovery:
   docker:
