@@ -155,11 +155,14 @@ class KubeCase(harness.TestCase):
                 found[entry.labels["stream"]].append(entry.line)
         return found
 
-    def assert_as_logged(self, running):
-        """Each of its containers, ended or at rest: what came are its log files, byte for byte."""
+    def assert_as_logged(self, running, lines=1):
+        """Each of its containers, ended or at rest, has written that many lines: what came are its log files, byte for
+        byte."""
         engine = self.node.engine
         for name, ids in running.ids.items():
             for cid in ids:
+                written = lambda cid=cid: sum(map(len, engine.record(cid).values()))
+                harness.wait_for(lambda: written() >= lines, interval=0.1, what=lambda: f"{name}: {written()} lines")
                 try:
                     harness.wait_for(lambda cid=cid: self.captured(cid) == engine.record(cid), interval=0.3)
                 except AssertionError:
