@@ -554,8 +554,10 @@ static uint64_t said_lost(const struct spool_record *r, uint64_t *ret_bytes)
 		struct request_span name, value;
 		unsigned long long n, bytes;
 		size_t cursor = 0;
+		char line[128];
 
-		assert_int_equal(sscanf(e->line,
+		snprintf(line, sizeof(line), "%.*s", (int)e->line_len, e->line);
+		assert_int_equal(sscanf(line,
 					"notail: %llu lines (%llu bytes) lost here: spool full", &n,
 					&bytes),
 				 2);
