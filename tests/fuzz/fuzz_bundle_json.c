@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A container's config.json and its sandbox's, with a NUL between them. */
+/* A container's config.json, which is also taken for podman's list, and its sandbox's, with a NUL
+ * between them. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +31,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t len = sandbox ? (size_t)(sandbox - text) : size;
 	_free_ char *sandbox_id = NULL;
 	_meta_ struct meta *m = NULL;
+	_meta_ struct meta *stored = meta__new();
 	enum bundle_kind kind;
 
+	stored->id = strdup(ID);
+	bundle_json__add_storage(text, len, stored);
+	check(stored);
 	if (bundle_json__read(text, len, ID, &kind, &m, &sandbox_id) != 0)
 		return 0;
 	if ((kind == BUNDLE_SANDBOX) != !m)
