@@ -98,9 +98,7 @@ class Wishes(kube_case.KubeCase):
         return [t.get("excluded_by") for t in self.targets(notail)["targets"] if t.get("container_id") == running.id("c")]
 
     def test_annotations(self):
-        # What is in no pod is none of it.
-        notail = self.start("api", more="  annotations:\n    tenants: [team-*]\n"
-                            "relabel_configs: [{source_labels: [__meta_kubernetes_namespace], regex: '', action: drop}]\n")
+        notail = self.start("api", more="  annotations:\n    tenants: [team-*]\n")
         quiet = self.run_asking("quiet", "echo no", **{"notail.io/exclude-c": "true"})
         outside = self.run_asking("outside", "echo no", namespace="not-" + self.prefix)
         half = self.run_asking("half", "echo out; echo err >&2", **{"fluentbit.io/exclude_stderr": "true"})
