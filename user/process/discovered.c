@@ -227,6 +227,37 @@ static int add_pod(struct label_list *l, const struct pod *p, const struct pod_c
 	return err ? err : add_pod_address(l, p, c);
 }
 
+/* The config hash of a pod that the kubelet made of a file, which is the uid that bundles have. */
+static const char *config_hash(const struct meta *m)
+{
+	const char *uid = meta__label(m, META_POD_UID_LABEL);
+
+	if (m->pod && m->pod->config_hash)
+		return m->pod->config_hash;
+	return uid && strlen(uid) == 32 && strspn(uid, "0123456789abcdef") == 32 ? uid : NULL;
+}
+
+/* The API server's object of such a pod has both; rules tell static pods by them. */
+static int add_static(struct label_list *l, const char *hash)
+{
+	static const char *const names[][2] = {
+		{POD "annotation_kubernetes_io_config_hash",
+		 POD "annotationpresent_kubernetes_io_config_hash"},
+		{POD "annotation_kubernetes_io_config_mirror",
+		 POD "annotationpresent_kubernetes_io_config_mirror"},
+	};
+	int err = 0;
+
+	for (size_t i = 0; hash && i < ARRAY_SIZE(names) && !err; i++) {
+		if (*label_list__get(l, names[i][0]))
+			continue;
+		err = label_list__set(l, names[i][0], hash);
+		if (!err)
+			err = label_list__set(l, names[i][1], "true");
+	}
+	return err;
+}
+
 /* What a bundle says; the pod says more, where there is one. */
 static int add_kubernetes(struct label_list *l, const struct meta *m,
 			  const struct discovered_opts *opts)
@@ -252,7 +283,7 @@ static int add_kubernetes(struct label_list *l, const struct meta *m,
 		err = add_workload(l, p, pod);
 	if (!err && p)
 		err = add_pod(l, p, container ? pod__container(p, container) : NULL);
-	return err;
+	return err ? err : add_static(l, config_hash(m));
 }
 
 int discovered__add(struct label_list *l, const struct meta *m, enum line_stream stream,

@@ -187,6 +187,7 @@ static void what_rules_need(void **state _unused_)
 	assert_false(needs(RELABEL_REPLACE, "__meta_docker_network_name2", "(.*)"));
 }
 
+#define HASH "54733a71afbb6bb9006bb96ca9bbfed1"
 #define UID "3788fff1-c63b-470f-97b6-911349d38326"
 
 /* As its bundle says it. */
@@ -372,6 +373,7 @@ static void promtail_chart(void **state _unused_)
 	_meta_ struct meta *full = of_pod("web-6d45d4ccfb-9w4l7");
 	_meta_ struct meta *bundle = of_pod("web-6d45d4ccfb-9w4l7");
 	_meta_ struct meta *mirror = of_pod("static-node-1");
+	_meta_ struct meta *of_file = of_pod("static-node-1");
 
 	set_pod(full, "10.244.0.7");
 	expect_helm(full, "__path__=/var/log/pods/*" UID "/web/*.log\n"
@@ -386,6 +388,19 @@ static void promtail_chart(void **state _unused_)
 	expect_helm(mirror, "__path__=/var/log/pods/*abc/web/*.log\n"
 			    "app=shop\ncontainer=web\njob=demo/shop\nnamespace=demo\n"
 			    "node_name=node-1\npod=static-node-1\n");
+	/* Its bundle alone, and the kubelet's list, which has no mirror pod. */
+	free(of_file->labels[2].value);
+	of_file->labels[2].value = strdup(HASH);
+	expect_helm(of_file, "__path__=/var/log/pods/*" HASH "/web/*.log\n"
+			     "app=static-node-1\ncontainer=web\njob=demo/static-node-1\n"
+			     "namespace=demo\nnode_name=node1\npod=static-node-1\n");
+	expect_one(of_file, "__meta_kubernetes_pod_annotation_kubernetes_io_config_mirror", HASH);
+	set_pod(of_file, "10.99.0.1");
+	of_file->pod->config_hash = strdup("abc");
+	expect_one(of_file, "__meta_kubernetes_pod_annotationpresent_kubernetes_io_config_mirror",
+		   "true");
+	expect_one(of_file, "__meta_kubernetes_pod_annotation_kubernetes_io_config_mirror", "abc");
+	expect_one(bundle, "__meta_kubernetes_pod_annotation_kubernetes_io_config_hash", "");
 }
 
 int main(void)
