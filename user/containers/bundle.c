@@ -253,17 +253,42 @@ static void learn_conmon(struct bundles *b, int pid)
 	}
 }
 
+/* One that calls itself a runtime's, and shows directories of its own. */
+static bool in_container(const struct bundles *b, int pid)
+{
+	struct cgroup_identity identity;
+	_buf_ struct buf text = {0};
+	char path[64], *line, *rest;
+
+	snprintf(path, sizeof(path), "proc/%d/cgroup", pid);
+	if (read_config(b, path, &text) != 0 || buf__append(&text, "", 1) != 0)
+		return true;
+	/* HIERARCHY:CONTROLLERS:PATH */
+	for (line = strtok_r(text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+		line = strchr(line, '/');
+		if (line && cgroup__identify(line, strlen(line), &identity) &&
+		    *identity.container_id)
+			return true;
+	}
+	return false;
+}
+
 static void learn_process(struct bundles *b, int pid)
 {
 	_buf_ struct buf comm = {0};
+	bool shim, conmon;
 	char path[64];
 
 	snprintf(path, sizeof(path), "proc/%d/comm", pid);
 	if (read_config(b, path, &comm) != 0)
 		return;
-	if (comm.len > 15 && !memcmp(comm.data, "containerd-shim", 15))
+	shim = comm.len > 15 && !memcmp(comm.data, "containerd-shim", 15);
+	conmon = comm.len == 7 && !memcmp(comm.data, "conmon\n", 7);
+	if ((!shim && !conmon) || in_container(b, pid))
+		return;
+	if (shim)
 		learn_shim(b, pid);
-	else if (comm.len == 7 && !memcmp(comm.data, "conmon\n", 7))
+	else
 		learn_conmon(b, pid);
 }
 

@@ -106,17 +106,37 @@ static void make_directories(char *path)
 	}
 }
 
-static void put(struct fixture *f, const char *directory, const char *id, const char *text)
+static void put_file(struct fixture *f, const char *name, const char *text)
 {
 	char path[512];
 	int fd;
 
-	snprintf(path, sizeof(path), "%s%s%s/config.json", f->root, directory, id);
+	snprintf(path, sizeof(path), "%s%s", f->root, name);
 	make_directories(path);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
 	close(fd);
+}
+
+static void put(struct fixture *f, const char *directory, const char *id, const char *text)
+{
+	char name[512];
+
+	snprintf(name, sizeof(name), "%s%s/config.json", directory, id);
+	put_file(f, name, text);
+}
+
+static void put_shim(struct fixture *f, const char *pid, const char *works_in, const char *cgroup)
+{
+	char name[512];
+
+	snprintf(name, sizeof(name), "/proc/%s/comm", pid);
+	put_file(f, name, "containerd-shim\n");
+	snprintf(name, sizeof(name), "/proc/%s/cgroup", pid);
+	put_file(f, name, cgroup);
+	snprintf(name, sizeof(name), "%s/proc/%s/cwd", f->root, pid);
+	assert_int_equal(symlink(works_in, name), 0);
 }
 
 static void begin(struct fixture *f, const char *further)
@@ -187,6 +207,23 @@ static void places(void **state)
 		ask(f, rows[i].cgroup);
 		expect(f, "web");
 	}
+}
+
+/* A container's process may call itself what it likes. */
+static void shims(void **state)
+{
+	struct fixture *f = *state;
+
+	put_shim(f, "11", "/data/tasks/" ID, "1:cpu:/\n0::/system.slice/containerd.service\n");
+	put_shim(f, "12", "/volume/false/" ID, "0::/kubepods/pod" UID "/" ID "\n");
+	put(f, "/volume/false/", ID, BUNDLE("false"));
+	begin(f, NULL);
+	ask(f, "/kubepods/pod" UID "/" ID);
+	expect(f, NULL);
+	registry__cgroup_gone(f->registry, f->served);
+	put(f, "/data/tasks/", ID, BUNDLE("web"));
+	ask(f, "/kubepods/pod" UID "/" ID);
+	expect(f, "web");
 }
 
 static void missing(void **state)
@@ -345,8 +382,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(places), TEST(missing),	       TEST(broken), TEST(links),   TEST(sandbox),
-		TEST(podman), TEST(uid_of_the_cgroup), TEST(again),  TEST(no_root),
+		TEST(places),  TEST(shims),  TEST(missing),	      TEST(broken), TEST(links),
+		TEST(sandbox), TEST(podman), TEST(uid_of_the_cgroup), TEST(again),  TEST(no_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
