@@ -241,7 +241,7 @@ static void missing(void **state)
 /* No JSON, more than there may be, no file. */
 static void broken(void **state)
 {
-	char path[256], *large = malloc((4u << 20) + 2);
+	char path[256], *large;
 	struct bundles_state s;
 	struct fixture *f = *state;
 
@@ -249,6 +249,7 @@ static void broken(void **state)
 	put(f, "/x/", NTH("1"), "{\"annotations\":");
 	ask(f, "/kubepods/pod" UID "/" NTH("1"));
 	expect(f, NULL);
+	large = malloc((4u << 20) + 2);
 	memset(large, ' ', (4u << 20) + 1);
 	large[(4u << 20) + 1] = '\0';
 	put(f, "/x/", NTH("2"), large);
