@@ -457,6 +457,16 @@ static void what_made_the_pod(void **state _unused_)
 	}
 }
 
+/* The kubelet has static pods without a controller. */
+static void a_static_pod_of_the_kubelet(void **state _unused_)
+{
+	_meta_ struct meta *m = with_pod("etcd-worker-1", NULL, NULL);
+
+	assert_string_equal(made(PRESET_KUBERNETES, m, "app"), "etcd-worker-1");
+	m->pod->config_hash = strdup("54733a71afbb6bb9006bb96ca9bbfed1");
+	assert_string_equal(made(PRESET_KUBERNETES, m, "app"), "etcd");
+}
+
 static void a_pods_name_as_metadata(void **state _unused_)
 {
 	struct preset_opts opts = {.preset = PRESET_AUTO, .pod = POD_NAME_METADATA};
@@ -608,6 +618,7 @@ int main(void)
 		cmocka_unit_test(a_pod_without_a_bundle),
 		cmocka_unit_test(a_bundle_without_a_pod),
 		cmocka_unit_test(what_made_the_pod),
+		cmocka_unit_test(a_static_pod_of_the_kubelet),
 		cmocka_unit_test(a_pods_name_as_metadata),
 		cmocka_unit_test(by_container),
 		cmocka_unit_test(swarm_service),
