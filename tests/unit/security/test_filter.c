@@ -128,12 +128,21 @@ static int in_child(enum filter_mode mode, call_fn call)
 	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+static void skip_without_filters(void)
+{
+	if (syscall(SYS_seccomp, -1, 0, NULL) < 0 && errno == ENOSYS) { /* valgrind 3.19 */
+		print_message("SKIP no seccomp here\n");
+		skip();
+	}
+}
+
 static void refused(void **state)
 {
 	const call_fn calls[] = {call_execve,	  call_ptrace,	  call_mount, call_unshare,
 				 call_raw_socket, call_prog_load, call_thread};
 
 	(void)state;
+	skip_without_filters();
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		if (in_child(FILTER_ON, calls[i]) != EPERM)
 			fail_msg("call %zu is not refused", i);
@@ -145,6 +154,7 @@ static void allowed(void **state)
 	const call_fn calls[] = {call_socket, call_open};
 
 	(void)state;
+	skip_without_filters();
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		assert_int_equal(in_child(FILTER_ON, calls[i]), 0);
 		assert_int_equal(in_child(FILTER_KILL, calls[i]), 0);
@@ -200,6 +210,7 @@ static int drop_twice(void)
 static void capabilities_are_dropped(void **state)
 {
 	(void)state;
+	skip_without_filters();
 	assert_int_equal(in_child(FILTER_OFF, drop_most), 0);
 	assert_int_equal(in_child(FILTER_OFF, drop_but_writing), 0);
 	assert_int_equal(in_child(FILTER_KILL, drop_most), 0);
