@@ -371,7 +371,7 @@ static const struct refusal refusals[] = {
 
 static void test_refusals(void **state)
 {
-	struct server_step steps[ARRAY_SIZE(refusals)];
+	static struct server_step steps[ARRAY_SIZE(refusals)];
 	uint64_t dropped[SINK_REASONS] = {0}, all = 0;
 	struct fixture *f = *state;
 	char *log;
@@ -437,7 +437,7 @@ static void test_lies(void **state)
 static void test_endless_answers(void **state)
 {
 	static char body[2 << 20], headers[2 << 20];
-	const struct server_step steps[] = {
+	static const struct server_step steps[] = {
 		{.answer = body, .len = sizeof(body), .after = SERVER_CLOSE},
 		{.answer = headers, .len = sizeof(headers), .after = SERVER_CLOSE},
 		{.answer = NO_CONTENT},
