@@ -13,12 +13,17 @@
 
 #include "assemble/attribute.h"
 #include "base/log.h"
+#include "state/decisions.h"
 
 static bool is_excluded(struct streams *s, uint64_t cgroup_id)
 {
 	const struct container *c = container__find(s, cgroup_id);
 
-	return c && c->excluded;
+	if (c && c->excluded)
+		return true;
+	/* What notail's container of before wrote may lie behind what that notail had read. */
+	return s->decisions && !s->replaying &&
+	       decisions__excluded_at(s->decisions, cgroup_id, 0, UINT64_MAX, NULL);
 }
 
 static void on_registered(void *ctx, uint64_t pos, const struct nt_register *rec)

@@ -546,6 +546,44 @@ static void killed_again(void **state)
 	}
 }
 
+/* What a notail's own container wrote is its successor's to leave out, read by it before or not. */
+static void own_container(void **state)
+{
+	static const struct step steps[] = {
+		{.what = NEW, .container = 0},
+		{.what = REGISTERED, .container = 0, .file = NT_FILE_STDERR},
+		{.what = DATA, .container = 0, .file = NT_FILE_STDERR, .text = "ready\n"},
+		{.what = NEW, .container = 2},
+		{.what = REGISTERED, .container = 2, .file = NT_FILE_STDERR},
+		{.what = DATA, .container = 2, .file = NT_FILE_STDERR, .text = "a\n"},
+		{.what = GONE, .container = 0},
+		{.what = DATA, .container = 2, .file = NT_FILE_STDERR, .text = "b\n"},
+	};
+	const struct decision own = {.cgroup_id = cgroup_of(0), .excluded = true};
+	unsigned char *empty = calloc(2, HALF);
+	_meta_ struct meta *nothing = meta__new();
+
+	(void)state;
+	for (size_t read = 0; read <= ARRAY_SIZE(steps); read++) {
+		struct process *first = process__new(empty, 0), *p;
+
+		assert_true(decisions__add(first->decisions, &own, nothing));
+		decisions__gone(first->decisions, cgroup_of(0), 3 * STEP_BYTES);
+		p = process__new(first->memory, read * STEP_BYTES);
+		never(p, 0);
+		never(p, 2);
+		for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+			read_record(p, &steps[i], i);
+		streams__tick(p->streams, 60 * NS_PER_SEC, true);
+		assert_int_equal(counters__get(&p->counters, excluded), strlen("ready\n"));
+		for (size_t i = 0; i < p->n_sent; i++)
+			assert_int_equal(p->sent[i].container, 2);
+		process__free(first);
+		process__free(p);
+	}
+	free(empty);
+}
+
 /* Or the test would prove nothing. */
 static void without_a_journal_it_is_otherwise(void **state)
 {
@@ -572,6 +610,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(killed_at_any_record),
 		cmocka_unit_test(killed_again),
+		cmocka_unit_test(own_container),
 		cmocka_unit_test(without_a_journal_it_is_otherwise),
 	};
 
