@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import unittest
+import urllib.request
 
 import harness
 import prometheus
@@ -128,7 +129,9 @@ class Metrics(StatusTestCase):
 server: {{listen: {LOCAL}}}
 clients: [{{url: '{receiver.url}', name: main, batchwait: 10ms}}]
 capture: {{containers: ['{self.name("all")}'], pins: 'off'}}
-discovery: {{docker: {{host: '{self.engine.host}'}}}}
+discovery:
+  docker: {{host: '{self.engine.host}'}}
+  kubernetes: {{source: kubelet, kubelet_url: 'http://127.0.0.1:9'}}
 canary: {{interval: 1s}}
 """)
         notail = self.plain_notail("run", "-c", path, "--spool-dir", harness.shared.path("spool-of-metrics"))
@@ -139,11 +142,22 @@ canary: {{interval: 1s}}
             and "notail_container_lines_total{" in m, what="all metrics")
         return notail
 
+    def metrics_of_events(self):
+        path = self.file("""
+server: {metrics_listen: '127.0.0.1:0'}
+clients: [{url: 'http://127.0.0.1:9', name: main}]
+discovery: {kubernetes: {api_server: 'http://127.0.0.1:9'}}
+""")
+        notail = self.plain_notail("events", "-c", path, "--spool-dir", "off")
+        port = re.search(r"metrics at http://127\.0\.0\.1:(\d+)", notail.stderr()).group(1)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=harness.DEADLINE) as answer:
+            return answer.read().decode()
+
     def test_documented_and_well_formed(self):
         notail = self.run_everything()
         text = self.ask(notail, "/metrics").text
         prometheus.parse(text.encode())
-        families = set(re.findall(r"^# TYPE (\S+) ", text, re.M))
+        families = set(re.findall(r"^# TYPE (\S+) ", text + self.metrics_of_events(), re.M))
         documented = self.documented()
         self.assertEqual(families - documented, set(), "not in docs/metrics.md")
         self.assertEqual(documented - families - self.RARE, set(), "in docs/metrics.md, and nowhere else")
