@@ -300,11 +300,15 @@ class Faults(kube_case.KubeCase):
     def test_faults_of_the_kubelet(self):
         self.check("kubelet", [(k, ".", a) for k, _, a in self.SHORT if k in ("forbidden", "certificate")])
 
-    def test_all_faults(self):
+    def test_all_faults_of_the_api(self):
         if not os.environ.get("KUBE_FAULTS"):
             self.skipTest("make test-engines runs it: KUBE_FAULTS=1")
         # A watch that breaks off after it spoke is just followed by another.
         self.check("api", [fault for fault in self.LONG if fault[0] not in ("half", "cut", "endless")])
+
+    def test_all_faults_of_the_kubelet(self):
+        if not os.environ.get("KUBE_FAULTS"):
+            self.skipTest("make test-engines runs it: KUBE_FAULTS=1")
         self.check("kubelet", self.LONG)
 
     def test_a_list_of_50_mb(self):
