@@ -31,7 +31,7 @@
 
 static const char *container_of(const struct meta *m)
 {
-	return meta__label(m, "io.kubernetes.container.name");
+	return meta__label(m, META_POD_CONTAINER_LABEL);
 }
 
 /* The pod's annotation, or a label of the container's own. */

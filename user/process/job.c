@@ -170,8 +170,8 @@ static const char *known(const char *text)
 static bool log_path(const struct meta *m, size_t i, char out[PATH_MAX_BYTES])
 {
 	const char *pod = known(preset__pod(m));
-	const char *container = known(meta__label(m, "io.kubernetes.container.name"));
-	const char *uid = m->pod_uid ? m->pod_uid : meta__label(m, "io.kubernetes.pod.uid");
+	const char *container = known(meta__label(m, META_POD_CONTAINER_LABEL));
+	const char *uid = m->pod_uid ? m->pod_uid : meta__label(m, META_POD_UID_LABEL);
 	const char *id = known(m->id);
 
 	/* The kubelet's name of a pod that it made of a file. */

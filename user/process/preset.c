@@ -79,21 +79,21 @@ static const char *annotation(const struct meta *m, const char *name)
 
 const char *preset__namespace(const struct meta *m)
 {
-	const char *namespace = first_label(m, "io.kubernetes.pod.namespace", NULL);
+	const char *namespace = first_label(m, META_POD_NAMESPACE_LABEL, NULL);
 
 	return namespace || !m->pod ? namespace : m->pod->namespace;
 }
 
 const char *preset__pod(const struct meta *m)
 {
-	const char *name = first_label(m, "io.kubernetes.pod.name", NULL);
+	const char *name = first_label(m, META_POD_NAME_LABEL, NULL);
 
 	return name || !m->pod ? name : m->pod->name;
 }
 
 static const char *kube_container(const struct meta *m)
 {
-	const char *name = first_label(m, "io.kubernetes.container.name", NULL);
+	const char *name = first_label(m, META_POD_CONTAINER_LABEL, NULL);
 
 	for (size_t i = 0; !name && m->id && m->pod && i < m->pod->n_containers; i++)
 		if (m->pod->containers[i].id && !strcmp(m->pod->containers[i].id, m->id))

@@ -8,20 +8,17 @@
 
 #include "containers/pod.h"
 
+#define STRINGS(p)                                                                                \
+	{                                                                                         \
+		&(p)->uid, &(p)->namespace, &(p)->name, &(p)->config_hash, &(p)->node_name,       \
+			&(p)->host_ip, &(p)->ip, &(p)->phase, &(p)->ready, &(p)->controller_kind, \
+			&(p)->controller_name                                                     \
+	}
+
 static struct pod *full(void)
 {
 	struct pod *p = pod__new();
-	char **strings[] = {&p->uid,
-			    &p->namespace,
-			    &p->name,
-			    &p->config_hash,
-			    &p->node_name,
-			    &p->host_ip,
-			    &p->ip,
-			    &p->phase,
-			    &p->ready,
-			    &p->controller_kind,
-			    &p->controller_name};
+	char **strings[] = STRINGS(p);
 	struct pod_container *c;
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
@@ -43,17 +40,7 @@ static void every_difference_counts(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 17; i++) {
 		_pod_ struct pod *p = full();
-		char **strings[] = {&p->uid,
-				    &p->namespace,
-				    &p->name,
-				    &p->config_hash,
-				    &p->node_name,
-				    &p->host_ip,
-				    &p->ip,
-				    &p->phase,
-				    &p->ready,
-				    &p->controller_kind,
-				    &p->controller_name};
+		char **strings[] = STRINGS(p);
 
 		assert_true(pod__same(p, same));
 		assert_true(pod__same_for(p, same, "web"));
