@@ -149,6 +149,10 @@ def kustomize(directory, components=()):
             with open(os.path.join(directory, name), encoding="utf-8") as file:
                 data[key or name] = file.read()
         objects.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": generator["name"]}, "data": data})
+    generated = {generator["name"] for generator in k.get("configMapGenerator", [])}
+    for rule in (rule for o in objects for rule in o.get("rules", [])):
+        if generated & set(rule.get("resourceNames", [])):
+            raise AssertionError(f"kustomize takes that for a ConfigMap and adds its hash: {rule}")
     for name in components:
         for entry in read(os.path.join(directory, name, "kustomization.yaml"))[0]["patches"]:
             apply_patch(objects, entry["patch"])
@@ -160,7 +164,7 @@ def kustomize(directory, components=()):
 
 
 def kubectl_kustomize(directory, components=()):
-    """By kubectl; None: there is none, or too old a one. ConfigMaps lose the hashes of their names."""
+    """By kubectl. ConfigMaps lose the hashes of their names, there and where a volume has one; elsewhere they stay."""
     with tempfile.TemporaryDirectory() as copied:
         shutil.copytree(directory, copied, dirs_exist_ok=True)
         if components:
@@ -170,11 +174,12 @@ def kubectl_kustomize(directory, components=()):
                               timeout=60)
     if done.returncode:
         raise AssertionError(done.stderr)
-    text = done.stdout
-    for o in parse(text):
-        if o["kind"] == "ConfigMap":
-            text = text.replace(o["metadata"]["name"], re.sub(r"-\w{10}$", "", o["metadata"]["name"]))
-    return parse(text)
+    objects = parse(done.stdout)
+    named = [o["metadata"] for o in objects if o["kind"] == "ConfigMap"]
+    named += [v["configMap"] for _, _, spec in pods(objects) for v in spec.get("volumes", []) if "configMap" in v]
+    for one in named:
+        one["name"] = re.sub(r"-\w{10}$", "", one["name"])
+    return objects
 
 
 # Schemas: those of the API's Python client.
