@@ -502,3 +502,10 @@ const struct node *node__get(const struct node *mapping, const char *key)
 			return mapping->items[i];
 	return NULL;
 }
+
+const struct node *node__item(const struct node *mapping, const char *key, size_t i)
+{
+	const struct node *list = node__get(mapping, key);
+
+	return list && list->kind == NODE_SEQUENCE && i < list->n_items ? list->items[i] : list;
+}

@@ -42,5 +42,7 @@ const struct node *document__root(const struct document *d);
 
 /* The value of a mapping's key, NULL: none (or not a mapping). */
 const struct node *node__get(const struct node *mapping, const char *key);
+/* Item i of the sequence that is the value of a key; of what is no sequence, that itself. */
+const struct node *node__item(const struct node *mapping, const char *key, size_t i);
 
 #endif

@@ -12,16 +12,13 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "config/sections.h"
 #include "config/values.h"
 #include "process/relabel.h"
 #include "process/selector.h"
 
 #define JOBS_MAX 1000
 
-#define IGNORED(s, key, ...)                                                                   \
-	{                                                                                      \
-		.name = (key), .type = FIELD_NODE, .offset = offsetof(s, ignored), __VA_ARGS__ \
-	}
 #define NEEDLESS(s, key) IGNORED(s, key, .flags = FIELD_IGNORED)
 #define LATER(s, key) IGNORED(s, key, .flags = FIELD_LATER)
 #define UNDONE(key, what)                                      \

@@ -7,8 +7,6 @@
 
 /* Of struct config_job. */
 extern const struct schema promtail_job_schema;
-/* Of struct config_tls. */
-extern const struct schema config_tls_schema;
 
 /* What concerns several jobs, and what the table cannot say of one: errors and warnings. Sets
  * `containers` of the static ones. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The section discovery.kubernetes. */
-#include "config/kubernetes.h"
+#include "config/sections.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "config/config.h"
-#include "config/promtail.h"
 #include "io/http.h"
 #include "kube/source.h"
 
