@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the command line says of all clients (--tenant, --batch-size, --batch-wait) comes before
- * what the file says of each.
- *
  * Clients whose batches would be the same share an output of what makes them. The tenant of a
  * client is no part of a batch.
  */
@@ -18,7 +15,7 @@
 #include "config/values.h"
 #include "delivery/delivery.h"
 #include "io/loop.h"
-#include "sink/loki.h"
+#include "loki_client.h"
 #include "spool/spool.h"
 
 #define CLIENTS_MAX (PIPELINE_OUTPUTS - PIPELINE_LOKI)
@@ -28,13 +25,9 @@
 
 struct client {
 	struct clients *all;
-	const struct config_client *config; /* NULL: --loki's */
+	struct loki_client setup;
 	struct loki_sink *loki;
-	sink_done_fn done; /* of its batches: on_sent, but where a sink is all that is wanted */
-	void *done_ctx;
 	struct delivery_client *delivery;
-	struct label *external_labels;
-	struct http_tls tls, oauth2_tls;
 };
 
 /* Clients that share their batches. */
@@ -62,37 +55,6 @@ struct clients {
 	struct loop_watch *wanted;
 };
 
-struct http_tls clients__tls(const struct config_tls *t)
-{
-	return (struct http_tls){
-		.ca_file = t->ca_file,
-		.cert_file = t->cert_file,
-		.key_file = t->key_file,
-		.server_name = t->server_name,
-		.ca = t->ca,
-		.cert = t->cert,
-		.key = t->key,
-		.min_version = t->min_version ? 9 + t->min_version : 0,
-		.max_version = t->max_version ? 9 + t->max_version : 0,
-		.insecure = t->insecure_skip_verify,
-	};
-}
-
-static int client__configure(struct client *c, const struct config_client *config)
-{
-	c->config = config;
-	c->tls = clients__tls(&config->tls_config);
-	c->oauth2_tls = clients__tls(&config->oauth2.tls_config);
-	c->external_labels = calloc(config->external_labels.n + 1, sizeof(*c->external_labels));
-	if (!c->external_labels)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->external_labels.n; i++) {
-		c->external_labels[i].name = (char *)config->external_labels.items[i].name;
-		c->external_labels[i].value = (char *)config->external_labels.items[i].value;
-	}
-	return 0;
-}
-
 int clients__new(struct clients **ret, const struct options *opts)
 {
 	struct clients *c = calloc(1, sizeof(*c));
@@ -105,9 +67,9 @@ int clients__new(struct clients **ret, const struct options *opts)
 	c->n = MIN(c->n, (size_t)CLIENTS_MAX);
 	for (size_t i = 0; i < c->n && !err; i++) {
 		c->client[i].all = c;
-		if (opts->clients)
-			err = client__configure(&c->client[i],
-						(struct config_client *)opts->clients->items + i);
+		err = loki_client__init(
+			&c->client[i].setup, opts,
+			opts->clients ? (struct config_client *)opts->clients->items + i : NULL);
 	}
 	if (err)
 		clients__free(c);
@@ -137,26 +99,8 @@ void clients__free(struct clients *c)
 		return;
 	clients__disconnect(c);
 	for (size_t i = 0; i < c->n; i++)
-		free(c->client[i].external_labels);
+		loki_client__done(&c->client[i].setup);
 	free(c);
-}
-
-static struct batch_opts client__batch(const struct client *client)
-{
-	const struct config_client *config = client->config;
-	struct batch_opts b = {
-		.encoding = BATCH_LOKI,
-		.max_bytes = client->all->opts->batch_bytes,
-		.max_wait_ns = client->all->opts->batch_wait_ns,
-		.external_labels = client->external_labels,
-		.n_external_labels = config ? config->external_labels.n : 0,
-	};
-
-	if (config && !b.max_bytes)
-		b.max_bytes = config->batchsize;
-	if (config && !b.max_wait_ns)
-		b.max_wait_ns = config->batchwait;
-	return b;
 }
 
 static bool is_same(const struct batch_opts *a, const struct batch_opts *b)
@@ -187,7 +131,7 @@ void clients__outputs(struct clients *c, bool enabled[PIPELINE_OUTPUTS],
 		      struct batch_opts batches[PIPELINE_OUTPUTS])
 {
 	for (size_t i = 0; i < c->n; i++) {
-		struct batch_opts batch = client__batch(&c->client[i]);
+		struct batch_opts batch = loki_client__batch(&c->client[i].setup);
 		struct profile *p = profile_of(c, &batch);
 
 		p->clients[p->n++] = &c->client[i];
@@ -264,113 +208,11 @@ static bool is_failing(void *ctx)
 	return loki_sink__problem(c->loki);
 }
 
-static int client__new_sink(struct client *c, const char **ret_why)
-{
-	const struct options *o = c->all->opts;
-	const struct loki_opts opts = {.url = o->loki_url, .tenant = o->tenant};
-
-	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, c->done, c->done_ctx,
-			      ret_why);
-}
-
-static struct oauth2_opts client__oauth2(const struct client *c, struct oauth2_param *params)
-{
-	const struct config_oauth2 *o = &c->config->oauth2;
-
-	for (size_t i = 0; i < o->endpoint_params.n; i++)
-		params[i] = (struct oauth2_param){o->endpoint_params.items[i].name,
-						  o->endpoint_params.items[i].value};
-	return (struct oauth2_opts){
-		.token_url = o->token_url,
-		.client_id = o->client_id,
-		.client_secret = o->client_secret,
-		.client_secret_file = o->client_secret_file,
-		.scopes = o->scopes.items,
-		.n_scopes = o->scopes.n,
-		.params = params,
-		.n_params = o->endpoint_params.n,
-		.tls = &c->oauth2_tls,
-		.proxy = o->proxy_url,
-		.no_proxy = o->no_proxy,
-		.timeout_ns = c->config->timeout,
-	};
-}
-
-static const char *first(const char *a, const char *b)
-{
-	return a ? a : b;
-}
-
-/* Of the file. */
-static int client__new_configured(struct client *c, const char **ret_why)
-{
-	const struct config_client *config = c->config;
-	const struct config_authorization *a = &config->authorization;
-	const char *tenant = config->tenant_id && *config->tenant_id ? config->tenant_id : NULL;
-	_free_ struct loki_header *headers = calloc(config->headers.n + 1, sizeof(*headers));
-	_free_ struct oauth2_param *params =
-		calloc(config->oauth2.endpoint_params.n + 1, sizeof(*params));
-	struct oauth2_opts oauth2;
-	const struct loki_opts opts = {
-		.url = config->url,
-		.oauth2 = config->oauth2.token_url ? &oauth2 : NULL,
-		.tenant = c->all->opts->tenant ? c->all->opts->tenant : tenant,
-		.auth =
-			{
-				.username = config->basic_auth.username,
-				.username_file = config->basic_auth.username_file,
-				.password = config->basic_auth.password,
-				.password_file = config->basic_auth.password_file,
-				.bearer_token = first(config->bearer_token, a->credentials),
-				.bearer_token_file =
-					first(config->bearer_token_file, a->credentials_file),
-				.token_type = a->type,
-			},
-		.headers = headers,
-		.n_headers = config->headers.n,
-		.tls = &c->tls,
-		.proxy = config->proxy_url,
-		.no_proxy = config->no_proxy,
-		.drop_rate_limited = config->drop_rate_limited_batches,
-		.max_in_flight = (unsigned)config->max_in_flight,
-		.max_retries = (unsigned)config->backoff_config.max_retries,
-		.min_backoff_ns = config->backoff_config.min_period,
-		.max_backoff_ns = config->backoff_config.max_period,
-		.timeout_ns = config->timeout,
-	};
-
-	*ret_why = "no memory";
-	if (!headers || !params)
-		return -ENOMEM;
-	oauth2 = client__oauth2(c, params);
-	for (size_t i = 0; i < config->headers.n; i++)
-		headers[i] = (struct loki_header){config->headers.items[i].name,
-						  config->headers.items[i].value};
-	return loki_sink__new(&c->loki, c->all->loop, c->all->http, &opts, c->done, c->done_ctx,
-			      ret_why);
-}
-
-/* The spool's name of it: what stays the same, and is no secret. To free; NULL: no memory. */
-static char *client__key(const struct client *c)
-{
-	const struct config_client *config = c->config;
-	const char *tenant = config && config->tenant_id ? config->tenant_id : "";
-	char *key;
-
-	if (c->all->opts->tenant)
-		tenant = c->all->opts->tenant;
-	if (config && config->name && *config->name)
-		return strdup(config->name);
-	if (asprintf(&key, "%s%s%s", loki_sink__url(c->loki), *tenant ? " " : "", tenant) < 0)
-		return NULL;
-	return key;
-}
-
 static int client__connect(struct client *c, const char **ret_why)
 {
 	struct delivery_client_opts opts = {
 		/* The next ones are there when an answer comes. */
-		.window = c->config ? 2 * (size_t)c->config->max_in_flight : 0,
+		.window = c->setup.config ? 2 * (size_t)c->setup.config->max_in_flight : 0,
 		.send = send_batch,
 		.held = is_held,
 		.failing = is_failing,
@@ -379,12 +221,11 @@ static int client__connect(struct client *c, const char **ret_why)
 	_free_ char *key = NULL;
 	int err;
 
-	c->done = on_sent;
-	c->done_ctx = c;
-	err = c->config ? client__new_configured(c, ret_why) : client__new_sink(c, ret_why);
+	err = loki_client__sink(&c->setup, c->all->loop, c->all->http, on_sent, c, &c->loki,
+				ret_why);
 	if (err)
 		return err;
-	key = client__key(c);
+	key = loki_client__key(&c->setup, loki_sink__url(c->loki));
 	if (!key)
 		return -ENOMEM;
 	opts.key = key;
@@ -454,7 +295,7 @@ int clients__connect(struct clients *c, struct loop *loop, struct http *http,
 		const char *why = "";
 
 		err = client__connect(&c->client[i], &why);
-		if (err && *why && c->client[i].config)
+		if (err && *why && c->client[i].setup.config)
 			snprintf(ret_why, size, "clients[%zu]: %s", i, why);
 		else if (err && *why)
 			snprintf(ret_why, size, "--loki: %s", why);
@@ -534,7 +375,7 @@ size_t clients__look(const struct clients *c, struct view_client *ret)
 			continue;
 		stats = loki_sink__stats(client->loki);
 		ret[n++] = (struct view_client){
-			.name = client->config ? client->config->name : NULL,
+			.name = client->setup.config ? client->setup.config->name : NULL,
 			.url = loki_sink__url(client->loki),
 			.problem = loki_sink__problem(client->loki),
 			.lines = stats->lines,
@@ -557,16 +398,5 @@ size_t clients__count(const struct clients *c)
 int clients__sink(struct clients *c, size_t i, struct loop *loop, struct http *http,
 		  sink_done_fn done, void *ctx, struct loki_sink **ret, const char **ret_why)
 {
-	struct client *client = &c->client[i];
-	int err;
-
-	c->loop = loop;
-	c->http = http;
-	client->done = done;
-	client->done_ctx = ctx;
-	err = client->config ? client__new_configured(client, ret_why)
-			     : client__new_sink(client, ret_why);
-	if (!err)
-		*ret = TAKE_PTR(client->loki);
-	return err;
+	return loki_client__sink(&c->client[i].setup, loop, http, done, ctx, ret, ret_why);
 }

@@ -43,7 +43,5 @@ size_t clients__count(const struct clients *c);
 /* The sink of client i alone, the caller's, without a pipeline before it: for a check. */
 int clients__sink(struct clients *c, size_t i, struct loop *loop, struct http *http,
 		  sink_done_fn done, void *ctx, struct loki_sink **ret, const char **ret_why);
-/* What a tls_config says; strings are borrowed. */
-struct http_tls clients__tls(const struct config_tls *t);
 
 #endif

@@ -8,13 +8,13 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "clients.h"
+#include "io/http.h"
 
 static struct kube_opts api_opts(const struct config_kubernetes *c, struct http_tls *tls)
 {
 	if (!c)
 		return (struct kube_opts){0};
-	*tls = clients__tls(&c->tls_config);
+	*tls = config__http_tls(&c->tls_config);
 	return (struct kube_opts){
 		.url = c->api_server,
 		.token_file = c->token_file,
@@ -27,7 +27,7 @@ static struct kube_opts api_opts(const struct config_kubernetes *c, struct http_
 /* It is on this host: what the environment says of proxies is meant for others. */
 static struct kube_opts kubelet_opts(const struct config_kubernetes *c, struct http_tls *tls)
 {
-	*tls = clients__tls(&c->kubelet_tls_config);
+	*tls = config__http_tls(&c->kubelet_tls_config);
 	return (struct kube_opts){
 		.url = c->kubelet_url,
 		.token_file = c->token_file,

@@ -234,7 +234,7 @@ static int make_docker(struct app *a, char *why, size_t size)
 {
 	const struct config *config = ruleset__config(a->ruleset);
 	const struct config_docker *c = config ? &config->discovery.docker : NULL;
-	const struct http_tls tls = c ? clients__tls(&c->tls_config) : (struct http_tls){0};
+	const struct http_tls tls = c ? config__http_tls(&c->tls_config) : (struct http_tls){0};
 	const bool is_tls = tls.ca_file || tls.ca || tls.cert_file || tls.cert || tls.insecure ||
 			    (tls.server_name && *tls.server_name);
 	const struct docker_opts opts = {

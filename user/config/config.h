@@ -16,6 +16,8 @@
 #include "config/preset.h"
 #include "config/schema.h"
 
+struct http_tls;
+
 #define CONFIG_DEFAULT_PATH "/etc/notail/notail.yaml"
 
 struct config_basic_auth {
@@ -316,6 +318,8 @@ const char *config__restart(const struct config *a, const struct config *b);
 
 /* The table that all of it comes from, for the JSON Schema and the default file. */
 extern const struct schema config_schema;
+/* What a tls_config says to io/http; strings are borrowed. */
+struct http_tls config__http_tls(const struct config_tls *t);
 /* What is in force, as YAML, secrets masked. 0 or -EIO, -ENOMEM. */
 int config__print(const struct config *c, FILE *out);
 

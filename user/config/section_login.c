@@ -140,6 +140,22 @@ const struct schema config_tls_schema = {
 	.check = check_tls,
 };
 
+struct http_tls config__http_tls(const struct config_tls *t)
+{
+	return (struct http_tls){
+		.ca_file = t->ca_file,
+		.cert_file = t->cert_file,
+		.key_file = t->key_file,
+		.server_name = t->server_name,
+		.ca = t->ca,
+		.cert = t->cert,
+		.key = t->key,
+		.min_version = t->min_version ? 9 + t->min_version : 0,
+		.max_version = t->max_version ? 9 + t->max_version : 0,
+		.insecure = t->insecure_skip_verify,
+	};
+}
+
 void section__check_url(const struct node *at, const char *url, const char *example,
 			struct diag *diag)
 {
