@@ -332,7 +332,6 @@ static void look_at_delivery(const struct client *c, struct view_client *v)
 		v->oldest_ns = boot_ns - MIN(boot_ns - 1, real_ns - MIN(real_ns, s.oldest_ns));
 	v->dropped_lines += s.dropped_lines;
 	v->overflow_lines = s.dropped_lines;
-	v->overflow_lines = s.dropped_lines;
 	v->spool = (struct view_spool){
 		.used = c->all->spool,
 		.bytes = s.spool_bytes,
