@@ -26,7 +26,7 @@ struct election {
 	struct lease *lease;
 	struct loop_timer *timer;
 	struct http_request *request;
-	enum lease_do asked;
+	enum lease_do asked, failed; /* the last one; the one that `problem` is of */
 	uint64_t sent_ns;
 	struct buf body;
 	char all[PATH_LEN], path[PATH_LEN]; /* of the namespace's leases, and of this one */
@@ -161,6 +161,15 @@ static void give_up(struct election *e)
 		e->released(e->opts.ctx);
 }
 
+/* What may not be written can be read all the same: that is no news while writing comes next. */
+static bool is_over(struct election *e)
+{
+	uint64_t due_ns;
+
+	return e->asked != LEASE_GET || e->failed == LEASE_GET ||
+	       lease__next(e->lease, clock__boot_ns(), &due_ns) == LEASE_WAIT;
+}
+
 static void on_answer(void *ctx, const struct http_answer *a)
 {
 	struct election *e = ctx;
@@ -168,9 +177,14 @@ static void on_answer(void *ctx, const struct http_answer *a)
 					  e->asked == LEASE_CREATE ? e->all : e->path);
 
 	e->request = NULL;
-	set_problem(e, problem && !is_usual(e->asked, a) ? problem : "");
 	lease__answer(e->lease, e->asked, e->sent_ns, clock__boot_ns(), a->error ? 0 : a->status,
 		      a->body, a->body_len);
+	if (problem && !is_usual(e->asked, a)) {
+		e->failed = e->asked;
+		set_problem(e, problem);
+	} else if (is_over(e)) {
+		set_problem(e, "");
+	}
 	e->knows = e->knows || !*e->problem;
 	if (e->released) {
 		give_up(e);
@@ -199,6 +213,7 @@ static void on_timer(void *ctx)
 	}
 	err = ask(e, what, false, on_answer);
 	if (err) {
+		e->failed = what;
 		set_problem(e, err == -ENOMEM ? "no memory" : kube__problem(e->opts.kube));
 		lease__answer(e->lease, what, now_ns, now_ns, 0, NULL, 0);
 	}
