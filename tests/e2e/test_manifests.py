@@ -380,7 +380,7 @@ class Manifests(harness.TestCase):
 
     def test_permissions(self):
         """What the sources of pods and the events' watcher ask for, and a token only where there is something to ask."""
-        pods = {("*", "", "pods"): ["get", "list", "watch"]}
+        pods = {("*", "", "pods"): ["list", "watch"]}
         kubelet = {("*", "", "nodes/pods"): ["get"], ("*", "", "nodes/proxy"): ["get"]}
         leases = lambda name: {("notail", "coordination.k8s.io", "leases"): ["create"],
                                ("notail", "coordination.k8s.io", f"leases/{name}"): ["get", "update"]}
