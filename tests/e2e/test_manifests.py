@@ -135,7 +135,10 @@ class Manifests(harness.TestCase):
                 if o["kind"] == "ServiceMonitor":
                     services = [s for s in objects if s["kind"] == "Service"
                                 and manifests.selects(o["spec"]["selector"], s["metadata"]["labels"])]
-                    self.assertEqual([p["name"] for s in services for p in s["spec"]["ports"]], ["metrics"])
+                    self.assertEqual([p["name"] for s in services for p in s["spec"]["ports"]], ["metrics"] * len(services))
+                    reached = {meta["labels"]["app.kubernetes.io/component"] for s in services for _, meta, _ in running
+                               if manifests.selects(s["spec"]["selector"], meta["labels"])}
+                    self.assertEqual(reached, {"agent", "events"})
 
     def check_ports(self, o, picked):
         wanted = {p.get("targetPort") for p in o["spec"].get("ports", [])}
@@ -392,6 +395,9 @@ class Manifests(harness.TestCase):
                 asked = {"no_rbac": {}, "no_api": {}, "kubelet": kubelet}.get(name, pods)
                 account = {"own": "mine"}.get(name, "notail" if name in ("kubernetes", "no_api") else "logs-notail")
                 expected = {account: asked} if asked else {}
+                if name.startswith("openshift"):
+                    constraints = ("notail", "security.openshift.io", "securitycontextconstraints/privileged")
+                    expected["logs-notail-unpin"] = {constraints: ["use"]}
                 if name in ("kubernetes", "no_api"):
                     expected["notail-events"] = leases("notail-events") | watching("*")
                 elif VARIANTS[name].get("events"):
@@ -400,7 +406,7 @@ class Manifests(harness.TestCase):
             self.assertEqual(found, expected)
             for _, _, spec in manifests.pods(objects):
                 has = spec.get("automountServiceAccountToken", True)
-                self.assertEqual(has, spec.get("serviceAccountName") in expected, spec)
+                self.assertEqual(has, spec.get("serviceAccountName") in set(expected) - {"logs-notail-unpin"}, spec)
         for name, objects in self.everything():
             for _, _, command, _, config in self.configs(objects):
                 if command == "events":
@@ -425,8 +431,10 @@ class Manifests(harness.TestCase):
                 self.assertEqual(hooks, {})
                 continue
             weights = {kind: int(o["metadata"]["annotations"]["helm.sh/hook-weight"]) for kind, o in hooks.items()}
-            self.assertEqual(weights.pop("SecurityContextConstraints", None), -1 if "openshift" in name else None)
-            self.assertEqual(weights, {"ServiceAccount": -1, "DaemonSet": 0, "Job": 1})
+            # ArgoCD before 2.13 needs hooks to have a health, before 3.5 a namespace.
+            account = {"ServiceAccount": -1, "Role": -1, "RoleBinding": -1} if "openshift" in name else {}
+            self.assertEqual(weights, {**account, "DaemonSet": 0, "Job": 1})
+            self.assertFalse(set(hooks) & manifests.CLUSTER)
             for o in hooks.values():
                 self.assertIn("hook-succeeded", o["metadata"]["annotations"]["helm.sh/hook-delete-policy"])
             agent = find(objects, "DaemonSet", self.agent_name(name))["spec"]["template"]["spec"]
@@ -435,19 +443,20 @@ class Manifests(harness.TestCase):
                 self.assertEqual(spec[key], agent[key])
             self.assertEqual(spec["initContainers"][0]["args"], ["unpin"])
             for _, meta, pod in manifests.pods(list(hooks.values())):
-                self.assertEqual(pod["serviceAccountName"], hooks["ServiceAccount"]["metadata"]["name"])
+                self.assertEqual(pod.get("serviceAccountName"), "logs-notail-unpin" if account else None)
+                self.assertFalse(pod["automountServiceAccountToken"])
 
     def test_openshift(self):
         for name in ("openshift", "openshift_hardened"):
             objects = chart(name)
             constraints = [o for o in objects if o["kind"] == "SecurityContextConstraints"]
             users = {user for o in constraints for user in o["users"]}
-            self.assertEqual(users, {f"system:serviceaccount:notail:logs-notail{part}" for part in ("", "-unpin")})
+            self.assertEqual(users, {"system:serviceaccount:notail:logs-notail"})
             for _, _, spec in manifests.pods(objects):
                 for c in manifests.containers(spec):
                     context = {**spec.get("securityContext", {}), **c["securityContext"]}
                     if context.get("runAsUser") is not None:  # who else gets one of its namespace's
-                        self.assertIn(f"system:serviceaccount:notail:{spec['serviceAccountName']}", users)
+                        self.assertIn(spec["serviceAccountName"], ("logs-notail", "logs-notail-unpin"))
                     for o in constraints:
                         added = set(context["capabilities"].get("add", [])) if "capabilities" in context else set()
                         self.assertLessEqual(added, set(o["allowedCapabilities"]))
@@ -493,12 +502,60 @@ class Manifests(harness.TestCase):
         for wrong in ({"image": {"tag": "latest"}}, {"colour": "red"}, {"client": {"url": "loki:3100"}}, {"ringSize": "33MiB"},
                       {"inFlight": 64}, {"discovery": {"source": "etcd"}}, {"loki": {"enabled": True, "s3": {"enabled": True}}},
                       {"hardened": "yes"}, {"metrics": {"port": "9465"}}, {"config": {"capture": {"ring_size": "64MiB"}}},
-                      {"config": {"limits": {"memory": "9MiB"}}}):
+                      {"config": {"limits": {"memory": "9MiB"}}}, {"config": {"pipelin_stages": []}}, {"inFlight": "7MiB"},
+                      {"config": {"discovery": {"kubernetes": {"source": "none"}}}}, {"metrics": {"address": "127.0.0.1"}},
+                      {"config": {"server": {"metrics_listen": "off"}}}, {"spool": {"maxSize": "512KiB"}}):
             for how in manifests.helms():
                 with self.subTest(f"{wrong} {how.__name__}"):
                     self.assertNotEqual(manifests.run_helm(how, wrong).returncode, 0)
         done = manifests.run_helm(manifests.by_render, {}, "1.20.0")
         self.assertIn("kubeVersion", done.stderr)
+
+    def test_sizes_are_the_program_s(self):
+        """What the schema lets through notail takes."""
+        schema = json.loads(read(manifests.CHART, "values.schema.json"))["properties"]
+        spool = schema["spool"]["properties"]["maxSize"]["pattern"]
+        sizes = [("limits: {memory: %s}", schema["inFlight"]["pattern"], ("7MiB", "8MiB", "3999MiB", "4GiB", "5GiB")),
+                 ("spool: {max_size: %s}", spool, ("1023KiB", "1MiB", "999GiB", "3999GiB"))]
+        sizes += [("capture: {ring_size: %s}", "^%s$" % size, (size,)) for size in schema["ringSize"]["enum"]]
+        for text, pattern, tried in sizes:
+            for size in tried:
+                if re.search(pattern, size):
+                    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                        file.write("clients: [{url: http://x}]\n" + text % size)
+                        file.flush()
+                        done = subprocess.run([harness.NOTAIL, "check-config", file.name], stdin=subprocess.DEVNULL,
+                                              capture_output=True, text=True, timeout=60)
+                    self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        [known] = json.loads(read(harness.TOP, "deploy", "notail.schema.json"))["allOf"]
+        keys = json.loads(read(manifests.CHART, "values.schema.json"))["definitions"]["config"]["propertyNames"]["enum"]
+        self.assertEqual(sorted(keys), sorted(known["properties"]))
+
+    def test_existing_priority_class(self):
+        objects = manifests.render({"priorityClass": {"name": "system-node-critical"}})
+        self.assertEqual([o for o in objects if o["kind"] == "PriorityClass"], [])
+        agent = find(objects, "DaemonSet", "logs-notail")["spec"]["template"]["spec"]
+        self.assertEqual(agent["priorityClassName"], "system-node-critical")
+
+    def test_kubelet_of_newer_kubernetes(self):
+        objects = manifests.render(VARIANTS["kubelet"], kube="1.33.1")
+        self.assertEqual(self.rules(objects), {"logs-notail": {("*", "", "nodes/pods"): ["get"]}})
+
+    def test_host_network_and_loopback(self):
+        """The kubelet asks where notail listens; the events' watcher has a network of its own."""
+        objects = manifests.render({"hostNetwork": True, "metrics": {"address": "127.0.0.1"}, "events": {"enabled": True}})
+        for _, c, command, _, config in self.configs(objects):
+            if command in ("run", "events"):
+                hosts = {c[key]["httpGet"].get("host") for key in c if key.endswith("Probe")}
+                self.assertEqual(hosts, {"127.0.0.1"} if command == "run" else {None})
+                self.assertEqual(config["server"]["metrics_listen"], {"run": "127.0.0.1:9465", "events": "0.0.0.0:9465"}[command])
+
+    def test_long_names(self):
+        """Of a name of any length, names and labels that Kubernetes makes of objects' names fit."""
+        for o in manifests.render({"fullnameOverride": "n" * 60, "loki": {"enabled": True}, "events": {"enabled": True}}):
+            self.assertLessEqual(len(o["metadata"]["name"]), 63)
+            if o["kind"] == "StatefulSet":
+                self.assertLessEqual(len(o["metadata"]["name"]), 52)
 
     def test_schema_of_values_is_whole(self):
         def compare(schema, values, path):

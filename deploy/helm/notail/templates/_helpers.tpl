@@ -1,10 +1,11 @@
 {{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
+{{- /* Names of what is made of it, and labels that Kubernetes makes of these, have 63 characters at most. */ -}}
 {{- define "notail.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 46 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 50 | trimSuffix "-" -}}
+{{- ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) | trunc 46 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -111,6 +112,12 @@ external_labels:
 {{- if or (dig "capture" "ring_size" "" .Values.config) (dig "limits" "memory" "" .Values.config) -}}
 {{- fail "ringSize and inFlight say how large capture.ring_size and limits.memory are: the memory limit is made of them" -}}
 {{- end -}}
+{{- if dig "discovery" "kubernetes" "source" "" .Values.config -}}
+{{- fail "discovery.source says what config's discovery.kubernetes.source is: the role is made for it" -}}
+{{- end -}}
+{{- if or (dig "server" "metrics_listen" "" .Values.config) (dig "server" "metrics_listen" "" .Values.events.config) -}}
+{{- fail "metrics.address and metrics.port say what server.metrics_listen is: the probes ask there" -}}
+{{- end -}}
 {{ include "notail.commonConfig" . }}
 host: ${NODE_NAME}
 preset: kubernetes
@@ -131,7 +138,7 @@ discovery:
   kubernetes:
     source: {{ include "notail.source" . }}
     {{- if eq (include "notail.source" .) "kubelet" }}
-    kubelet_url: {{ .Values.discovery.kubelet.url | default "https://${HOST_IP}:10250" }}
+    kubelet_url: {{ .Values.discovery.kubelet.url | default "https://${HOST_IP}:10250" | quote }}
     {{- if .Values.discovery.kubelet.insecureSkipVerify }}
     kubelet_tls_config:
       insecure_skip_verify: true
@@ -148,6 +155,7 @@ server:
   metrics_listen: {{ printf "%s:%v" .Values.metrics.address .Values.metrics.port | quote }}
 {{- end -}}
 
+{{- /* The events' watcher has a network of its own, whatever the agents' address is. */ -}}
 {{- define "notail.eventsConfig" -}}
 {{ include "notail.commonConfig" . }}
 events:
@@ -162,7 +170,7 @@ limits:
 spool:
   directory: "off"
 server:
-  metrics_listen: {{ printf "%s:%v" .Values.metrics.address .Values.metrics.port | quote }}
+  metrics_listen: {{ printf "%s:%v" (ternary .Values.metrics.address "0.0.0.0" (eq (include "notail.probed" .) "")) .Values.metrics.port | quote }}
 {{- end -}}
 
 {{- /* Volumes of what a client reads. */ -}}
@@ -254,6 +262,16 @@ container.apparmor.security.beta.kubernetes.io/{{ .container }}: unconfined
 {{- end }}
 {{- end -}}
 
+{{- /* How Prometheus asks. Series of containers have namespace, pod and container of their own. */ -}}
+{{- define "notail.endpoint" -}}
+port: metrics
+interval: {{ .interval }}
+honorLabels: true
+relabelings:
+  - sourceLabels: [__meta_kubernetes_pod_node_name]
+    targetLabel: node
+{{- end -}}
+
 {{- define "notail.unprivileged" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -261,24 +279,38 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
+{{- /* The address that probes ask; "": the pod's. */ -}}
+{{- define "notail.probed" -}}
+{{- if not (has .Values.metrics.address (list "0.0.0.0" "[::]")) -}}
+{{- if not .Values.hostNetwork -}}
+{{- fail "metrics.address is one that the kubelet cannot ask: without hostNetwork it takes 0.0.0.0 or [::]" -}}
+{{- end -}}
+{{- trimAll "[]" .Values.metrics.address -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* config: settings of notail.yaml, host: who is asked, "": the pod */ -}}
 {{- define "notail.probes" -}}
+{{- $how := dict "port" "metrics" -}}
+{{- with .host }}{{ $_ := set $how "host" . }}{{ end -}}
+{{- if dig "server" "http_tls_config" "" .config }}{{ $_ := set $how "scheme" "HTTPS" }}{{ end -}}
 startupProbe:
   httpGet:
     path: /healthz
-    port: metrics
+    {{- toYaml $how | nindent 4 }}
   periodSeconds: 2
   failureThreshold: 60
 livenessProbe:
   httpGet:
     path: /healthz
-    port: metrics
+    {{- toYaml $how | nindent 4 }}
   periodSeconds: 15
   timeoutSeconds: 5
   failureThreshold: 8
 readinessProbe:
   httpGet:
     path: /ready
-    port: metrics
+    {{- toYaml $how | nindent 4 }}
   periodSeconds: 10
   timeoutSeconds: 5
 {{- end -}}
