@@ -14,6 +14,8 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <string.h>
 #include <strings.h>
@@ -31,6 +33,7 @@
 #define MAX_HEADERS ((size_t)256 << 10)
 #define KEEPALIVE_IDLE_S 30L
 #define KEEPALIVE_INTERVAL_S 10L
+#define UNANSWERED_MS 60000U
 #define MAX_PEM ((size_t)4 << 20)
 
 struct http_socket {
@@ -418,6 +421,16 @@ static int http_request__on_seek(void *ctx, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
+/* What is sent and not acknowledged: a peer that is gone without a word would cost a stream the
+ * quarter of an hour that TCP tries. Not of a unix socket. */
+static int on_socket(void *ctx _unused_, curl_socket_t fd, curlsocktype purpose _unused_)
+{
+	unsigned ms = UNANSWERED_MS;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	return CURL_SOCKOPT_OK;
+}
+
 static int add_to(struct curl_slist **list, const char *text)
 {
 	struct curl_slist *head = curl_slist_append(*list, text);
@@ -598,6 +611,7 @@ static int http_request__set(struct http_request *r, const struct http_opts *opt
 	 * thread, and the loop with it: that thread is left to end by itself. */
 	curl_easy_setopt(r->easy, CURLOPT_QUICK_EXIT, 1L);
 	/* A stream whose peer is gone without a word ends within minutes. */
+	curl_easy_setopt(r->easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
 	curl_easy_setopt(r->easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(r->easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
 	curl_easy_setopt(r->easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What lies in files is read for each request: requests are few, and a token or authority that was
- * renewed a moment ago is the only one that is still good. Nothing here looks at a clock, so that
+ * renewed a moment ago is the only one that is still good. Nothing here goes by a clock, so that
  * one that is wrong costs nothing but the check of certificates, which says so.
  */
 #include "kube/client.h"
@@ -10,15 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/util.h"
 #include "io/http.h"
 #include "kube/json_walk.h"
 #include "sink/auth.h"
 
-#define MESSAGE_SHOWN 200
+#define MESSAGE_SHOWN (KUBE_MESSAGE_SIZE - 8)
 #define MAX_PATH 4096
 
 const char *const KUBE_ANSWER_NAMES[KUBE_ANSWERS] = {
@@ -287,38 +289,54 @@ static void show_resource(const char *path, char *out, size_t size)
 			 space ? " in namespace " : "", space ? space : "");
 }
 
-/* What a Status says, or a kubelet in plain text. */
-static void show_message(const struct http_answer *a, char *out, size_t size)
+void kube__message(const char *body, size_t body_len, char out[KUBE_MESSAGE_SIZE])
 {
-	struct json_span body = {a->body, a->body_len};
-	_free_ char *message = json_span__string(json_span__member(body, "message"));
+	struct json_span text = {body, body_len};
+	_free_ char *message = json_span__string(json_span__member(text, "message"));
 	size_t len;
 
 	*out = '\0';
-	if (!message && a->body_len && *a->body != '{' && *a->body != '<')
-		message = strndup(a->body, MIN(a->body_len, size));
+	if (!message && body_len && *body != '{' && *body != '<')
+		message = strndup(body, MIN(body_len, (size_t)KUBE_MESSAGE_SIZE));
 	len = message ? strcspn(message, "\r\n") : 0;
 	if (!len)
 		return;
-	snprintf(out, size, ": %.*s", (int)MIN(len, (size_t)MESSAGE_SHOWN), message);
+	snprintf(out, KUBE_MESSAGE_SIZE, ": %.*s", (int)MIN(len, (size_t)MESSAGE_SHOWN), message);
 	for (char *p = out; *p; p++)
 		*p = (unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p;
 	utf8__clean(out, strlen(out));
+}
+
+/* A certificate that is good at another time: it may be this clock that is wrong. */
+static void show_error(const char *error, char *out, size_t size)
+{
+	time_t now = (time_t)(clock__real_ns() / NS_PER_SEC);
+	char clock[40];
+	struct tm tm;
+
+	if (!strstr(error, "certificate is not yet valid") &&
+	    !strstr(error, "certificate has expired")) {
+		snprintf(out, size, "%s", error);
+		return;
+	}
+	gmtime_r(&now, &tm);
+	strftime(clock, sizeof(clock), "%Y-%m-%d %H:%M:%S", &tm);
+	snprintf(out, size, "%s; this node's clock says %s UTC", error, clock);
 }
 
 const char *kube__judge(struct kube *k, const struct http_answer *a, const char *verb,
 			const char *path)
 {
 	enum kube_answer answer = answer_of(a);
-	char resource[128], message[MESSAGE_SHOWN + 8];
+	char resource[128], message[KUBE_MESSAGE_SIZE];
 
 	k->answers[answer]++;
 	if (answer == KUBE_OK)
 		return NULL;
-	show_message(a, message, sizeof(message));
+	kube__message(a->body, a->body_len, message);
 	switch (answer) {
 	case KUBE_NO_ANSWER:
-		snprintf(k->problem, sizeof(k->problem), "%s", a->error_text);
+		show_error(a->error_text, k->problem, sizeof(k->problem));
 		break;
 	case KUBE_UNAUTHORIZED:
 		snprintf(k->problem, sizeof(k->problem), "%s (401)%s",
@@ -339,7 +357,9 @@ const char *kube__judge(struct kube *k, const struct http_answer *a, const char 
 		snprintf(k->problem, sizeof(k->problem), "it is too busy (429)%s", message);
 		break;
 	default:
-		snprintf(k->problem, sizeof(k->problem), "status %ld%s", a->status, message);
+		snprintf(k->problem, sizeof(k->problem), "status %ld%s%s", a->status,
+			 a->status / 100 == 3 ? ", a redirect, which is not followed" : "",
+			 message);
 	}
 	return k->problem;
 }

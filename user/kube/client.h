@@ -84,6 +84,9 @@ int kube__request(struct kube *k, const struct kube_request_opts *opts, struct h
  */
 const char *kube__judge(struct kube *k, const struct http_answer *answer, const char *verb,
 			const char *path);
+#define KUBE_MESSAGE_SIZE 208
+/* ": " and what a Status says, or a kubelet in plain text, as one line; "": nothing. */
+void kube__message(const char *body, size_t len, char ret[KUBE_MESSAGE_SIZE]);
 /* The body of one that was judged well is not what the API promises. */
 void kube__invalid(struct kube *k);
 /* What kube__request or kube__judge had to say last; "": nothing. */

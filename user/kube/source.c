@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is wrong is said when it changes; the page and a metric have it all the time. */
+/*
+ * What is wrong is said when it changes, and that it is mended when it was said; of one that comes
+ * and goes, once in SAID_NS. The page and a metric have it all the time.
+ */
 #include "kube/source.h"
 
 #include <errno.h>
@@ -18,6 +21,7 @@
 
 /* One that restarts is waited for; one that is away longer parks nobody's lines. */
 #define AWAY_NS (10 * NS_PER_SEC)
+#define SAID_NS (60 * NS_PER_SEC)
 
 const char *const KUBE_SOURCE_KINDS[] = {
 	[KUBE_SOURCE_NONE] = "none",
@@ -46,13 +50,30 @@ static void kube_source__up(struct kube_source *s)
 	if (!s->present)
 		pods__source(s->pods, true);
 	s->present = true;
-	log_info("kubernetes: %s %s answers", called(s), kube__url(s->kube));
+	if (!s->quiet)
+		log_info("kubernetes: %s %s answers", called(s), kube__url(s->kube));
+	s->quiet = true;
+}
+
+static void kube_source__say(struct kube_source *s, const char *problem)
+{
+	uint64_t now_ns = clock__boot_ns();
+	/* What follows is advice, or the time. */
+	size_t len = strcspn(problem, ";");
+	bool is_new = len != strcspn(s->said, ";") || memcmp(problem, s->said, len) != 0;
+
+	if (!is_new && (!s->quiet || now_ns - s->said_ns < SAID_NS))
+		return;
+	log_warn("kubernetes: %s %s: %s", called(s), kube__url(s->kube), problem);
+	snprintf(s->said, sizeof(s->said), "%s", problem);
+	s->said_ns = now_ns;
+	s->quiet = false;
 }
 
 void kube_source__set_state(struct kube_source *s, bool up, const char *problem)
 {
-	if (problem && strncmp(problem, s->problem, sizeof(s->problem) - 1) != 0)
-		log_warn("kubernetes: %s %s: %s", called(s), kube__url(s->kube), problem);
+	if (problem)
+		kube_source__say(s, problem);
 	snprintf(s->problem, sizeof(s->problem), "%s", problem ? problem : "");
 	if (up == s->up)
 		return;

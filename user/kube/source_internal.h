@@ -21,6 +21,9 @@ struct kube_source {
 	bool present; /* as the pods know it */
 	uint64_t since_ns;
 	char problem[512]; /* "": none */
+	char said[512];	   /* the last that was logged */
+	uint64_t said_ns;
+	bool quiet; /* it was logged since that all is well */
 	bool said_pod;
 };
 

@@ -8,12 +8,16 @@
  * The first list may come from the server's cache (resourceVersion=0). Later ones may not be older
  * than what was seen already; after the server said that a version is no good (410, and whatever
  * else but a refusal), a list is asked for without one, which is the newest.
+ *
+ * Watches that say nothing before they break are followed by lists, so that there is progress by
+ * these alone. A server of whatever kind is asked a few times a second at most.
  */
 #include "kube/watch.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -32,8 +36,13 @@
 #define STABLE_NS (5 * NS_PER_SEC)
 #define WATCH_MAX_NS (600 * NS_PER_SEC) /* at least half of it */
 #define WATCH_LATE_NS (30 * NS_PER_SEC)
+#define WATCH_OPEN_NS (30 * NS_PER_SEC) /* servers answer one at once, whatever follows */
+#define VAIN_MAX 3
 #define LIST_NS (60 * NS_PER_SEC)
 #define PAGE 500
+#define PAGES_MAX 20000
+#define EMPTY_PAGES_MAX 20
+#define PROBLEM_SIZE 320
 #define MAX_RETRY_AFTER_NS (600 * (int64_t)NS_PER_SEC)
 
 struct kube_watch {
@@ -49,17 +58,25 @@ struct kube_watch {
 	uint64_t began_ns; /* the watch */
 	bool newest;	   /* the next list has no version */
 	bool up;
+	bool flawed;	    /* there is a problem while it is up */
 	const char *broken; /* why the stream was ended; NULL: it was not */
 	bool expired;	    /* because its version is gone */
-	bool told;	    /* the watch has had something to say */
+	bool opened;	    /* the watch has an answer */
+	bool told;	    /* and has had something to say */
+	unsigned vain;	    /* how many in a row had not, and ended at once */
 	size_t left_out;
+	bool list_left_out;
+	size_t page_items;
+	unsigned pages, empty_pages; /* of the list under way */
+	char problem[PROBLEM_SIZE];
 };
 
-static void watch__ask(void *ctx);
+static void watch__ask(struct kube_watch *w);
 
 static void watch__state(struct kube_watch *w, bool up, const char *problem)
 {
 	w->up = up;
+	w->flawed = up && problem;
 	if (w->opts.state)
 		w->opts.state(w->opts.ctx, up, problem);
 }
@@ -76,6 +93,13 @@ static void watch__left_out(struct kube_watch *w, const struct json_stream *s)
 		return;
 	w->left_out = s->dropped;
 	watch__state(w, true, "an object is too large: it is left out");
+}
+
+/* All that is there was listed. */
+static void watch__listed(struct kube_watch *w)
+{
+	if (!w->up || (w->flawed && !w->list_left_out))
+		watch__state(w, true, NULL);
 }
 
 static void watch__version(struct kube_watch *w, const char *version)
@@ -191,6 +215,22 @@ static void version_of(struct json_span object, char *ret, size_t size)
 	}
 }
 
+static void watch__on_error(struct kube_watch *w, struct json_span status)
+{
+	long code = json_span__number(json_span__member(status, "code"), 999);
+	char message[KUBE_MESSAGE_SIZE];
+
+	kube__message(status.data, status.len, message);
+	w->expired = code == 410;
+	if (code > 0)
+		snprintf(w->problem, sizeof(w->problem), "the watch ended with an error (%ld)%s",
+			 code, message);
+	else
+		snprintf(w->problem, sizeof(w->problem), "the watch ended with an error%s",
+			 message);
+	w->broken = w->problem;
+}
+
 static void on_change(void *ctx, const char *json, size_t len)
 {
 	static const char *const kinds[] = {
@@ -206,8 +246,7 @@ static void on_change(void *ctx, const char *json, size_t len)
 		return;
 	split_change(json, len, &type, &object);
 	if (json_span__is(type, "\"ERROR\"")) {
-		w->expired = json_span__number(json_span__member(object, "code"), 999) == 410;
-		w->broken = "the watch ended with an error";
+		watch__on_error(w, object);
 		return;
 	}
 	if (!type.data || !object.data) {
@@ -238,13 +277,34 @@ static int watch__on_changes(void *ctx, const char *data, size_t len)
 
 static void watch__on_open(void *ctx)
 {
-	watch__opened(ctx);
+	struct kube_watch *w = ctx;
+
+	w->opened = true;
+	loop_timer__cancel(w->timer);
+	watch__opened(w);
+}
+
+/* It counts among those that failed in a row, or ends the row. */
+static void watch__count(struct kube_watch *w)
+{
+	bool lasted = w->opened && clock__boot_ns() - w->began_ns >= STABLE_NS;
+
+	if ((w->told && !w->broken) || lasted) {
+		backoff__reset(&w->backoff);
+		w->vain = 0;
+	} else if (w->opened && w->vain < VAIN_MAX) {
+		w->vain++;
+	}
+	/* Not older than what was seen, but from the server's cache if that will do. */
+	if (w->vain == VAIN_MAX)
+		w->version[0] = '\0';
 }
 
 static void watch__on_end(void *ctx, const struct http_answer *answer)
 {
 	struct http_answer a = *answer;
 	struct kube_watch *w = ctx;
+	bool half = w->changes.depth > 0;
 	const char *problem;
 
 	w->request = NULL;
@@ -253,8 +313,7 @@ static void watch__on_end(void *ctx, const struct http_answer *answer)
 	a.error = w->broken ? 0 : a.error;
 	a.status = w->expired ? 410 : a.status;
 	problem = kube__judge(w->opts.kube, &a, "watch", w->opts.path);
-	if ((w->told && !w->broken) || clock__boot_ns() - w->began_ns >= STABLE_NS)
-		backoff__reset(&w->backoff);
+	watch__count(w);
 	if (!a.error && a.status == 410) {
 		watch__expire(w);
 		watch__again(w, NULL, a.retry_after_ns);
@@ -264,9 +323,27 @@ static void watch__on_end(void *ctx, const struct http_answer *answer)
 		watch__again(w, w->broken, -1);
 	} else if (problem) {
 		watch__failed(w, &a, problem);
+	} else if (half) {
+		/* What it began to say comes again: the version is the last whole one's. */
+		kube__invalid(w->opts.kube);
+		watch__again(w, "the watch ended in the middle of an object", -1);
 	} else {
 		watch__again(w, NULL, -1);
 	}
+}
+
+/* No word of an answer: whoever took the connection is no API server, or is not well. */
+static void watch__silent(struct kube_watch *w)
+{
+	const struct http_answer none = {
+		.error = -ETIMEDOUT,
+		.error_text = "it does not answer a watch",
+		.body = "",
+		.retry_after_ns = -1,
+	};
+
+	http_request__cancel(TAKE_PTR(w->request));
+	watch__on_end(w, &none);
 }
 
 /* 0 or -errno, which kube__problem says. */
@@ -300,16 +377,21 @@ static int watch__watch(struct kube_watch *w)
 	w->left_out = 0;
 	w->broken = NULL;
 	w->expired = false;
+	w->opened = false;
 	w->told = false;
 	w->began_ns = clock__boot_ns();
 	opts.path = path.data;
-	return kube__request(w->opts.kube, &opts, &w->request);
+	err = kube__request(w->opts.kube, &opts, &w->request);
+	if (!err)
+		loop_timer__set(w->timer, WATCH_OPEN_NS);
+	return err;
 }
 
 static void on_listed(void *ctx, const char *json, size_t len)
 {
 	struct kube_watch *w = ctx;
 
+	w->page_items++;
 	w->opts.item(w->opts.ctx, KUBE_LISTED, json, len);
 }
 
@@ -319,11 +401,27 @@ static int watch__on_items(void *ctx, const char *data, size_t len)
 	int err = kube_items__feed(&w->items, data, len, on_listed, w);
 
 	watch__left_out(w, &w->items.item);
+	w->list_left_out |= w->left_out > 0;
 	if (err)
 		w->broken = err == -EMSGSIZE ? "an object of the list is too large"
 			    : err == -ENOMEM ? "no memory"
 					     : "the list cannot be understood";
 	return w->broken ? -1 : 0;
+}
+
+/* What is wrong with a page that could be read; NULL: nothing. */
+static const char *watch__page_problem(struct kube_watch *w)
+{
+	const char *next = w->items.next_page;
+
+	if (kube_items__end(&w->items) != 0 || (!next && !*w->items.version))
+		return "the list cannot be understood";
+	w->pages++;
+	w->empty_pages += next && !w->page_items;
+	if (next && ((w->page && !strcmp(w->page, next)) || w->pages > PAGES_MAX ||
+		     w->empty_pages > EMPTY_PAGES_MAX))
+		return "the list does not end";
+	return NULL;
 }
 
 /* The page is whole. */
@@ -342,7 +440,7 @@ static void watch__page_end(struct kube_watch *w)
 	w->newest = false;
 	if (w->opts.list_end)
 		w->opts.list_end(w->opts.ctx);
-	watch__opened(w);
+	watch__listed(w);
 	watch__version(w, version);
 	watch__ask(w);
 }
@@ -356,9 +454,8 @@ static void watch__on_list_end(void *ctx, const struct http_answer *answer)
 	w->request = NULL;
 	a.error = w->broken ? 0 : a.error;
 	problem = kube__judge(w->opts.kube, &a, "list", w->opts.path);
-	if (!problem && !w->broken &&
-	    (kube_items__end(&w->items) != 0 || (!w->items.next_page && !*w->items.version)))
-		w->broken = "the list cannot be understood";
+	if (!problem && !w->broken)
+		w->broken = watch__page_problem(w);
 	if (w->broken)
 		kube__invalid(w->opts.kube);
 	if (w->broken || problem) {
@@ -410,20 +507,34 @@ static int watch__list(struct kube_watch *w)
 		return err;
 	kube_items__begin(&w->items, w->opts.max_item);
 	w->left_out = 0;
+	w->page_items = 0;
 	w->broken = NULL;
+	if (!w->page) {
+		w->list_left_out = false;
+		w->pages = w->empty_pages = 0;
+	}
 	if (!w->page && w->opts.list_begin)
 		w->opts.list_begin(w->opts.ctx);
 	opts.path = path.data;
 	return kube__request(w->opts.kube, &opts, &w->request);
 }
 
-static void watch__ask(void *ctx)
+static void watch__ask(struct kube_watch *w)
 {
-	struct kube_watch *w = ctx;
 	int err = *w->version && !w->page ? watch__watch(w) : watch__list(w);
 
 	if (err)
 		watch__again(w, err == -ENOMEM ? "no memory" : kube__problem(w->opts.kube), -1);
+}
+
+static void on_timer(void *ctx)
+{
+	struct kube_watch *w = ctx;
+
+	if (w->request)
+		watch__silent(w);
+	else
+		watch__ask(w);
 }
 
 static int copy_version(struct kube_watch *w, const char *version)
@@ -458,7 +569,7 @@ int kube_watch__new(struct kube_watch **ret, const struct kube_watch_opts *opts)
 	if (!err)
 		err = copy_version(w, opts->resource_version);
 	if (!err)
-		err = loop__timer(kube__loop(opts->kube), watch__ask, w, &w->timer);
+		err = loop__timer(kube__loop(opts->kube), on_timer, w, &w->timer);
 	if (err) {
 		kube_watch__free(w);
 		return err;

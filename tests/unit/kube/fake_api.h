@@ -21,7 +21,7 @@
 #include "base/buf.h"
 #include "base/util.h"
 
-#define FAKE_STEPS 16
+#define FAKE_STEPS 24
 
 struct fake_step {
 	struct buf answer; /* from the status line on */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "base/clock.h"
 #include "io/http.h"
@@ -22,6 +23,8 @@
 #define ITEM(name, version) \
 	"{\"metadata\":{\"name\":\"" name "\",\"resourceVersion\":\"" version "\"}}"
 #define CHANGE(type, object) "{\"type\":\"" type "\",\"object\":" object "}\n"
+#define S16 "0123456789abcdef"
+#define S64 S16 S16 S16 S16
 #define DEADLINE_NS (60 * NS_PER_SEC)
 
 struct test {
@@ -242,6 +245,9 @@ static void refusals(void **state _unused_)
 		   "begin|down:needs list on pods (403): User \"x\"|begin|=a|end|up:|v20|");
 	list_after("404 Not Found", "", "<html>",
 		   "begin|down:it has no /api/v1/pods (404)|begin|=a|end|up:|v20|");
+	list_after(
+		"302 Found", "Location: http://127.0.0.1:1/\r\n", "",
+		"begin|down:status 302, a redirect, which is not followed|begin|=a|end|up:|v20|");
 	list_after("500 X", "", "\x1b[1mhe", "begin|down:status 500: ?[1mhe|begin|=a|end|up:|v20|");
 }
 
@@ -261,6 +267,10 @@ static void garbage(void **state _unused_)
 	list_after("200 OK", "", "{\"kind\":\"Status\"}", NOT_UNDERSTOOD);
 	list_after("200 OK", "", "{\"items\":[]}", NOT_UNDERSTOOD);
 	list_after("200 OK", "", "", NOT_UNDERSTOOD);
+	list_after("200 OK", "", LIST(""), NOT_UNDERSTOOD);
+	list_after("200 OK", "", LIST(S64), NOT_UNDERSTOOD);
+	list_after("200 OK", "", "{\"metadata\":{\"resourceVersion\":7},\"items\":[]}",
+		   NOT_UNDERSTOOD);
 	list_after("200 OK", "", "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[{\"met",
 		   NOT_UNDERSTOOD);
 	list_after("200 OK", "Content-Encoding: gzip\r\n", "no gzip",
@@ -278,6 +288,162 @@ static void garbage_in_the_stream(void **state _unused_)
 	assert_string_equal(t->log.data, "up:|+a|v6|down:the watch cannot be understood|"
 					 "begin|=a|end|up:|v20|");
 	assert_int_equal(kube__answers(t->kube, KUBE_INVALID), 1);
+	end(t);
+}
+
+/* What the server says of its error, in words. */
+static void error_in_the_stream(void **state _unused_)
+{
+	static const char *const all[][2] = {
+		{"{\"kind\":\"Status\",\"message\":\"etcd\\u0000\\nfailed\",\"code\":500}",
+		 "the watch ended with an error (500): etcd?"},
+		{"{\"code\":\"x\",\"message\":7}", "the watch ended with an error"},
+		{"[]", "the watch ended with an error: []"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		struct test *t = begin();
+		char text[256];
+
+		snprintf(text, sizeof(text), "{\"type\":\"ERROR\",\"object\":%s}\n", all[i][0]);
+		fake__stream(t->fake, true, text);
+		fake__json(t->fake, "200 OK", LIST("20", ITEM("a", "3")));
+		go_from(t, "v20|", "5");
+		snprintf(text, sizeof(text), "up:|down:%s|begin|=a|end|up:|v20|", all[i][1]);
+		assert_string_equal(t->log.data, text);
+		assert_int_equal(kube__answers(t->kube, KUBE_INVALID), 1);
+		end(t);
+	}
+}
+
+/* Objects that miss what they ought to have: nothing is known by then, and nothing breaks. */
+static void odd_changes(void **state _unused_)
+{
+	struct test *t = begin();
+
+	fake__stream(t->fake, true,
+		     CHANGE("BOOKMARK", "{}") CHANGE("BOOKMARK", "{\"metadata\":null}") CHANGE(
+			     "BOOKMARK", ITEM("", S64)) CHANGE("UNHEARD", ITEM("x", "6"))
+			     CHANGE("ADDED", "{\"metadata\":[]}") CHANGE("ADDED", ITEM("a", ""))
+				     CHANGE("ADDED", ITEM("b", "7/\\u0026x=\\u00e9")));
+	t->fake->steps[0].hold = false;
+	buf__append_str(&t->fake->steps[0].answer, "0\r\n\r\n");
+	fake__stream(t->fake, true, CHANGE("ADDED", ITEM("c", "8")));
+	go_from(t, "v8|", "5");
+	assert_string_equal(t->log.data, "up:|v6|+{|+a|+b|v7/&x=\xc3\xa9|+c|v8|");
+	asked(t, 1, "&resourceVersion=7%2F%26x%3D%C3%A9 ");
+	end(t);
+}
+
+/* As if it were whole: what has come of the object comes again. */
+static void half_an_object(void **state _unused_)
+{
+	struct test *t = begin();
+
+	fake__stream(t->fake, false, CHANGE("ADDED", ITEM("a", "6")) "{\"type\":\"ADDED\",\"obj");
+	fake__stream(t->fake, true, CHANGE("ADDED", ITEM("b", "7")));
+	go_from(t, "v7|", "5");
+	assert_string_equal(t->log.data,
+			    "up:|+a|v6|down:the watch ended in the middle of an object|"
+			    "up:|+b|v7|");
+	asked(t, 1, "&resourceVersion=6 ");
+	assert_int_equal(kube__answers(t->kube, KUBE_INVALID), 1);
+	end(t);
+}
+
+/* No watch gets on: lists do, from the server's cache, and each attempt waits longer. */
+static void watches_in_vain(void **state _unused_)
+{
+	uint64_t before_ns = clock__boot_ns();
+	struct test *t = begin();
+
+	for (int i = 0; i < 3; i++)
+		fake__stream(t->fake, false, i == 1 ? "" : "{\"type\":");
+	fake__json(t->fake, "200 OK", LIST("20", ITEM("a", "3")));
+	fake__stream(t->fake, false, "{\"type\":");
+	fake__json(t->fake, "200 OK", LIST("21", ITEM("a", "3")));
+	go_from(t, "v21|", "5");
+	asked(t, 2, "watch=1");
+	asked(t, 3, "&resourceVersion=5 ");
+	asked(t, 4, "watch=1");
+	asked(t, 5, "&resourceVersion=20 ");
+	/* A half, one, two and four seconds, each at least half of it. */
+	assert_true(clock__boot_ns() - before_ns >= 3750 * NS_PER_MS);
+	end(t);
+}
+
+static void pages_without_end(void **state _unused_)
+{
+#define PAGE_OF(next, ...) "{\"metadata\":{\"continue\":\"" next "\"},\"items\":[" __VA_ARGS__ "]}"
+	struct test *t = begin();
+
+	fake__json(t->fake, "200 OK", PAGE_OF("n", ITEM("a", "1")));
+	fake__json(t->fake, "200 OK", PAGE_OF("n", ITEM("a", "1")));
+	fake__json(t->fake, "200 OK", LIST("20", ITEM("a", "3")));
+	go(t, "v20|");
+	assert_string_equal(t->log.data,
+			    "begin|=a|=a|down:the list does not end|begin|=a|end|up:|v20|");
+	end(t);
+	t = begin();
+	for (int i = 0; i < 24; i++)
+		fake__json(t->fake, "200 OK", i % 2 ? PAGE_OF("a") : PAGE_OF("b"));
+	go(t, "down:");
+	assert_string_equal(t->log.data, "begin|down:the list does not end|");
+	assert_int_equal(t->fake->answered, 21);
+	end(t);
+}
+
+/* 50 MB of which 50 KB are sent; and one that is cut. */
+static void a_bomb(void **state _unused_)
+{
+	static const char head[] = "{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[{\"x\":\"";
+	static const char tail[] = "\"},{\"name\":\"a\"}]}";
+	const size_t size = (size_t)1 << 17, half = size / 4;
+	char *gz = malloc(size), *blanks = calloc(1, 1 << 20);
+	z_stream z = {.next_in = (unsigned char *)head, .avail_in = sizeof(head) - 1};
+	struct test *t = begin();
+
+	memset(blanks, 'x', 1 << 20);
+	z.next_out = (unsigned char *)gz;
+	z.avail_out = (unsigned)size;
+	assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&z, Z_NO_FLUSH), Z_OK);
+	for (int i = 0; i < 50; i++) {
+		z.next_in = (unsigned char *)blanks;
+		z.avail_in = 1 << 20;
+		assert_int_equal(deflate(&z, Z_NO_FLUSH), Z_OK);
+	}
+	z.next_in = (unsigned char *)tail;
+	z.avail_in = sizeof(tail) - 1;
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	assert_true(z.total_out < size);
+	fake__answer(t->fake, "200 OK", "Content-Encoding: gzip\r\n", gz, half);
+	fake__answer(t->fake, "200 OK", "Content-Encoding: gzip\r\n", gz, z.total_out);
+	deflateEnd(&z);
+	go(t, "v7|");
+	assert_string_equal(t->log.data, "begin|down:the list cannot be understood|begin|=a|"
+					 "up:an object is too large: it is left out|end|v7|");
+	free(gz);
+	free(blanks);
+	end(t);
+}
+
+/* What was too large and is there no more is no problem any more. */
+static void mended(void **state _unused_)
+{
+	struct test *t = begin();
+	_buf_ struct buf list = {0};
+	char blanks[8192];
+
+	memset(blanks, ' ', sizeof(blanks));
+	buf__printf(&list, "{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[{%.*s}]}",
+		    (int)sizeof(blanks), blanks);
+	fake__answer(t->fake, "200 OK", "", list.data, list.len);
+	fake__stream(t->fake, true, CHANGE("ERROR", "{\"code\":410}"));
+	fake__json(t->fake, "200 OK", LIST("20"));
+	go(t, "v20|");
+	assert_string_equal(t->log.data, "begin|up:an object is too large: it is left out|end|v7|"
+					 "begin|end|up:|v20|");
 	end(t);
 }
 
@@ -358,6 +524,13 @@ int main(void)
 		cmocka_unit_test(retry_after_is_obeyed),
 		cmocka_unit_test(garbage),
 		cmocka_unit_test(garbage_in_the_stream),
+		cmocka_unit_test(error_in_the_stream),
+		cmocka_unit_test(odd_changes),
+		cmocka_unit_test(half_an_object),
+		cmocka_unit_test(watches_in_vain),
+		cmocka_unit_test(pages_without_end),
+		cmocka_unit_test(a_bomb),
+		cmocka_unit_test(mended),
 		cmocka_unit_test(cut_stream),
 		cmocka_unit_test(too_large_is_left_out),
 		cmocka_unit_test(nobody_listens),
