@@ -412,6 +412,11 @@ void pods__on_unknown(struct pods *p, void (*unknown)(void *ctx, const char *uid
 	p->ctx = ctx;
 }
 
+bool pods__knows(struct pods *p, const char *uid)
+{
+	return find_any(p, uid) != NULL;
+}
+
 size_t pods__count(const struct pods *p)
 {
 	return HASH_COUNT(p->by_uid) - p->n_gone;

@@ -51,6 +51,8 @@ void pods__source(struct pods *p, bool present);
  * is asked at once. One callback; NULL: none. The uid is the one that the container's bundle or
  * cgroup has: of a static pod its config hash. */
 void pods__on_unknown(struct pods *p, void (*unknown)(void *ctx, const char *uid), void *ctx);
+/* By the uid that a container's bundle or cgroup has; gone or not. */
+bool pods__knows(struct pods *p, const char *uid);
 /* How many are known and not gone. */
 size_t pods__count(const struct pods *p);
 

@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server sends the pods of this node alone; the first list is from its cache, which all the
- * nodes of a cluster that starts can afford. */
+/*
+ * The server sends the pods of this node alone; the first list is from its cache, which all the
+ * nodes of a cluster that starts can afford.
+ *
+ * A watch that has nothing to say cannot be told from one that nobody serves any more. But the
+ * server knows a pod before its node does: a container whose pod is not known for LATE_NS has all
+ * pods listed again. Of a pod that no list knows (another node's name, a static pod without a
+ * mirror) the next one waits ever longer.
+ */
 #include "kube/source_internal.h"
 
 #include <ctype.h>
@@ -9,14 +16,58 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/util.h"
+#include "containers/cgroup.h"
 #include "containers/pods.h"
+#include "io/loop.h"
 #include "kube/watch.h"
+
+#define LATE_NS (5 * NS_PER_SEC)
+#define LATE_MAX_NS (600 * NS_PER_SEC)
 
 struct source_api {
 	struct kube_source *source;
 	struct kube_watch *watch;
+	struct loop_timer *late;
+	uint64_t late_ns;
+	char missing[POD_UID_LEN + 1]; /* is waited for; "": none is */
+	bool renewed;		       /* and listed for */
 };
+
+static void source_api__wait(struct source_api *a)
+{
+	loop_timer__set(a->late, a->late_ns);
+}
+
+static void on_unknown(void *ctx, const char *uid)
+{
+	struct source_api *a = ctx;
+
+	if (*a->missing || strlen(uid) > POD_UID_LEN)
+		return;
+	strcpy(a->missing, uid);
+	source_api__wait(a);
+}
+
+static void on_late(void *ctx)
+{
+	static const char why[] = "a pod that runs here is not among those it told of";
+	struct source_api *a = ctx;
+	bool known = pods__knows(a->source->pods, a->missing);
+
+	if (!known && !a->renewed && kube_watch__renew(a->watch, why)) {
+		a->renewed = true;
+		source_api__wait(a);
+		return;
+	}
+	if (known)
+		a->late_ns = LATE_NS;
+	else if (a->renewed)
+		a->late_ns = MIN(2 * a->late_ns, LATE_MAX_NS);
+	a->missing[0] = '\0';
+	a->renewed = false;
+}
 
 static void on_begin(void *ctx)
 {
@@ -81,19 +132,27 @@ int source_api__new(struct source_api **ret, struct kube_source *s)
 	if (!err) {
 		a->source = s;
 		opts.query = query.data;
-		err = kube_watch__new(&a->watch, &opts);
+		a->late_ns = LATE_NS;
+		err = loop__timer(s->loop, on_late, a, &a->late);
 	}
-	if (err)
-		free(a);
-	else
-		*ret = a;
-	return err;
+	if (!err)
+		err = kube_watch__new(&a->watch, &opts);
+	if (err) {
+		source_api__free(a);
+		return err;
+	}
+	pods__on_unknown(s->pods, on_unknown, a);
+	*ret = a;
+	return 0;
 }
 
 void source_api__free(struct source_api *a)
 {
 	if (!a)
 		return;
+	if (a->source)
+		pods__on_unknown(a->source->pods, NULL, NULL);
+	loop_timer__free(a->late);
 	kube_watch__free(a->watch);
 	free(a);
 }

@@ -314,6 +314,7 @@ static void watch__on_end(void *ctx, const struct http_answer *answer)
 	a.status = w->expired ? 410 : a.status;
 	problem = kube__judge(w->opts.kube, &a, "watch", w->opts.path);
 	watch__count(w);
+	w->opened = false;
 	if (!a.error && a.status == 410) {
 		watch__expire(w);
 		watch__again(w, NULL, a.retry_after_ns);
@@ -581,6 +582,19 @@ int kube_watch__new(struct kube_watch **ret, const struct kube_watch_opts *opts)
 	loop_timer__set(w->timer, 0);
 	*ret = w;
 	return 0;
+}
+
+bool kube_watch__renew(struct kube_watch *w, const char *problem)
+{
+	if (!w->request || !w->opened)
+		return false;
+	http_request__cancel(TAKE_PTR(w->request));
+	json_stream__reset(&w->changes);
+	w->opened = false;
+	watch__expire(w);
+	watch__state(w, false, problem);
+	loop_timer__set(w->timer, 0);
+	return true;
 }
 
 void kube_watch__free(struct kube_watch *w)

@@ -44,6 +44,9 @@ struct kube_watch_opts {
 
 /* The first request leaves when the loop runs. 0, -EINVAL: no such version can be; -ENOMEM. */
 int kube_watch__new(struct kube_watch **ret, const struct kube_watch_opts *opts);
+/* The watch is not to be relied on, so `problem`: a list is asked for at once, which is not from
+ * the server's cache. False: it does not watch now. Not from its callbacks. */
+bool kube_watch__renew(struct kube_watch *w, const char *problem);
 /* Not from its callbacks. NULL is fine. */
 void kube_watch__free(struct kube_watch *w);
 

@@ -235,6 +235,25 @@ static void an_unknown_pod_at_once(void **state _unused_)
 	end(t);
 }
 
+/* The watch goes on, and says nothing of a pod that runs. */
+static void a_watch_that_is_silent(void **state _unused_)
+{
+	struct test *t = begin();
+
+	fake__json(t->fake, "200 OK", "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":null}");
+	fake__stream(t->fake, true, "");
+	fake__json(t->fake, "200 OK",
+		   "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[" POD(UID, "1") "]}");
+	go(t, KUBE_SOURCE_API, 0);
+	wait_until(t, is_up);
+	container(t, UID);
+	wait_until(t, has_one);
+	wait_until(t, is_up);
+	assert_null(state_of(t).problem);
+	assert_null(strstr(t->fake->steps[2].request, "resourceVersion"));
+	end(t);
+}
+
 static void what_is_wrong_is_told(void **state _unused_)
 {
 	static const struct {
@@ -325,6 +344,7 @@ int main(void)
 		cmocka_unit_test(change_of_a_label),
 		cmocka_unit_test(the_kubelet),
 		cmocka_unit_test(an_unknown_pod_at_once),
+		cmocka_unit_test(a_watch_that_is_silent),
 		cmocka_unit_test(what_is_wrong_is_told),
 		cmocka_unit_test(away),
 		cmocka_unit_test(in_a_pod),
