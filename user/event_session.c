@@ -282,10 +282,16 @@ static int begin_watch(struct watch *w)
 	return kube_watch__new(&w->kube, &opts);
 }
 
+static void end_watch(struct watch *w)
+{
+	kube_watch__free(TAKE_PTR(w->kube));
+	event_feed__cut(w->feed);
+}
+
 static void end_watches(struct event_session *s)
 {
 	for (size_t i = 0; i < s->n_watches; i++)
-		kube_watch__free(TAKE_PTR(s->watches[i].kube));
+		end_watch(&s->watches[i]);
 }
 
 /* Those that are to go on, and do not. */
@@ -307,7 +313,7 @@ static void keep_watching(struct event_session *s)
 		if (event_feed__restarted(w->feed)) {
 			log_warn("the API server has an older state than it had: events that are "
 				 "newer by their time are taken");
-			kube_watch__free(TAKE_PTR(w->kube));
+			end_watch(w);
 		}
 		if (!w->kube && begin_watch(w))
 			log_error("no memory for a watch");
@@ -479,9 +485,10 @@ void event_session__free(struct event_session *s)
 {
 	if (!s)
 		return;
-	end_watches(s);
-	for (size_t i = 0; i < s->n_watches; i++)
+	for (size_t i = 0; i < s->n_watches; i++) {
+		kube_watch__free(s->watches[i].kube);
 		event_feed__free(s->watches[i].feed);
+	}
 	free(s->watches);
 	clients__disconnect(s->clients);
 	loop_watch__free(s->done);

@@ -35,7 +35,7 @@ struct mark {
 struct event_feed {
 	struct event_feed_opts opts;
 	struct position taken; /* everything until then was handed on */
-	uint64_t floor_ns;     /* events until this time were too; 0: their revisions say it */
+	uint64_t floor_ns;     /* events before this time were too; 0: their revisions say it */
 	bool listing, restarted;
 	struct listed *list;
 	size_t n_list, room, list_bytes;
@@ -174,7 +174,7 @@ static int keep(struct event_feed *f, const struct listed *l)
 
 static bool is_new(const struct event_feed *f, const struct event *e)
 {
-	if (f->floor_ns && e->time_ns && e->time_ns <= f->floor_ns)
+	if (f->floor_ns && e->time_ns && e->time_ns < f->floor_ns)
 		return false;
 	/* Not the API's own server: a list is all that can repeat. */
 	if (!e->revision)
@@ -228,6 +228,12 @@ void event_feed__list_begin(struct event_feed *f)
 	f->stats.lists++;
 }
 
+void event_feed__cut(struct event_feed *f)
+{
+	drop_list(f);
+	f->listing = false;
+}
+
 void event_feed__item(struct event_feed *f, enum kube_change change, const char *json, size_t len)
 {
 	_event_ struct event e = {0};
@@ -249,8 +255,7 @@ void event_feed__list_end(struct event_feed *f)
 	sort(f);
 	for (size_t i = 0; i < f->n_list; i++)
 		hand_on(f, &f->list[i]);
-	drop_list(f);
-	f->listing = false;
+	event_feed__cut(f);
 }
 
 void event_feed__version(struct event_feed *f, const char *resource_version)
@@ -278,7 +283,8 @@ bool event_feed__restarted(struct event_feed *f)
 	if (!f->restarted)
 		return false;
 	f->restarted = false;
-	f->floor_ns = f->taken.time_ns;
+	/* Of the last second some are sent twice rather than never. */
+	f->floor_ns = f->taken.time_ns - f->taken.time_ns % NS_PER_SEC;
 	f->taken.revision = 0;
 	return true;
 }

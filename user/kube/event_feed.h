@@ -49,7 +49,9 @@ void event_feed__item(struct event_feed *f, enum kube_change change, const char 
 void event_feed__list_end(struct event_feed *f);
 void event_feed__version(struct event_feed *f, const char *resource_version);
 
-/* What a watch goes on from; NULL: it begins with a list. Until the next call of any function. */
+/* The watch is no more: what came of a list is forgotten. */
+void event_feed__cut(struct event_feed *f);
+/* What a new one goes on from; NULL: it begins with a list. Until the next call of any function. */
 const char *event_feed__resume(const struct event_feed *f);
 /* The server has an older state than it had (it was restored, or is another): what is newer by its
  * time counts from now on, and the watch has to begin with a list. Once. */

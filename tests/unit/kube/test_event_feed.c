@@ -156,6 +156,24 @@ static void a_list_that_breaks_off_is_forgotten(void **state _unused_)
 	end(&w);
 }
 
+/* For want of room, and the version is still good. */
+static void a_watch_that_ends_in_a_list_goes_on_without(void **state _unused_)
+{
+	struct world w;
+
+	begin_at(&w, 100, 1, 0);
+	event_feed__list_begin(w.feed);
+	event(&w, KUBE_LISTED, "102");
+	event_feed__cut(w.feed);
+	assert_string_equal(event_feed__resume(w.feed), "100");
+	event(&w, KUBE_ADDED, "101");
+	event_feed__version(w.feed, "101");
+	event(&w, KUBE_ADDED, "102");
+	assert_got(&w, "101 102 ");
+	assert_safe(&w, UINT64_MAX, 102);
+	end(&w);
+}
+
 static void a_restart_goes_on_from_the_position(void **state _unused_)
 {
 	struct world w;
@@ -216,12 +234,13 @@ static void a_server_that_was_set_back(void **state _unused_)
 	assert_false(event_feed__restarted(w.feed));
 	assert_null(event_feed__resume(w.feed));
 	event_feed__list_begin(w.feed);
-	event_at(&w, KUBE_LISTED, "490", "2026-11-21T04:59:00.5Z");
+	event_at(&w, KUBE_LISTED, "490", "2026-11-21T04:59:59Z");
+	event_at(&w, KUBE_LISTED, "495", "2026-11-21T05:00:00Z");
 	event_at(&w, KUBE_LISTED, "500", "2026-11-21T05:01:00.5Z");
 	event_feed__list_end(w.feed);
 	event_feed__version(w.feed, "500");
 	event_at(&w, KUBE_ADDED, "501", "2026-11-21T04:58:00.5Z");
-	assert_got(&w, "1000 500 501 ");
+	assert_got(&w, "1000 495 500 501 ");
 	assert_safe(&w, UINT64_MAX, 501);
 	end(&w);
 }
@@ -301,6 +320,7 @@ int main(void)
 		cmocka_unit_test(a_change_is_a_line_and_a_deletion_none),
 		cmocka_unit_test(another_list_repeats_nothing),
 		cmocka_unit_test(a_list_that_breaks_off_is_forgotten),
+		cmocka_unit_test(a_watch_that_ends_in_a_list_goes_on_without),
 		cmocka_unit_test(a_restart_goes_on_from_the_position),
 		cmocka_unit_test(the_position_follows_what_is_delivered),
 		cmocka_unit_test(there_may_be_any_number_under_way),
