@@ -108,6 +108,15 @@ class KubeApi(Server):
                 store.history = [(self.version, "ERROR", None, None)]
             self.lock.notify_all()
 
+    def restore(self, version):
+        """As of a backup of that version: what came later is gone, and versions are used again. Before anybody watches."""
+        with self.lock:
+            self.version = version
+            for store in self.stores.values():
+                store.objects = {key: o for key, o in store.objects.items() if int(o["metadata"]["resourceVersion"]) <= version}
+                store.history.clear()
+                store.compacted = min(store.compacted, version)
+
     def replay(self, lines, resource="pods"):
         """Recorded lines of a watch, in their order."""
         for line in lines:

@@ -284,6 +284,23 @@ discovery:
         self.wait_all([notail])
         self.assert_in_order()
 
+    def test_restored(self):
+        """An API server that has an older state than it had: what happens from then on is not waited for."""
+        directory = harness.shared.path("restored")
+        self.put_recorded()
+        before = self.api.version
+        for _ in range(5):
+            self.make()
+        notail = self.events(f"directory: {directory}")
+        self.wait_all([notail])
+        self.assertEqual(notail.stop(), 0, notail.stderr())
+        self.api.restore(before)
+        notail = self.events(f"directory: {directory}")
+        made = self.make()["involvedObject"]["name"]
+        harness.wait_for(lambda: any(f"name={made} " in entry.line.decode() for _, _, entry in self.entries()),
+                         what=notail.stderr)
+        self.assertIn("the API server has an older state", notail.stderr())
+
     def test_wrong_answers(self):
         """Of the API server, in lists and in watches: what is right in the end is sent, once."""
         self.api.fail("half", verb="list", resource="events")

@@ -11,6 +11,11 @@
  *
  * Watches that say nothing before they break are followed by lists, so that there is progress by
  * these alone. A server of whatever kind is asked a few times a second at most.
+ *
+ * A server whose state was set back (etcd restored, a cluster made anew) says nothing in a watch
+ * from a version that it will have again one day. So it is asked for a list of one item, and the
+ * version of that compared, before a version of another run is gone on from, and after a watch that
+ * had nothing to say. Versions that are numbers can be: KEP-5504.
  */
 #include "kube/watch.h"
 
@@ -57,6 +62,8 @@ struct kube_watch {
 	struct json_stream changes;
 	uint64_t began_ns; /* the watch */
 	bool newest;	   /* the next list has no version */
+	bool doubtful;	   /* the server may not have come to `version` yet */
+	bool looks;	   /* the list under way is for its version alone */
 	bool up;
 	bool flawed;	    /* there is a problem while it is up */
 	const char *broken; /* why the stream was ended; NULL: it was not */
@@ -329,6 +336,7 @@ static void watch__on_end(void *ctx, const struct http_answer *answer)
 		kube__invalid(w->opts.kube);
 		watch__again(w, "the watch ended in the middle of an object", -1);
 	} else {
+		w->doubtful = !w->told;
 		watch__again(w, NULL, -1);
 	}
 }
@@ -393,7 +401,8 @@ static void on_listed(void *ctx, const char *json, size_t len)
 	struct kube_watch *w = ctx;
 
 	w->page_items++;
-	w->opts.item(w->opts.ctx, KUBE_LISTED, json, len);
+	if (!w->looks)
+		w->opts.item(w->opts.ctx, KUBE_LISTED, json, len);
 }
 
 static int watch__on_items(void *ctx, const char *data, size_t len)
@@ -446,10 +455,10 @@ static void watch__page_end(struct kube_watch *w)
 	watch__ask(w);
 }
 
-static void watch__on_list_end(void *ctx, const struct http_answer *answer)
+/* The request is over. True: the list, or this page of it, is whole. */
+static bool watch__judge_list(struct kube_watch *w, const struct http_answer *answer)
 {
 	struct http_answer a = *answer;
-	struct kube_watch *w = ctx;
 	const char *problem;
 
 	w->request = NULL;
@@ -457,18 +466,46 @@ static void watch__on_list_end(void *ctx, const struct http_answer *answer)
 	problem = kube__judge(w->opts.kube, &a, "list", w->opts.path);
 	if (!problem && !w->broken)
 		w->broken = watch__page_problem(w);
-	if (w->broken)
+	if (!w->broken && !problem)
+		return true;
+	kube_items__free(&w->items);
+	free(TAKE_PTR(w->page));
+	if (w->broken) {
 		kube__invalid(w->opts.kube);
-	if (w->broken || problem) {
-		kube_items__free(&w->items);
-		free(TAKE_PTR(w->page));
-	}
-	if (w->broken)
 		watch__again(w, w->broken, -1);
-	else if (problem)
+	} else {
 		watch__failed(w, &a, problem);
-	else
-		watch__page_end(w);
+	}
+	return false;
+}
+
+static void watch__on_list_end(void *ctx, const struct http_answer *answer)
+{
+	if (watch__judge_list(ctx, answer))
+		watch__page_end(ctx);
+}
+
+/* False where one of them is no number. */
+static bool is_older(const char *a, const char *b)
+{
+	size_t a_len = strspn(a, "0123456789"), b_len = strspn(b, "0123456789");
+
+	if (a[a_len] || b[b_len] || *a == '0' || *b == '0')
+		return false;
+	return a_len != b_len ? a_len < b_len : strcmp(a, b) < 0;
+}
+
+static void watch__on_looked(void *ctx, const struct http_answer *answer)
+{
+	struct kube_watch *w = ctx;
+
+	if (!watch__judge_list(w, answer))
+		return;
+	w->doubtful = false;
+	if (is_older(w->items.version, w->version))
+		watch__expire(w);
+	kube_items__free(&w->items);
+	watch__ask(w);
 }
 
 static int append_list_query(const struct kube_watch *w, struct buf *b)
@@ -489,19 +526,20 @@ static int append_list_query(const struct kube_watch *w, struct buf *b)
 	return err;
 }
 
-static int watch__list(struct kube_watch *w)
+/* The list, or one item of it for the version beside it. */
+static int watch__list(struct kube_watch *w, bool look)
 {
 	struct kube_request_opts opts = {
 		.timeout_ns = LIST_NS,
 		.on_body = watch__on_items,
-		.done = watch__on_list_end,
+		.done = look ? watch__on_looked : watch__on_list_end,
 		.ctx = w,
 	};
 	_buf_ struct buf path = {0};
 	int err = append_path(w, &path);
 
 	if (!err)
-		err = append_list_query(w, &path);
+		err = look ? buf__append_str(&path, "limit=1") : append_list_query(w, &path);
 	if (!err)
 		err = buf__append(&path, "", 1);
 	if (err)
@@ -514,7 +552,8 @@ static int watch__list(struct kube_watch *w)
 		w->list_left_out = false;
 		w->pages = w->empty_pages = 0;
 	}
-	if (!w->page && w->opts.list_begin)
+	w->looks = look;
+	if (!look && !w->page && w->opts.list_begin)
 		w->opts.list_begin(w->opts.ctx);
 	opts.path = path.data;
 	return kube__request(w->opts.kube, &opts, &w->request);
@@ -522,7 +561,8 @@ static int watch__list(struct kube_watch *w)
 
 static void watch__ask(struct kube_watch *w)
 {
-	int err = *w->version && !w->page ? watch__watch(w) : watch__list(w);
+	bool listed = *w->version && !w->page;
+	int err = listed && !w->doubtful ? watch__watch(w) : watch__list(w, listed);
 
 	if (err)
 		watch__again(w, err == -ENOMEM ? "no memory" : kube__problem(w->opts.kube), -1);
@@ -550,6 +590,7 @@ static int copy_version(struct kube_watch *w, const char *version)
 		return -EINVAL;
 	strcpy(w->version, version);
 	strcpy(w->seen, version);
+	w->doubtful = true;
 	return 0;
 }
 

@@ -94,6 +94,15 @@ static struct test *begin(void)
 	return t;
 }
 
+/* The version of another run is looked at first. */
+static struct test *begin_again(void)
+{
+	struct test *t = begin();
+
+	fake__json(t->fake, "200 OK", LIST("5", ITEM("x", "1")));
+	return t;
+}
+
 static void go_from(struct test *t, const char *until, const char *version)
 {
 	struct kube_watch_opts opts = {
@@ -171,31 +180,79 @@ static void list_then_watch(void **state _unused_)
 
 static void goes_on_without_a_list(void **state _unused_)
 {
-	struct test *t = begin();
+	struct test *t = begin_again();
 
 	fake__stream(t->fake, true, CHANGE("ADDED", ITEM("c", "8")));
 	go_from(t, "v8|", "5");
 	assert_string_equal(t->log.data, "up:|+c|v8|");
-	asked(t, 0, "&resourceVersion=5 ");
+	asked(t, 0, "&limit=1 ");
+	asked(t, 1, "&resourceVersion=5 ");
+	end(t);
+}
+
+/* A watch from there would say nothing until it has come that far again. */
+static void set_back_before_it_goes_on(void **state _unused_)
+{
+	struct test *t = begin();
+
+	fake__json(t->fake, "200 OK", LIST("999", ITEM("never", "998")));
+	fake__json(t->fake, "200 OK", LIST("999", ITEM("a", "998")));
+	go_from(t, "v999|", "1000");
+	assert_string_equal(t->log.data, "begin|=a|end|up:|v999|");
+	asked(t, 0, "&limit=1 ");
+	asked(t, 1, "&limit=500 ");
+	end(t);
+}
+
+static void set_back_while_it_watches(void **state _unused_)
+{
+	struct test *t = begin();
+
+	fake__json(t->fake, "200 OK", LIST("1000", ITEM("a", "3")));
+	fake__stream(t->fake, false, CHANGE("MODIFIED", ITEM("a", "1001")));
+	fake__stream(t->fake, false, "");
+	fake__json(t->fake, "200 OK", LIST("999", ITEM("never", "998")));
+	fake__json(t->fake, "200 OK", LIST("999", ITEM("a", "998")));
+	go(t, "v999|");
+	assert_string_equal(t->log.data, "begin|=a|end|up:|v1000|~a|v1001|begin|=a|end|v999|");
+	asked(t, 2, "&resourceVersion=1001 ");
+	asked(t, 3, "&limit=1 ");
+	end(t);
+}
+
+/* Whoever looks and is refused asks again; versions that are no numbers are not compared. */
+static void looks_until_it_is_answered(void **state _unused_)
+{
+	struct test *t = begin();
+
+	fake__json(t->fake, "403 Forbidden", "{}");
+	fake__json(t->fake, "200 OK", "garbage");
+	fake__json(t->fake, "200 OK", LIST("2"));
+	fake__stream(t->fake, true, CHANGE("ADDED", ITEM("c", "y8")));
+	go_from(t, "vy8|", "x5");
+	assert_string_equal(t->log.data, "down:needs list on pods (403)|"
+					 "down:the list cannot be understood|up:|+c|vy8|");
+	asked(t, 2, "&limit=1 ");
+	asked(t, 3, "&resourceVersion=x5 ");
 	end(t);
 }
 
 static void gone_as_status(void **state _unused_)
 {
-	struct test *t = begin();
+	struct test *t = begin_again();
 
 	fake__json(t->fake, "410 Gone", "{\"kind\":\"Status\",\"code\":410}");
 	fake__json(t->fake, "200 OK", LIST("20", ITEM("a", "3")));
 	go_from(t, "v20|", "5");
 	assert_string_equal(t->log.data, "begin|=a|end|up:|v20|");
-	asked(t, 1, "&limit=500 ");
+	asked(t, 2, "&limit=500 ");
 	assert_int_equal(kube__answers(t->kube, KUBE_GONE), 1);
 	end(t);
 }
 
 static void gone_in_the_stream(void **state _unused_)
 {
-	struct test *t = begin();
+	struct test *t = begin_again();
 
 	fake__stream(t->fake, true,
 		     CHANGE("ADDED", ITEM("a", "6")) CHANGE("ERROR", "{\"code\":410}")
@@ -209,7 +266,7 @@ static void gone_in_the_stream(void **state _unused_)
 
 static void pages(void **state _unused_)
 {
-	struct test *t = begin();
+	struct test *t = begin_again();
 
 	fake__json(t->fake, "410 Gone", "{}");
 	fake__json(
@@ -219,7 +276,7 @@ static void pages(void **state _unused_)
 	fake__json(t->fake, "200 OK", LIST("30", ITEM("b", "2")));
 	go_from(t, "v30|", "5");
 	assert_string_equal(t->log.data, "begin|=a|=b|end|up:|v30|");
-	asked(t, 2, "&limit=500&continue=a%2Fb%3D ");
+	asked(t, 3, "&limit=500&continue=a%2Fb%3D ");
 	end(t);
 }
 
@@ -280,7 +337,7 @@ static void garbage(void **state _unused_)
 
 static void garbage_in_the_stream(void **state _unused_)
 {
-	struct test *t = begin();
+	struct test *t = begin_again();
 
 	fake__stream(t->fake, true, CHANGE("ADDED", ITEM("a", "6")) "nonsense");
 	fake__json(t->fake, "200 OK", LIST("20", ITEM("a", "3")));
@@ -450,16 +507,16 @@ static void mended(void **state _unused_)
 /* The version is still good. */
 static void cut_stream(void **state _unused_)
 {
-	struct test *t = begin();
+	struct test *t = begin_again();
 
 	fake__stream(t->fake, true, CHANGE("ADDED", ITEM("a", "6")) "{\"type\":\"ADDED\",\"obj");
-	t->fake->steps[0].hold = false;
+	t->fake->steps[1].hold = false;
 	fake__stream(t->fake, true, CHANGE("ADDED", ITEM("b", "7")));
 	go_from(t, "v7|", "5");
 	assert_non_null(strstr(t->log.data, "up:|+a|v6|down:"));
 	assert_non_null(strstr(t->log.data, "|up:|+b|v7|"));
 	assert_null(strstr(t->log.data, "begin"));
-	asked(t, 1, "&resourceVersion=6 ");
+	asked(t, 2, "&resourceVersion=6 ");
 	assert_int_equal(kube__answers(t->kube, KUBE_NO_ANSWER), 1);
 	end(t);
 }
@@ -517,6 +574,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(list_then_watch),
 		cmocka_unit_test(goes_on_without_a_list),
+		cmocka_unit_test(set_back_before_it_goes_on),
+		cmocka_unit_test(set_back_while_it_watches),
+		cmocka_unit_test(looks_until_it_is_answered),
 		cmocka_unit_test(gone_as_status),
 		cmocka_unit_test(gone_in_the_stream),
 		cmocka_unit_test(pages),
