@@ -317,6 +317,7 @@ discovery:
         self.make()
         self.wait_all([notail])
         harness.wait_for(lambda: not self.api.planned())
+        harness.wait_for(lambda: "the answer is no Lease" in notail.stderr(), what=notail.stderr)
         self.assertEqual(self.leaders([notail]), [notail])
         self.assert_no_repeats()
         self.assert_in_order()

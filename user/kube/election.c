@@ -177,9 +177,14 @@ static void on_answer(void *ctx, const struct http_answer *a)
 					  e->asked == LEASE_CREATE ? e->all : e->path);
 
 	e->request = NULL;
-	lease__answer(e->lease, e->asked, e->sent_ns, clock__boot_ns(), a->error ? 0 : a->status,
-		      a->body, a->body_len);
-	if (problem && !is_usual(e->asked, a)) {
+	if (is_usual(e->asked, a))
+		problem = NULL;
+	if (lease__answer(e->lease, e->asked, e->sent_ns, clock__boot_ns(),
+			  a->error ? 0 : a->status, a->body, a->body_len)) {
+		kube__invalid(e->opts.kube);
+		problem = "the answer is no Lease";
+	}
+	if (problem) {
 		e->failed = e->asked;
 		set_problem(e, problem);
 	} else if (is_over(e)) {

@@ -133,38 +133,43 @@ static json_t *parse(const char *body, size_t len)
 	json_t *object = json_loadb(body, len, JSON_ALLOW_NUL, NULL);
 	const json_t *version =
 		json_object_get(json_object_get(object, "metadata"), "resourceVersion");
+	const json_t *s = json_object_get(object, "spec");
 
-	if (json_is_string(version) && json_is_object(json_object_get(object, "spec")))
+	/* Of one that somebody made by hand there may be no spec. */
+	if (json_is_string(version) && (!s || json_is_object(s)))
 		return object;
 	json_decref(object);
 	return NULL;
 }
 
-static void fail(struct lease *l, enum lease_do asked, long status, uint64_t now_ns)
+/* What took long has waited already: a lease that is ours has no time for more. */
+static void fail(struct lease *l, enum lease_do asked, long status, uint64_t sent_ns,
+		 uint64_t now_ns)
 {
 	l->absent = asked == LEASE_GET && status == 404;
 	l->stale = !l->absent;
-	l->retry_at_ns = l->absent ? now_ns : now_ns + lease__retry_ns(l);
+	l->retry_at_ns = l->absent ? now_ns : MAX(now_ns, sent_ns + lease__retry_ns(l));
 }
 
-void lease__answer(struct lease *l, enum lease_do asked, uint64_t sent_ns, uint64_t now_ns,
-		   long status, const char *body, size_t len)
+int lease__answer(struct lease *l, enum lease_do asked, uint64_t sent_ns, uint64_t now_ns,
+		  long status, const char *body, size_t len)
 {
 	json_t *object = status / 100 == 2 ? parse(body, len) : NULL;
 
 	if (!object) {
-		fail(l, asked, status, now_ns);
-		return;
+		fail(l, asked, status, sent_ns, now_ns);
+		return status / 100 == 2 ? -EBADMSG : 0;
 	}
 	keep(l, object, now_ns);
 	if (asked == LEASE_GET) {
 		if (!is_ours(l))
 			l->until_ns = 0;
 		l->retry_at_ns = is_free(l, now_ns) ? now_ns : now_ns + lease__retry_ns(l);
-		return;
+		return 0;
 	}
 	l->until_ns = is_ours(l) ? sent_ns + l->duration_ns / 3 * 2 : 0;
 	l->retry_at_ns = sent_ns + lease__retry_ns(l);
+	return 0;
 }
 
 bool lease__leads(const struct lease *l, uint64_t now_ns)

@@ -36,9 +36,10 @@ uint64_t lease__retry_ns(const struct lease *l);
 
 /* What to ask now; LEASE_WAIT: nothing before *ret_due_ns. Times are CLOCK_BOOTTIME. */
 enum lease_do lease__next(struct lease *l, uint64_t now_ns, uint64_t *ret_due_ns);
-/* What the API server was asked at `sent_ns`, and answered; status 0: it did not. */
-void lease__answer(struct lease *l, enum lease_do asked, uint64_t sent_ns, uint64_t now_ns,
-		   long status, const char *body, size_t len);
+/* What the API server was asked at `sent_ns`, and answered; status 0: it did not. 0; -EBADMSG: it
+ * answered with what is no Lease. */
+int lease__answer(struct lease *l, enum lease_do asked, uint64_t sent_ns, uint64_t now_ns,
+		  long status, const char *body, size_t len);
 /* It is ours, and surely nobody else's. */
 bool lease__leads(const struct lease *l, uint64_t now_ns);
 /* When it is not any more, unless it is renewed; 0: it is not ours. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A server of one Lease, and replicas with clocks of their own. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -184,6 +185,21 @@ static void it_ends_in_time_without_an_answer(void **state _unused_)
 	lease__free(a);
 }
 
+/* A request that is not answered takes 5 of the 10 seconds. */
+static void one_that_is_not_answered_costs_no_lease(void **state _unused_)
+{
+	struct lease *a = replica("a");
+	uint64_t due_ns;
+
+	run(a, 100 * S);
+	assert_int_equal(lease__next(a, 102 * S, &due_ns), LEASE_UPDATE);
+	lease__answer(a, LEASE_UPDATE, 102 * S, 107 * S, 0, NULL, 0);
+	assert_int_equal(step_late(a, 107 * S, S), LEASE_GET);
+	assert_int_equal(step_late(a, 108 * S, S), LEASE_UPDATE);
+	assert_int_equal(lease__until_ns(a), 118 * S);
+	lease__free(a);
+}
+
 static void a_late_answer_counts_from_when_it_was_asked_for(void **state _unused_)
 {
 	struct lease *a = replica("a");
@@ -300,16 +316,36 @@ static void what_else_is_in_it_stays(void **state _unused_)
 	lease__free(a);
 }
 
+static void made_by_hand(void **state _unused_)
+{
+	struct lease *a = replica("a");
+
+	stored = json_loads("{\"metadata\":{\"resourceVersion\":\"5\"}}", 0, NULL);
+	run(a, 100 * S);
+	assert_true(lease__leads(a, 100 * S));
+	assert_string_equal(in_spec("holderIdentity"), "a");
+	lease__free(a);
+}
+
 static void garbage_is_no_answer(void **state _unused_)
 {
 	static const char *const texts[] = {
-		"", "{", "[]", "{}", "null", "{\"metadata\":{\"resourceVersion\":1}}", "\xff"};
+		"",
+		"{",
+		"[]",
+		"{}",
+		"null",
+		"{\"metadata\":{\"resourceVersion\":1}}",
+		"{\"metadata\":{\"resourceVersion\":\"1\"},\"spec\":[]}",
+		"\xff"};
 	struct lease *a = replica("a");
 	uint64_t now_ns = 100 * S, due_ns;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		assert_int_equal(lease__next(a, now_ns, &due_ns), LEASE_GET);
-		lease__answer(a, LEASE_GET, now_ns, now_ns, 200, texts[i], strlen(texts[i]));
+		assert_int_equal(lease__answer(a, LEASE_GET, now_ns, now_ns, 200, texts[i],
+					       strlen(texts[i])),
+				 -EBADMSG);
 		assert_false(lease__leads(a, now_ns));
 		assert_int_equal(lease__next(a, now_ns, &due_ns), LEASE_WAIT);
 		now_ns = due_ns;
@@ -344,6 +380,7 @@ int main(void)
 		cmocka_unit_test_setup(who_has_it_renews_it, clear),
 		cmocka_unit_test_setup(another_waits_for_as_long_as_it_is_renewed, clear),
 		cmocka_unit_test_setup(it_ends_in_time_without_an_answer, clear),
+		cmocka_unit_test_setup(one_that_is_not_answered_costs_no_lease, clear),
 		cmocka_unit_test_setup(a_late_answer_counts_from_when_it_was_asked_for, clear),
 		cmocka_unit_test_setup(who_was_away_finds_it_taken, clear),
 		cmocka_unit_test_setup(one_wins_a_race, clear),
@@ -351,6 +388,7 @@ int main(void)
 		cmocka_unit_test_setup(a_deleted_one_is_made_again, clear),
 		cmocka_unit_test_setup(released_it_is_free_at_once, clear),
 		cmocka_unit_test_setup(what_else_is_in_it_stays, clear),
+		cmocka_unit_test_setup(made_by_hand, clear),
 		cmocka_unit_test_setup(garbage_is_no_answer, clear),
 		cmocka_unit_test_setup(a_refusal_is_asked_again_slowly, clear),
 	};
