@@ -139,7 +139,7 @@ int meta_network__add_label(struct meta_network *n, const char *name, const char
 	return meta_labels__add(&n->labels, &n->n_labels, name, value);
 }
 
-static int copy_string(char **ret, const char *s)
+int meta__copy_string(char **ret, const char *s)
 {
 	if (!s)
 		return 0;
@@ -165,7 +165,7 @@ int meta__copy(struct meta *to, const struct meta *from)
 	int err = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings) && !err; i++)
-		err = copy_string(strings[i].to, strings[i].from);
+		err = meta__copy_string(strings[i].to, strings[i].from);
 	for (size_t i = 0; i < from->n_labels && !err; i++)
 		err = meta__add_label(to, from->labels[i].name, from->labels[i].value);
 	to->detailed = from->detailed;
@@ -185,11 +185,11 @@ int meta__copy_networks(struct meta *to, const struct meta *from)
 	free(TAKE_PTR(to->network_id));
 	free(TAKE_PTR(to->network_ip));
 	meta_network__unref(TAKE_PTR(to->network));
-	err = copy_string(&to->network_name, from->network_name);
+	err = meta__copy_string(&to->network_name, from->network_name);
 	if (!err)
-		err = copy_string(&to->network_id, from->network_id);
+		err = meta__copy_string(&to->network_id, from->network_id);
 	if (!err)
-		err = copy_string(&to->network_ip, from->network_ip);
+		err = meta__copy_string(&to->network_ip, from->network_ip);
 	if (!err && from->network)
 		to->network = meta_network__ref(from->network);
 	return err;

@@ -90,6 +90,8 @@ struct meta {
 struct meta *meta__new(void);
 struct meta *meta__ref(struct meta *m);
 void meta__unref(struct meta *m); /* NULL is fine */
+/* One of its strings; NULL changes nothing. 0 or -ENOMEM. */
+int meta__copy_string(char **ret, const char *s);
 /* Copies both strings. Only before publishing. 0 or -ENOMEM. */
 int meta__add_label(struct meta *m, const char *name, const char *value);
 /* In place of the pod that it has. A static pod's uid becomes that of its API object, in the
