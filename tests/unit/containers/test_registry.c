@@ -1,95 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which answer a cgroup gets, in every order in which path, engine and metadata may come. */
-#include <errno.h>
-#include <poll.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "base/util.h"
-#include "containers/registry.h"
-
-#define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define OTHER "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
-#define THIRD "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-#define UID "e38a4778-d966-4016-84bc-e0b7dd5090fa"
-
-static int set_up(void **state)
-{
-	return registry__new((struct registry **)state);
-}
-
-static int tear_down(void **state)
-{
-	registry__free(*state);
-	return 0;
-}
-
-static void cgroup_new(struct registry *r, uint64_t cgroup_id, const char *path)
-{
-	assert_int_equal(registry__cgroup_new(r, cgroup_id, path, strlen(path)), 0);
-}
-
-static struct meta *named(const char *id, const char *name)
-{
-	struct meta *m = meta__new();
-
-	m->engine = strdup("docker");
-	m->id = strdup(id);
-	m->name = strdup(name);
-	m->image = strdup("image");
-	assert_int_equal(meta__add_label(m, "label", "value"), 0);
-	return m;
-}
-
-static void publish(struct registry *r, const char *id, const char *name)
-{
-	assert_int_equal(registry__publish(r, named(id, name)), 0);
-}
-
-static void id_of(unsigned i, char *ret)
-{
-	snprintf(ret, 65, "%064x", i);
-}
-
-/* The name in force, or NULL; checks the answer. */
-static void expect(struct registry *r, uint64_t cgroup_id, enum registry_answer answer,
-		   const char *name)
-{
-	_meta_ struct meta *m = NULL;
-
-	assert_int_equal(registry__lookup(r, cgroup_id, &m), answer);
-	assert_non_null(m);
-	if (name)
-		assert_string_equal(m->name, name);
-	else
-		assert_null(m->name);
-}
-
-static bool readable(struct registry *r)
-{
-	struct pollfd p = {.fd = registry__wanted_fd(r, REGISTRY_DOCKER), .events = POLLIN};
-
-	assert_in_range(poll(&p, 1, 0), 0, 1);
-	return p.revents & POLLIN;
-}
-
-static bool wanted(struct registry *r, const char *id)
-{
-	char next[65];
-	const char *engine;
-
-	if (!registry__next_wanted(r, REGISTRY_DOCKER, next, sizeof(next), &engine))
-		return false;
-	assert_string_equal(next, id);
-	assert_non_null(engine);
-	return true;
-}
+#include "containers/registry_world.h"
 
 static void nobody_told(void **state)
 {
@@ -162,34 +75,6 @@ static void path_that_no_table_knows(void **state)
 	assert_false(wanted(*state, ID));
 }
 
-static void wanted_once(void **state)
-{
-	registry__engine(*state, "docker", true);
-	assert_false(readable(*state));
-	cgroup_new(*state, 1, "/docker/" ID);
-	expect(*state, 1, REGISTRY_PENDING, NULL);
-	assert_true(readable(*state));
-	assert_true(wanted(*state, ID));
-	assert_false(readable(*state));
-	assert_false(wanted(*state, ID));
-	cgroup_new(*state, 1, "/docker/" ID);
-	cgroup_new(*state, 2, "/docker/" ID "/docker/" OTHER);
-	assert_true(wanted(*state, OTHER));
-	assert_false(wanted(*state, ID));
-	expect(*state, 1, REGISTRY_PENDING, NULL);
-}
-
-static void too_small_a_buffer_takes_nothing(void **state)
-{
-	const char *engine;
-	char id[64];
-
-	registry__engine(*state, "docker", true);
-	cgroup_new(*state, 1, "/docker/" ID);
-	assert_false(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
-	assert_true(wanted(*state, ID));
-}
-
 static void published_after_the_cgroup(void **state)
 {
 	_meta_ struct meta *m = NULL;
@@ -230,62 +115,6 @@ static void engine_of_the_path_unless_it_leaves_it_open(void **state)
 	assert_string_equal(kubelet->pod_uid, UID);
 	assert_int_equal(registry__lookup(*state, 2, &podman), REGISTRY_KNOWN);
 	assert_string_equal(podman->engine, "podman");
-}
-
-static void who_is_asked(void **state)
-{
-	registry__engine(*state, "docker", true);
-	cgroup_new(*state, 1,
-		   "/kubepods.slice/kubepods-pod11111111_2222_3333_4444_555555555555.slice/"
-		   "cri-containerd-" OTHER ".scope");
-	expect(*state, 1, REGISTRY_NEVER, NULL);
-	assert_false(wanted(*state, OTHER));
-	cgroup_new(*state, 3, "/machine.slice/libpod-" THIRD ".scope");
-	expect(*state, 3, REGISTRY_PENDING, NULL);
-	assert_true(wanted(*state, THIRD));
-	cgroup_new(*state, 2, "/kubepods/pod" UID "/" ID);
-	expect(*state, 2, REGISTRY_PENDING, NULL);
-	assert_true(wanted(*state, ID));
-	registry__engine(*state, "containerd", true);
-	expect(*state, 1, REGISTRY_NEVER, NULL);
-}
-
-static void never(void **state)
-{
-	registry__engine(*state, "docker", true);
-	cgroup_new(*state, 1, "/docker/" ID);
-	registry__never(*state, OTHER);
-	expect(*state, 1, REGISTRY_PENDING, NULL);
-	registry__never(*state, ID);
-	expect(*state, 1, REGISTRY_NEVER, NULL);
-	assert_false(readable(*state));
-	registry__engine(*state, "docker", true);
-	expect(*state, 1, REGISTRY_NEVER, NULL);
-	assert_false(wanted(*state, ID));
-	/* It came to be known after all. */
-	publish(*state, ID, "web");
-	expect(*state, 1, REGISTRY_KNOWN, "web");
-	registry__never(*state, ID);
-	expect(*state, 1, REGISTRY_KNOWN, "web");
-}
-
-static void engine_goes_and_comes(void **state)
-{
-	registry__engine(*state, "docker", true);
-	cgroup_new(*state, 1, "/docker/" ID);
-	publish(*state, OTHER, "web");
-	cgroup_new(*state, 2, "/docker/" OTHER);
-	assert_true(wanted(*state, ID));
-	registry__engine(*state, "docker", false);
-	expect(*state, 1, REGISTRY_NEVER, NULL);
-	expect(*state, 2, REGISTRY_KNOWN, "web");
-	assert_false(readable(*state));
-	/* The question that nobody answered is asked again. */
-	registry__engine(*state, "docker", true);
-	expect(*state, 1, REGISTRY_PENDING, NULL);
-	assert_true(readable(*state));
-	assert_true(wanted(*state, ID));
-	assert_false(wanted(*state, OTHER));
 }
 
 static void rename_is_a_new_snapshot(void **state)
@@ -456,47 +285,6 @@ static void refuses_metadata_without_an_id(void **state)
 	assert_false(registry__known(*state, long_id));
 }
 
-static void least_recently_used_go_first(void **state)
-{
-	char id[65];
-
-	publish(*state, ID, "in use");
-	cgroup_new(*state, 1, "/docker/" ID);
-	publish(*state, OTHER, "published again");
-	for (unsigned i = 0; i < REGISTRY_MAX - 2; i++) {
-		id_of(i, id);
-		publish(*state, id, "x");
-	}
-	id_of(0, id);
-	assert_true(registry__known(*state, id));
-	publish(*state, OTHER, "published again");
-	id_of(REGISTRY_MAX, id);
-	publish(*state, id, "one more");
-	assert_true(registry__known(*state, id));
-	id_of(0, id);
-	assert_false(registry__known(*state, id));
-	id_of(1, id);
-	assert_true(registry__known(*state, id));
-	assert_true(registry__known(*state, OTHER));
-	expect(*state, 1, REGISTRY_KNOWN, "in use");
-}
-
-static void gone_ones_are_bounded(void **state)
-{
-	char id[65];
-
-	publish(*state, OTHER, "there");
-	for (unsigned i = 0; i < 2000; i++) {
-		id_of(i, id);
-		publish(*state, id, "x");
-		registry__gone(*state, id);
-	}
-	assert_true(registry__known(*state, id));
-	id_of(1000, id);
-	assert_false(registry__known(*state, id));
-	assert_true(registry__known(*state, OTHER));
-}
-
 /* What a list has not any more is gone, and forgotten before what is there. */
 static void lists_say_what_is_gone(void **state)
 {
@@ -518,214 +306,6 @@ static void lists_say_what_is_gone(void **state)
 	assert_false(registry__known(*state, OTHER));
 	id_of(1, id);
 	assert_true(registry__known(*state, id));
-}
-
-static void publish_detailed(struct registry *r, const char *id, const char *ip, bool over)
-{
-	struct meta *m = named(id, "x");
-
-	m->detailed = ip != NULL;
-	m->over = over;
-	m->network_ip = ip ? strdup(ip) : NULL;
-	assert_int_equal(registry__publish(r, m), 0);
-}
-
-static void expect_ip(struct registry *r, const char *ip)
-{
-	_meta_ struct meta *m = NULL;
-
-	assert_int_equal(registry__lookup(r, 1, &m), REGISTRY_KNOWN);
-	assert_string_equal(m->network_ip, ip);
-}
-
-static void details_are_needed(void **state)
-{
-	char id[65];
-	const char *engine;
-
-	registry__need_details(*state);
-	registry__engine(*state, "docker", true);
-	publish_detailed(*state, ID, NULL, false);
-	cgroup_new(*state, 1, "/docker/" ID);
-	expect(*state, 1, REGISTRY_PENDING, "x");
-	assert_true(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
-	assert_string_equal(id, ID);
-	assert_false(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
-	publish_detailed(*state, ID, "10.0.0.1", false);
-	expect_ip(*state, "10.0.0.1");
-	/* Another address, perhaps. */
-	registry__refresh(*state, ID);
-	expect_ip(*state, "10.0.0.1");
-	assert_true(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
-	/* Its last lines are still those of this address. */
-	publish_detailed(*state, ID, "", true);
-	expect_ip(*state, "10.0.0.1");
-	registry__cgroup_gone(*state, 1);
-	/* It starts again. */
-	registry__refresh(*state, ID);
-	assert_false(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
-	cgroup_new(*state, 1, "/docker/" ID);
-	assert_true(registry__next_wanted(*state, REGISTRY_DOCKER, id, sizeof(id), &engine));
-}
-
-static void details_that_will_not_come(void **state)
-{
-	registry__need_details(*state);
-	registry__engine(*state, "docker", true);
-	publish_detailed(*state, ID, NULL, false);
-	cgroup_new(*state, 1, "/docker/" ID);
-	expect(*state, 1, REGISTRY_PENDING, "x");
-	registry__never(*state, ID);
-	expect(*state, 1, REGISTRY_KNOWN, "x");
-	publish_detailed(*state, OTHER, NULL, true);
-	cgroup_new(*state, 2, "/docker/" OTHER);
-	expect(*state, 2, REGISTRY_KNOWN, "x");
-	registry__engine(*state, "docker", false);
-	cgroup_new(*state, 3, "/docker/" ID);
-	expect(*state, 3, REGISTRY_KNOWN, "x");
-}
-
-static void publish_joined(struct registry *r, const char *id, const char *of)
-{
-	struct meta *m = named(id, "joined");
-
-	m->detailed = true;
-	m->network_mode = strdup("container:");
-	m->network_of = strdup(of);
-	assert_int_equal(registry__publish(r, m), 0);
-}
-
-static void expect_no_ip(struct registry *r, enum registry_answer answer)
-{
-	_meta_ struct meta *m = NULL;
-
-	assert_int_equal(registry__lookup(r, 1, &m), answer);
-	assert_string_equal(m->name, "joined");
-	assert_null(m->network_ip);
-}
-
-/* The other one is in the list, before it or behind it, and starts again. */
-static void networks_of_another(void **state)
-{
-	_meta_ struct meta *m = NULL;
-	uint64_t version;
-
-	registry__need_details(*state);
-	registry__engine(*state, "docker", true);
-	publish_detailed(*state, OTHER, "10.0.0.1", false);
-	publish_joined(*state, ID, OTHER);
-	cgroup_new(*state, 1, "/docker/" ID);
-	expect_ip(*state, "10.0.0.1");
-	assert_false(wanted(*state, OTHER));
-	version = registry__version(*state);
-	registry__refresh(*state, OTHER);
-	assert_true(wanted(*state, OTHER));
-	expect_ip(*state, "10.0.0.1");
-	publish_detailed(*state, OTHER, "10.0.0.2", false);
-	expect_ip(*state, "10.0.0.2");
-	assert_true(registry__version(*state) > version);
-	assert_int_equal(registry__lookup(*state, 1, &m), REGISTRY_KNOWN);
-	assert_string_equal(m->name, "joined");
-	assert_string_equal(m->network_mode, "container:");
-	publish_joined(*state, ID, THIRD);
-	expect_no_ip(*state, REGISTRY_PENDING);
-	publish_detailed(*state, THIRD, "10.0.0.3", false);
-	expect_ip(*state, "10.0.0.3");
-	publish_detailed(*state, OTHER, "10.0.0.4", false);
-	expect_ip(*state, "10.0.0.3");
-}
-
-/* It captures nothing of the other one: that has no cgroup, and is wanted all the same. */
-static void networks_of_one_that_is_not_known(void **state)
-{
-	registry__need_details(*state);
-	registry__engine(*state, "docker", true);
-	cgroup_new(*state, 1, "/docker/" ID);
-	assert_true(wanted(*state, ID));
-	publish_joined(*state, ID, OTHER);
-	expect_no_ip(*state, REGISTRY_PENDING);
-	assert_true(wanted(*state, OTHER));
-	publish_detailed(*state, OTHER, NULL, false);
-	expect_no_ip(*state, REGISTRY_PENDING);
-	assert_true(wanted(*state, OTHER));
-	publish_detailed(*state, OTHER, "10.0.0.1", false);
-	expect_ip(*state, "10.0.0.1");
-	/* An engine that is away holds nobody up, and is asked again when it is back. */
-	publish_joined(*state, ID, THIRD);
-	assert_true(wanted(*state, THIRD));
-	registry__engine(*state, "docker", false);
-	expect_no_ip(*state, REGISTRY_KNOWN);
-	registry__engine(*state, "docker", true);
-	expect_no_ip(*state, REGISTRY_PENDING);
-	assert_true(wanted(*state, THIRD));
-	registry__never(*state, THIRD);
-	expect_no_ip(*state, REGISTRY_KNOWN);
-	assert_false(readable(*state));
-}
-
-static void networks_of_one_that_goes(void **state)
-{
-	registry__need_details(*state);
-	registry__engine(*state, "docker", true);
-	publish_joined(*state, ID, OTHER);
-	cgroup_new(*state, 1, "/docker/" ID);
-	expect_no_ip(*state, REGISTRY_PENDING);
-	registry__gone(*state, OTHER);
-	expect_no_ip(*state, REGISTRY_KNOWN);
-	assert_false(readable(*state));
-}
-
-static void networks_in_a_row_and_in_a_circle(void **state)
-{
-	char id[65], next[65];
-
-	registry__need_details(*state);
-	registry__engine(*state, "docker", true);
-	publish_joined(*state, ID, OTHER);
-	publish_joined(*state, OTHER, THIRD);
-	cgroup_new(*state, 1, "/docker/" ID);
-	expect_no_ip(*state, REGISTRY_PENDING);
-	assert_true(wanted(*state, THIRD));
-	publish_detailed(*state, THIRD, "10.0.0.1", false);
-	expect_ip(*state, "10.0.0.1");
-	publish_joined(*state, THIRD, ID);
-	expect_no_ip(*state, REGISTRY_KNOWN);
-	registry__refresh(*state, OTHER);
-	publish_joined(*state, ID, ID);
-	expect_no_ip(*state, REGISTRY_KNOWN);
-	/* As many that nobody makes. */
-	for (unsigned i = 0; i < 100; i++) {
-		id_of(i, id);
-		id_of(i + 1, next);
-		publish_joined(*state, id, next);
-	}
-	id_of(0, id);
-	publish_joined(*state, ID, id);
-	expect_no_ip(*state, REGISTRY_KNOWN);
-}
-
-/* Where nobody needs them, nobody is asked for them. */
-static void networks_of_another_that_nobody_needs(void **state)
-{
-	registry__engine(*state, "docker", true);
-	publish_joined(*state, ID, OTHER);
-	cgroup_new(*state, 1, "/docker/" ID);
-	expect_no_ip(*state, REGISTRY_KNOWN);
-	assert_false(wanted(*state, OTHER));
-}
-
-static void more_in_use_than_the_bound(void **state)
-{
-	char path[128], id[65];
-
-	for (unsigned i = 0; i < REGISTRY_MAX + 100; i++) {
-		id_of(i, id);
-		snprintf(path, sizeof(path), "/docker/%s", id);
-		publish(*state, id, "x");
-		cgroup_new(*state, i, path);
-	}
-	for (unsigned i = 0; i < REGISTRY_MAX + 100; i++)
-		expect(*state, i, REGISTRY_KNOWN, "x");
 }
 
 #define ROUNDS 2000
@@ -839,7 +419,6 @@ static void restored_without_an_engine(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 		TEST(restored_until_the_engine_says),
 		TEST(restored_and_the_same),
 		TEST(restored_and_gone),
@@ -849,14 +428,9 @@ int main(void)
 		TEST(path_that_no_table_knows),
 		TEST(unit_and_ctr),
 		TEST(container_in_a_container),
-		TEST(wanted_once),
-		TEST(too_small_a_buffer_takes_nothing),
 		TEST(published_after_the_cgroup),
 		TEST(published_before_the_cgroup),
 		TEST(engine_of_the_path_unless_it_leaves_it_open),
-		TEST(who_is_asked),
-		TEST(never),
-		TEST(engine_goes_and_comes),
 		TEST(rename_is_a_new_snapshot),
 		TEST(rename_keeps_the_rest),
 		TEST(the_same_again_changes_nothing),
@@ -868,19 +442,8 @@ int main(void)
 		TEST(a_cgroup_that_has_another_path),
 		TEST(named_without_an_engine),
 		TEST(refuses_metadata_without_an_id),
-		TEST(least_recently_used_go_first),
-		TEST(gone_ones_are_bounded),
 		TEST(lists_say_what_is_gone),
-		TEST(details_are_needed),
-		TEST(details_that_will_not_come),
-		TEST(networks_of_another),
-		TEST(networks_of_one_that_is_not_known),
-		TEST(networks_of_one_that_goes),
-		TEST(networks_in_a_row_and_in_a_circle),
-		TEST(networks_of_another_that_nobody_needs),
-		TEST(more_in_use_than_the_bound),
 		TEST(two_threads),
-#undef TEST
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
