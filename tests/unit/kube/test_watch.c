@@ -359,7 +359,7 @@ static void error_in_the_stream(void **state _unused_)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		struct test *t = begin();
+		struct test *t = begin_again();
 		char text[256];
 
 		snprintf(text, sizeof(text), "{\"type\":\"ERROR\",\"object\":%s}\n", all[i][0]);
@@ -376,26 +376,26 @@ static void error_in_the_stream(void **state _unused_)
 /* Objects that miss what they ought to have: nothing is known by then, and nothing breaks. */
 static void odd_changes(void **state _unused_)
 {
-	struct test *t = begin();
+	struct test *t = begin_again();
 
 	fake__stream(t->fake, true,
 		     CHANGE("BOOKMARK", "{}") CHANGE("BOOKMARK", "{\"metadata\":null}") CHANGE(
 			     "BOOKMARK", ITEM("", S64)) CHANGE("UNHEARD", ITEM("x", "6"))
 			     CHANGE("ADDED", "{\"metadata\":[]}") CHANGE("ADDED", ITEM("a", ""))
 				     CHANGE("ADDED", ITEM("b", "7/\\u0026x=\\u00e9")));
-	t->fake->steps[0].hold = false;
-	buf__append_str(&t->fake->steps[0].answer, "0\r\n\r\n");
+	t->fake->steps[1].hold = false;
+	buf__append_str(&t->fake->steps[1].answer, "0\r\n\r\n");
 	fake__stream(t->fake, true, CHANGE("ADDED", ITEM("c", "8")));
 	go_from(t, "v8|", "5");
 	assert_string_equal(t->log.data, "up:|v6|+{|+a|+b|v7/&x=\xc3\xa9|+c|v8|");
-	asked(t, 1, "&resourceVersion=7%2F%26x%3D%C3%A9 ");
+	asked(t, 2, "&resourceVersion=7%2F%26x%3D%C3%A9 ");
 	end(t);
 }
 
 /* As if it were whole: what has come of the object comes again. */
 static void half_an_object(void **state _unused_)
 {
-	struct test *t = begin();
+	struct test *t = begin_again();
 
 	fake__stream(t->fake, false, CHANGE("ADDED", ITEM("a", "6")) "{\"type\":\"ADDED\",\"obj");
 	fake__stream(t->fake, true, CHANGE("ADDED", ITEM("b", "7")));
@@ -403,7 +403,7 @@ static void half_an_object(void **state _unused_)
 	assert_string_equal(t->log.data,
 			    "up:|+a|v6|down:the watch ended in the middle of an object|"
 			    "up:|+b|v7|");
-	asked(t, 1, "&resourceVersion=6 ");
+	asked(t, 2, "&resourceVersion=6 ");
 	assert_int_equal(kube__answers(t->kube, KUBE_INVALID), 1);
 	end(t);
 }
@@ -412,18 +412,20 @@ static void half_an_object(void **state _unused_)
 static void watches_in_vain(void **state _unused_)
 {
 	uint64_t before_ns = clock__boot_ns();
-	struct test *t = begin();
+	struct test *t = begin_again();
 
-	for (int i = 0; i < 3; i++)
-		fake__stream(t->fake, false, i == 1 ? "" : "{\"type\":");
+	fake__stream(t->fake, false, "{\"type\":");
+	fake__stream(t->fake, false, "");
+	fake__json(t->fake, "200 OK", LIST("5"));
+	fake__stream(t->fake, false, "{\"type\":");
 	fake__json(t->fake, "200 OK", LIST("20", ITEM("a", "3")));
 	fake__stream(t->fake, false, "{\"type\":");
 	fake__json(t->fake, "200 OK", LIST("21", ITEM("a", "3")));
 	go_from(t, "v21|", "5");
-	asked(t, 2, "watch=1");
-	asked(t, 3, "&resourceVersion=5 ");
 	asked(t, 4, "watch=1");
-	asked(t, 5, "&resourceVersion=20 ");
+	asked(t, 5, "&resourceVersion=5 ");
+	asked(t, 6, "watch=1");
+	asked(t, 7, "&resourceVersion=20 ");
 	/* A half, one, two and four seconds, each at least half of it. */
 	assert_true(clock__boot_ns() - before_ns >= 3750 * NS_PER_MS);
 	end(t);
