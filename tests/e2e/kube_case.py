@@ -127,9 +127,9 @@ class KubeCase(harness.TestCase):
     def pod_name(self, word):
         return f"{word}-{secrets.token_hex(3)}"
 
-    def run_pod(self, namespace, word, *command, **keywords):
+    def run_pod(self, namespace, word, *command, name=None, **keywords):
         """A pod with one container `c`."""
-        pod = kube_objects.pod(namespace, self.pod_name(word), [kube_objects.container("c", *command)], **keywords)
+        pod = kube_objects.pod(namespace, name or self.pod_name(word), [kube_objects.container("c", *command)], **keywords)
         return self.node.run(pod)
 
     def run_writer(self, word, **keywords):

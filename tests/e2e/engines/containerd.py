@@ -46,11 +46,12 @@ def missing():
     return ", ".join(names)
 
 
-def docker_archive(layer, tag=IMAGE, command=()):
+def docker_archive(layer, tag=IMAGE, command=(), entrypoint=()):
     """An image with one layer, in the form of `docker save`."""
     digest = hashlib.sha256(layer).hexdigest()
     config = json.dumps({
-        "architecture": "amd64", "os": "linux", "config": {"Env": ["PATH=/bin"], "Cmd": list(command)},
+        "architecture": "amd64", "os": "linux",
+        "config": {"Env": ["PATH=/bin"], "Cmd": list(command), "Entrypoint": list(entrypoint)},
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
     }).encode()
     config_name = hashlib.sha256(config).hexdigest() + ".json"

@@ -91,6 +91,7 @@ class Cri(containerd.Containerd):
     def __init__(self, programs=()):
         super().__init__(programs)
         self.channel = None
+        self.network = False  # whether pods have networks of their own
         self.pods = []
         self.logs = {}
 

@@ -19,6 +19,11 @@ import podman
 
 BEST_EFFORT = "/kubepods/besteffort"
 HIERARCHIES = "/sys/fs/cgroup"
+# Of each container that is not privileged, as a kubelet says it.
+MASKED = ["/proc/" + name for name in ("asound", "acpi", "kcore", "keys", "latency_stats", "timer_list", "timer_stats",
+                                       "sched_debug", "scsi")] + ["/sys/firmware"]
+READ_ONLY = ["/proc/" + name for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")]
+UNITS = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 
 
 class Kubelet:
@@ -107,8 +112,8 @@ class RunningPod:
         self._set_status(name, {"terminated": {"exitCode": status, "containerID": "containerd://" + self.id(name)}})
         return status
 
-    def kill(self, name):
-        self.engine.call("StopContainer", [(1, self.id(name))])
+    def kill(self, name, grace=0):
+        self.engine.call("StopContainer", [(1, self.id(name)), (2, grace)])
 
     def restart(self, name):
         self.kill(name)
@@ -160,7 +165,8 @@ class RunningPod:
         pod = self.pod["spec"]
         pid = cri.NODE if pod.get("hostPID") else cri.POD if pod.get("shareProcessNamespace") else cri.CONTAINER
         target = (spec or {}).get("targetContainerName")
-        options = [(1, cri.NODE), (2, cri.TARGET if target else pid), (3, cri.POD)]
+        network = cri.NODE if pod.get("hostNetwork") or not self.engine.network else cri.POD
+        options = [(1, network), (2, cri.TARGET if target else pid), (3, cri.POD)]
         return options + ([(4, self.id(target))] if target else [])
 
     def _sandbox_config(self):
@@ -175,7 +181,8 @@ class RunningPod:
         ]
 
     def _privileged(self):
-        return int(any(c.get("securityContext", {}).get("privileged") for c in self.spec("containers")))
+        return int(any(c.get("securityContext", {}).get("privileged") for which in ("initContainers", "containers")
+                       for c in self.spec(which)))
 
     def _identity(self):
         meta = self.pod["metadata"]
@@ -192,23 +199,31 @@ class RunningPod:
         }
         return [
             (1, [(1, spec["name"]), (2, attempt)]), (2, [(1, spec["image"])]),
-            *((3, word) for word in spec["command"]), *((4, word) for word in spec.get("args", ())),
+            *((3, word) for word in spec.get("command", ())), *((4, word) for word in spec.get("args", ())),
             *((6, [(1, e["name"]), (2, e["value"])]) for e in spec.get("env", ())),
             *((7, self._mount(m)) for m in spec.get("volumeMounts", ())),
             *cri.pairs(9, labels), *cri.pairs(10, annotations), (11, log_path), (14, int(spec.get("tty", False))),
-            (15, [(2, self._security(spec))]),
+            (15, [(1, self._resources(spec)), (2, self._security(spec))]),
         ]
 
+    @staticmethod
+    def _resources(spec):
+        limit = spec.get("resources", {}).get("limits", {}).get("memory")
+        return [(4, int(limit[:-2]) * UNITS[limit[-2:]])] if limit else []
+
     def _security(self, spec):
-        context = spec.get("securityContext", {})
+        context = {**self.pod["spec"].get("securityContext", {}), **spec.get("securityContext", {})}
         capabilities = context.get("capabilities", {})
         seccomp = context.get("seccompProfile", {})
         profile = {"Unconfined": [(1, 1)], "Localhost": [(1, 2), (2, seccomp.get("localhostProfile", ""))]}
         return [
             (1, [*((1, name) for name in capabilities.get("add", ())), *((2, name) for name in capabilities.get("drop", ()))]),
             (2, int(context.get("privileged", False))), (3, self._namespaces(spec)),
+            *((field, [(1, context[key])]) for field, key in ((5, "runAsUser"), (12, "runAsGroup")) if key in context),
             (7, int(context.get("readOnlyRootFilesystem", False))),
             (11, int(not context.get("allowPrivilegeEscalation", True))), (15, profile.get(seccomp.get("type"), [])),
+            *([] if context.get("procMount") == "Unmasked" or context.get("privileged") else
+              [*((13, path) for path in MASKED), *((14, path) for path in READ_ONLY)]),
         ]
 
     def _mount(self, mount):
