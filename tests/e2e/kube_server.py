@@ -2,6 +2,7 @@
 """What the stand-ins of kube_api.py are made of: HTTP with TLS and bearer tokens on 127.0.0.1, and all that goes wrong."""
 
 import collections
+import ctypes
 import email.utils
 import gzip
 import http.server
@@ -12,8 +13,10 @@ import secrets
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
+import zlib
 
 import certificates
 import kube_objects
@@ -30,6 +33,9 @@ REASONS = {
 # A server's own chunks: small enough that no client gets a document in one read.
 CHUNK = 16384
 LONG = 128 * 1024  # what is longer is compressed
+SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
+_RETURN_0 = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
+DROP_ALL = struct.pack("HL", 1, ctypes.addressof(_RETURN_0))  # a program of one instruction
 MOST_ENDLESS = 64 << 20
 
 
@@ -40,17 +46,26 @@ class Fault:
     "cut"      the first half (of a watch: `events` events and a half), then the connection is reset
     "reset"    the connection, before any answer
     "hang"     no answer until release(), or stop()
+    "quiet"    the headers, and nothing more until then
+    "redirect" to `to`
+    "html"     a page to sign in at, with status 200
+    "chunk"    a chunk whose length is none
+    "squeezed" gzip that is cut in its middle
+    "bomb"     a list with `size` bytes in one pod, of which a thousandth is sent
+    "joined"   events with no line ends between them
+    "large"    an event with `size` bytes of padding in its object, before each
+    "error"    of a watch: an event ERROR with a Status of code 500
     "delay"    the answer, `seconds` late
     "endless"  an answer whose line never ends (64 MiB at most, unless the client goes first)
     "huge"     a list with `size` bytes of other pods in front, each of `item_size` bytes
     """
 
     def __init__(self, kind, verb=None, resource=None, count=1, retry_after=None, events=0, seconds=1.0, size=50 << 20,
-                 item_size=20000):
+                 item_size=20000, to=None):
         self.kind = kind
         self.verb, self.resource, self.count = verb, resource, count
         self.retry_after, self.events, self.seconds = retry_after, events, seconds
-        self.size, self.item_size = size, item_size
+        self.size, self.item_size, self.to = size, item_size, to
 
     def is_for(self, verb, resource):
         return self.verb in (None, verb) and self.resource in (None, resource)
@@ -90,6 +105,8 @@ class Server:
         self.token_file = os.path.join(directory, f"{name}-token")
         self.requests = []
         self.skew = 0  # seconds that the header Date is wrong by
+        self.shakes_hands = True  # False: a connection waits for TLS until release(), or stop()
+        self.connections = 0
         self.lock = threading.Condition()
         self._tokens = set()
         self._forbidden = {}
@@ -133,6 +150,13 @@ class Server:
         if server:
             server.cut()
 
+    def black_hole(self):
+        """From now on nothing that comes is heard, not even acknowledged, and nobody is told so."""
+        self._server.filter(DROP_ALL)
+
+    def end_black_hole(self):
+        self._server.filter(None)
+
     def release(self):
         """Ends what hangs."""
         self._released.set()
@@ -155,14 +179,14 @@ class Server:
         if write:
             self.write_token(token)
 
-    def change_certificate(self, new_authority=False, expired=False, publish=True):
+    def change_certificate(self, new_authority=False, expired=False, publish=True, early=False):
         """Of new connections. With a new authority the client's CA file has it, unless not `publish`."""
         if new_authority:
             self._authorities += 1
             self.authority = certificates.Authority(self.directory, f"{self.name}-{self._authorities}")
             if publish:
                 self.publish_authority()
-        pair = self.authority.issue(self.host, expired)
+        pair = self.authority.issue(self.host, expired, early)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pair.certificate, pair.key)
         context.num_tickets = 0
@@ -187,6 +211,7 @@ class Server:
             self._faults.append(Fault(kind, count=count, **keywords))
 
     def heal(self):
+        self.shakes_hands = True
         with self.lock:
             self._faults.clear()
         self.release()
@@ -238,6 +263,7 @@ class _Server(http.server.ThreadingHTTPServer):
     def get_request(self):
         raw, address = super().get_request()
         connection = self.owner.tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+        self.owner.connections += 1
         with self._guard:
             self._open.add(connection)
         return connection, address
@@ -252,6 +278,19 @@ class _Server(http.server.ThreadingHTTPServer):
             connections = list(self._open)
         for connection in connections:
             break_off(connection)
+
+    def filter(self, program):
+        """Of the packets to all sockets: a filter, or none any more."""
+        with self._guard:
+            sockets = [self.socket, *self._open]
+        for one in sockets:
+            try:
+                if program:
+                    socket.socket.setsockopt(one, socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+                else:
+                    socket.socket.setsockopt(one, socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+            except OSError:
+                pass  # it is closed, or has none
 
     def handle_error(self, request, client_address):
         pass  # a client that goes, or does not like the certificate
@@ -273,6 +312,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def setup(self):
+        if not self.server.owner.shakes_hands:
+            self.server.owner.wait_released(None)
+            raise Cut
         self.request.settimeout(60)
         self.request.do_handshake()
         self.request.settimeout(None)
@@ -333,6 +375,20 @@ class Answer:
             raise Cut
         if self.fault.kind == "delay":
             self.owner.wait_released(self.fault.seconds)
+        if self.fault.kind == "quiet":
+            self.begin(200)
+            self.owner.wait_released(None)
+            raise Cut
+        if self.fault.kind == "redirect":
+            self.head(302, "text/plain", ("Location", self.fault.to), ("Content-Length", "0"))
+            raise Done
+        if self.fault.kind == "html":
+            self.whole(200, b"<!DOCTYPE html><title>Sign in</title>", "text/html")
+            raise Done
+        if self.fault.kind == "chunk":
+            self.begin(200)
+            self.handler.wfile.write(b"no length\r\n{}\r\n")
+            raise Cut
 
     def refuse(self, refused):
         if refused.message is None:  # the kubelet's own form
@@ -354,10 +410,19 @@ class Answer:
         elif self.is_wrong("huge"):
             self.huge(status, obj)
             return
+        elif self.is_wrong("bomb"):
+            self.bomb(status, data)
+            return
         elif self.is_wrong("endless"):
             self.endless(data[: len(data) // 2])
         elif self.is_wrong("half", "cut"):
             data = data[: len(data) // 2]
+        elif self.is_wrong("squeezed"):
+            self.begin(status, ("Content-Encoding", "gzip"))
+            data = gzip.compress(data)
+            self.chunks(data[: len(data) // 2])
+            self.chunk(b"")
+            return
         if "gzip" in self.handler.headers.get("Accept-Encoding", "") and len(data) > LONG:
             self.begin(status, ("Content-Encoding", "gzip"))
             data = gzip.compress(data, 4)
@@ -383,8 +448,17 @@ class Answer:
             if self.is_wrong("half"):
                 self.end_events()
             raise Cut
+        if self.is_wrong("error"):
+            failed = {"type": "ERROR", "object": status_object(500, "planned error")}
+            self.chunks(json.dumps(failed).encode() + b"\n")
+            self.end_events()
+        if self.is_wrong("large"):
+            self.chunk(b'{"type":"MODIFIED","object":{"padding":"')
+            for _ in range(self.fault.size // CHUNK):
+                self.chunk(b"x" * CHUNK)
+            self.chunk(b'"}}\n')
         self.events += 1
-        self.chunks(data)
+        self.chunks(data[:-1] if self.is_wrong("joined") else data)
 
     def end_events(self):
         self.chunk(b"")
@@ -397,6 +471,16 @@ class Answer:
         for _ in range(MOST_ENDLESS // CHUNK):
             self.chunk(b"x" * CHUNK)
         raise Cut
+
+    def bomb(self, status, data):
+        self.begin(status, ("Content-Encoding", "gzip"))
+        at = data.index(b'"items":[') + len(b'"items":[')
+        press = zlib.compressobj(9, wbits=31)
+        self.chunk(press.compress(data[:at] + b'{"padding":"') + press.flush(zlib.Z_SYNC_FLUSH))
+        for _ in range(self.fault.size >> 20):
+            self.chunk(press.compress(b"x" * (1 << 20)) + press.flush(zlib.Z_SYNC_FLUSH))
+        self.chunk(press.compress(b'"}' + (b"" if data[at] == ord("]") else b",") + data[at:]) + press.flush())
+        self.chunk(b"")
 
     def huge(self, status, obj):
         """Other pods of this node come first."""

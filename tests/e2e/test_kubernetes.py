@@ -2,10 +2,12 @@
 """Pods of a real CRI engine: their lines with exact labels, as the log files of the node have them, with the bundle only,
 with the kubelet's list and with the API's watch; and what goes wrong in a cluster."""
 
+import contextlib
 import html
 import itertools
 import os
 import re
+import time
 
 import harness
 import kube_case
@@ -204,22 +206,33 @@ class Changes(kube_case.KubeCase):
 
 class Faults(kube_case.KubeCase):
     """A source that does not answer as it should: what is captured has what the bundle says, the page and a metric say
-    why, and all is well when the source is."""
+    why, it is not asked all the time, and all is well when the source is."""
 
     # (what goes wrong, what the page says, the answers that the metric counts)
     SHORT = (
         ("unauthorized", r"401|nauthorized", "unauthorized"),
         ("forbidden", r"(list|watch)\W.*pods", "forbidden"),
-        ("garbage", r"JSON|understood", "invalid"),
         ("certificate", r"certificate", "none"),
     )
     LONG = (
-        (404, "404", "not_found"), (429, "429", "too_many_requests"), (500, "500", "server_error"), ("half", ".", "invalid|none"),
-        ("cut", ".", "invalid|none"), ("reset", ".", "none"), ("endless", ".", "invalid"), ("expired", "certificate", "none"),
-        ("away", ".", "none"),
+        ("garbage", r"JSON|understood", "invalid"),
+        ("early", r"certificate is not yet valid; this node's clock says 20", "none"),
+        (404, "404", "not_found"), (429, "429", "too_many_requests"), (500, "500", "server_error"), ("reset", ".", "none"),
+        ("expired", "certificate has expired; this node's clock says 20", "none"), ("away", ".", "none"),
+        ("redirect", "302, a redirect, which is not followed", "other_status"), ("html", "understood", "invalid"),
+        ("chunk", "chunk", "none"), ("squeezed", ".", "none|invalid"),
+    )
+    # In the middle of an answer. An API server's list is asked for after a 410 alone.
+    BROKEN = (("half", "understood", "invalid"), ("cut", "closed|reset", "none"), ("endless", "too large", "invalid"))
+    # Of the watch alone: what it does not tell, lists do.
+    WATCHES = (
+        ("half", "the watch ended in the middle of an object", "invalid"), ("cut", "closed|reset", "none"),
+        ("endless", "too large", "invalid"), ("garbage", "the watch cannot be understood", "invalid"),
+        ("html", "the watch cannot be understood", "invalid"), ("error", r"\(500\): planned error", "invalid"),
+        ("redirect", "302", "other_status"), ("chunk", "chunk", "none"), (500, "500", "server_error"),
     )
 
-    def break_it(self, server, kind):
+    def break_it(self, server, kind, verb=None):
         if kind == "unauthorized":
             server.rotate_token(write=False)
         elif kind == "forbidden":
@@ -227,14 +240,23 @@ class Faults(kube_case.KubeCase):
             server.forbid("watch")
         elif kind == "certificate":
             server.change_certificate(new_authority=True, publish=False)
-        elif kind == "expired":
-            server.change_certificate(expired=True)
+        elif kind in ("expired", "early"):
+            server.change_certificate(**{kind: True})
         elif kind == "away":
             server.stop()
             return
+        elif kind == "handshake":
+            server.shakes_hands = False
+        elif kind == "black hole":
+            server.black_hole()
+            return
         else:
-            server.fail(kind, count=None, retry_after=1 if kind == 429 else None)
-        server.cut()
+            other = self.cluster.kubelet if server == self.api else self.api
+            server.fail(kind, count=None, verb=verb, retry_after=1 if kind == 429 else None, to=other.url + "/pods")
+        if verb == "list" and server == self.api:
+            server.expire()
+        else:
+            server.cut()
 
     def mend_it(self, server, kind):
         server.heal()
@@ -245,11 +267,13 @@ class Faults(kube_case.KubeCase):
             server.allow("watch")
         elif kind == "certificate":
             server.publish_authority()
-        elif kind == "expired":
+        elif kind in ("expired", "early"):
             server.change_certificate()
             server.cut()
         elif kind == "away":
             server.start()
+        elif kind == "black hole":
+            server.end_black_hole()
 
     def answers(self, notail, answer):
         metrics = self.metrics(notail)
@@ -267,59 +291,207 @@ class Faults(kube_case.KubeCase):
         return (prometheus.value(self.metrics(notail), "notail_kubernetes_problem") == 0
                 and self.targets(notail)["pods"]["connected"])
 
-    def check_fault(self, notail, server, kind, said, answer):
-        before = self.answers(notail, answer)
-        self.break_it(server, kind)
-        harness.wait_for(lambda: self.is_noticed(notail, before, said, answer), interval=0.2,
-                         what=lambda: f"{kind}: {self.problem(notail)}")
-        self.assertRegex(html.unescape(self.ask(notail, "/")), said)
-        running = self.run_pod(self.shop, "fault", "echo", "line 0", labels={"app": "known"})
-        self.assert_as_logged(running)
-        wanted = kube_case.expected_labels(running.pod, "c", "stdout", whole=False)
-        self.assertEqual([e.labels for e in self.entries(running)], [wanted])
+    def await_up(self, notail):
+        harness.wait_for(lambda: self.is_up(notail), interval=0.2, timeout=90, what=lambda: self.ask(notail, "/targets"))
 
-    def check(self, source, faults):
+    def check_fault(self, notail, server, kind, said, answer, verb=None, timeout=harness.DEADLINE):
+        before = self.answers(notail, answer)
+        self.break_it(server, kind, verb)
+        harness.wait_for(lambda: self.is_noticed(notail, before, said, answer), interval=0.2, timeout=timeout,
+                         what=lambda: f"{kind}: {self.problem(notail)}")
+        if verb != "watch":
+            self.assertRegex(html.unescape(self.ask(notail, "/")), said)
+            running = self.run_pod(self.shop, "fault", "echo", "line 0", labels={"app": "known"})
+            self.assert_as_logged(running)
+            wanted = kube_case.expected_labels(running.pod, "c", "stdout", whole=False)
+            self.assertEqual([e.labels for e in self.entries(running)], [wanted])
+
+    @contextlib.contextmanager
+    def calm(self, notail, server):
+        """A few requests a second and connections at most, whatever goes wrong; no processor that is busy with them; memory
+        that is bounded."""
+        asked, began, used = server.connections + len(server.asked()), time.monotonic(), processor_seconds(notail.pid)
+        yield
+        seconds = time.monotonic() - began
+        self.assertLess(server.connections + len(server.asked()) - asked, 20 + 10 * seconds)
+        self.assertLess(processor_seconds(notail.pid) - used, 5 + seconds / 2)
+        self.assertLess(own_memory(notail.pid), 40 << 20)
+
+    def begin(self, source):
         server = self.api if source == "api" else self.cluster.kubelet
         notail = self.start(source, max_wait="1s")
-        harness.wait_for(lambda: self.is_up(notail), interval=0.2, what=lambda: self.ask(notail, "/targets"))
+        self.await_up(notail)
+        return notail, server
+
+    def check(self, source, faults, verb=None, timeout=harness.DEADLINE):
+        notail, server = self.begin(source)
         for kind, said, answer in faults:
-            with self.subTest(f"{source}: {kind}"):
+            with self.subTest(f"{source}: {kind}"), self.calm(notail, server):
                 try:
-                    self.check_fault(notail, server, kind, said, answer)
+                    self.check_fault(notail, server, kind, said, answer, verb, timeout)
                 finally:
                     self.mend_it(server, kind)
-                harness.wait_for(lambda: self.is_up(notail), interval=0.2, what=lambda: self.ask(notail, "/targets"))
+                self.await_up(notail)
         running = self.run_pod(self.shop, "after", "echo", "line 0", labels={"app": "known"})
         self.assert_as_logged(running)
         self.assertEqual(self.entries(running)[0].labels["app"], "known")
         return notail
 
+    def check_watches(self, faults):
+        """What the watch does not tell comes with lists."""
+        notail, server = self.begin("api")
+        running = self.run_writer("talker", labels={"app": "first"})
+        self.await_label(running, "app", "first")
+        for kind, said, answer in faults:
+            with self.subTest(f"watch: {kind}"), self.calm(notail, server):
+                try:
+                    self.check_fault(notail, server, kind, said, answer, "watch")
+                    running.relabel(app=f"while-{kind}")
+                    self.await_label(running, "app", f"while-{kind}")
+                finally:
+                    self.mend_it(server, kind)
+                self.await_up(notail)
+        running.kill("c")
+        self.assert_as_logged(running)
+        self.assert_numbers(running)
+        self.assertEqual(self.cluster.kubelet.connections, 0)  # whatever redirects
+
+    def long(self):
+        if not os.environ.get("KUBE_FAULTS"):
+            self.skipTest("make test-engines runs it: KUBE_FAULTS=1")
+
     def test_faults_of_the_api(self):
         self.check("api", self.SHORT)
+
+    def test_faults_of_the_list(self):
+        self.check("api", self.BROKEN[:1], "list")
+
+    def test_faults_of_the_watch(self):
+        self.check_watches(self.WATCHES[:1])
 
     def test_faults_of_the_kubelet(self):
         self.check("kubelet", [(k, ".", a) for k, _, a in self.SHORT if k in ("forbidden", "certificate")])
 
     def test_all_faults_of_the_api(self):
-        if not os.environ.get("KUBE_FAULTS"):
-            self.skipTest("make test-engines runs it: KUBE_FAULTS=1")
-        # A watch that breaks off after it spoke is just followed by another.
-        self.check("api", [fault for fault in self.LONG if fault[0] not in ("half", "cut", "endless")])
+        self.long()
+        self.check("api", self.LONG)
+        self.assertEqual(self.cluster.kubelet.connections, 0)
+
+    def test_all_faults_of_the_list(self):
+        self.long()
+        self.check("api", (*self.BROKEN, *(fault for fault in self.LONG if fault[0] in ("html", "chunk", "squeezed", 500))),
+                   "list")
+
+    def test_all_faults_of_the_watch(self):
+        self.long()
+        self.check_watches(self.WATCHES)
 
     def test_all_faults_of_the_kubelet(self):
-        if not os.environ.get("KUBE_FAULTS"):
-            self.skipTest("make test-engines runs it: KUBE_FAULTS=1")
-        self.check("kubelet", self.LONG)
+        self.long()
+        self.check("kubelet", (*self.LONG, *self.BROKEN))
+        self.assertEqual(self.api.connections, 0)
+
+    def test_nobody_answers(self):
+        """Requests, TLS and packets that nobody answers."""
+        self.long()
+        said = r"[Tt]imed? ?out|timeout|does not answer"
+        for source, kind, verb in (("api", "hang", "list"), ("api", "hang", "watch"), ("api", "handshake", None),
+                                   ("kubelet", "hang", None), ("kubelet", "handshake", None)):
+            self.check(source, [(kind, said, "none")], verb, timeout=90)
+
+    def test_a_black_hole(self):
+        """Packets are lost, those of connections that there are too, and no reset says so."""
+        self.long()
+        for source in ("kubelet", "api"):
+            self.check(source, [("black hole", r"[Tt]imed? ?out|timeout|does not answer", "none")], timeout=150)
+
+    def test_a_silent_watch(self):
+        """It is there, and says nothing: a pod that runs and is not known is asked for."""
+        self.long()
+        self.api.fail("quiet", verb="watch", count=None)
+        notail, server = self.begin("api")
+        with self.calm(notail, server):
+            for word in ("one", "two"):
+                running = self.run_writer(word, labels={"app": word})
+                self.await_label(running, "app", word)
+
+    def test_events_that_break_off(self):
+        """Each watch has one event and half of the next: none is lost, and none comes again."""
+        self.long()
+        notail, server = self.begin("api")
+        running = self.run_writer("talker", labels={"app": "n00"})
+        self.await_label(running, "app", "n00")
+        server.fail("cut", verb="watch", count=None, events=1)
+        server.cut()
+        lists = len(server.asked("list"))
+        names = [f"n{i:02}" for i in range(1, 20)]
+        with self.calm(notail, server):
+            for name in names:
+                running.relabel(app=name)
+                self.await_more(running, 2)
+            self.await_label(running, "app", names[-1])
+        self.assertEqual(len(server.asked("list")), lists)
+        running.kill("c")
+        self.assert_as_logged(running)
+        came = [value for value, _ in itertools.groupby(e.labels["app"] for e in self.entries(running))]
+        self.assertEqual(came, sorted(set(came)))
+
+    def test_odd_watches(self):
+        """Events without an end of line, and one of 50 MB before each: they are left out, nothing else is."""
+        self.long()
+        notail, server = self.begin("api")
+        running = self.run_writer("talker", labels={"app": "first"})
+        self.await_label(running, "app", "first")
+        for kind in ("joined", "large"):
+            with self.calm(notail, server):
+                server.fail(kind, verb="watch", count=None)
+                server.cut()
+                lists = len(server.asked("list"))
+                for i in range(3):
+                    running.relabel(app=f"{kind}-{i}")
+                    self.await_label(running, "app", f"{kind}-{i}")
+                self.assertEqual(len(server.asked("list")), lists)
+                server.heal()
+                server.cut()
 
     def test_a_list_of_50_mb(self):
         """It is no fault; memory stays bounded."""
-        if not os.environ.get("KUBE_FAULTS"):
-            self.skipTest("make test-engines runs it: KUBE_FAULTS=1")
+        self.long()
         self.api.fail("huge", verb="list", item_size=100000)  # fewer pods than it keeps
         notail = self.start("api")
         running = self.run_pod(self.shop, "small", "echo", "line 0", labels={"app": "known"})
         self.assert_as_logged(running)
         self.assertEqual(self.entries(running)[0].labels["app"], "known")
-        with open(f"/proc/{notail.pid}/status", encoding="ascii") as file:
-            own = int(re.search(r"RssAnon:\s+(\d+)", file.read()).group(1))  # without the ring
-        self.assertLess(own, 40 << 10)
+        self.assertLess(own_memory(notail.pid), 40 << 20)
+
+    def test_a_bomb(self):
+        """50 MB in one pod, squeezed to 50 KB: it is left out, and the page says so."""
+        self.long()
+        self.api.fail("bomb", verb="list")
+        notail = self.start("api")
+        running = self.run_pod(self.shop, "small", "echo", "line 0", labels={"app": "known"})
+        self.assert_as_logged(running)
+        self.assertEqual(self.entries(running)[0].labels["app"], "known")
+        self.assertIn("too large", self.problem(notail))
+        self.assertLess(own_memory(notail.pid), 40 << 20)
+
+    def test_ten_thousand_pods(self):
+        """Of other nodes, whatever was asked for."""
+        self.long()
+        self.api.fail("huge", verb="list", item_size=4000, size=40 << 20)
+        notail = self.start("api")
+        self.await_up(notail)
+        self.assertIn("there are more than 1024 pods", notail.stderr())
+        self.assertLess(own_memory(notail.pid), 60 << 20)
+
+
+def own_memory(pid):
+    """Bytes, without the ring."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"RssAnon:\s+(\d+)", file.read()).group(1)) << 10
+
+
+def processor_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
