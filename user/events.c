@@ -64,6 +64,7 @@ struct events {
 	size_t n_signals;
 	struct loop_timer *save;
 	bool to_save;
+	int save_error; /* of the last time; 0: none */
 	bool ending;
 	uint64_t started_ns; /* wall clock */
 	int status;
@@ -78,11 +79,16 @@ static void save(void *ctx)
 
 	if (!e->to_save)
 		return;
-	e->to_save = false;
 	err = positions__save(e->positions, e->directory);
-	if (err)
+	e->to_save = err != 0;
+	if (err != e->save_error && err)
 		log_error("%s: how far events were delivered is not kept: %s", e->directory,
 			  strerror(-err));
+	else if (err != e->save_error)
+		log_info("%s: how far events were delivered is kept again", e->directory);
+	e->save_error = err;
+	if (err)
+		loop_timer__set(e->save, SAVE_NS);
 }
 
 static void note_position(struct events *e)
