@@ -18,6 +18,8 @@
 #include "base/clock.h"
 
 #define MAX_COUNT 1e15
+/* Loki refuses what is older than a week; the API server keeps an event for hours. */
+#define TOO_OLD_NS (6 * 24 * 3600 * NS_PER_SEC)
 
 static const char *text(const json_t *object, const char *key)
 {
@@ -115,12 +117,14 @@ static void read_times(const json_t *root, const json_t *series, struct event *e
 		either(root, "deprecatedLastTimestamp", "lastTimestamp"),
 		either(root, "deprecatedFirstTimestamp", "firstTimestamp"),
 	};
+	uint64_t created_ns =
+		parse_time(text(json_object_get(root, "metadata"), "creationTimestamp"));
 
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
 		e->time_ns = MAX(e->time_ns, parse_time(times[i]));
-	if (!e->time_ns)
-		e->time_ns =
-			parse_time(text(json_object_get(root, "metadata"), "creationTimestamp"));
+	/* The API server's own time, where whose event it is has none, or a clock that is wrong. */
+	if (!e->time_ns || created_ns > e->time_ns + TOO_OLD_NS)
+		e->time_ns = created_ns;
 	e->whole_seconds = e->time_ns % NS_PER_SEC == 0;
 }
 

@@ -161,6 +161,19 @@ static void the_creation_is_better_than_nothing(void **state _unused_)
 	assert_int_equal(event__time_ns(&e, 0), SECONDS * NS_PER_SEC);
 }
 
+static void the_creation_is_better_than_a_clock_that_is_wrong(void **state _unused_)
+{
+	_event_ struct event boot = parse("{\"metadata\":{\"resourceVersion\":\"7\","
+					  "\"creationTimestamp\":\"2026-11-21T05:39:09Z\"},"
+					  "\"eventTime\":\"1970-01-01T00:02:00.5Z\"}");
+	_event_ struct event late = parse("{\"metadata\":{\"resourceVersion\":\"7\","
+					  "\"creationTimestamp\":\"2026-11-23T05:39:09Z\"},"
+					  "\"deprecatedLastTimestamp\":\"2026-11-21T05:39:09Z\"}");
+
+	assert_int_equal(event__time_ns(&boot, 0), SECONDS * NS_PER_SEC + 7);
+	assert_int_equal(event__time_ns(&late, 0), SECONDS * NS_PER_SEC + 7);
+}
+
 static void a_long_message_is_cut(void **state _unused_)
 {
 	static const char HEAD[] = "{\"metadata\":{\"resourceVersion\":\"1\"},\"note\":\"x";
@@ -197,6 +210,7 @@ int main(void)
 		cmocka_unit_test(its_last_time_counts),
 		cmocka_unit_test(what_is_no_time),
 		cmocka_unit_test(the_creation_is_better_than_nothing),
+		cmocka_unit_test(the_creation_is_better_than_a_clock_that_is_wrong),
 		cmocka_unit_test(a_long_message_is_cut),
 		cmocka_unit_test(a_series_counts),
 	};
