@@ -73,12 +73,26 @@ static const struct field EVENTS_FIELDS[] = {
 	{0},
 };
 
+/* Two watches of one would send each event twice. */
+static void check_twice(const struct config_events *e, size_t i, const struct node *at,
+			struct diag *diag)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (!strcmp(e->namespaces.items[k], e->namespaces.items[i])) {
+			diag__error(diag, at, "\"%s\" stands there twice", e->namespaces.items[i]);
+			return;
+		}
+	}
+}
+
 static void check_events(const void *object, const struct node *node, struct diag *diag)
 {
 	const struct config_events *e = object;
 
-	for (size_t i = 0; i < e->namespaces.n; i++)
+	for (size_t i = 0; i < e->namespaces.n && i < EVENTS_MAX_NAMESPACES; i++) {
 		check_name(e->namespaces.items[i], node__item(node, "namespaces", i), diag);
+		check_twice(e, i, node__item(node, "namespaces", i), diag);
+	}
 	if (e->namespaces.n > EVENTS_MAX_NAMESPACES)
 		diag__error(diag, node__get(node, "namespaces"),
 			    "%zu namespaces, expected at most %d, or none for all", e->namespaces.n,
