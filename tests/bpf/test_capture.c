@@ -338,6 +338,33 @@ static void unreadable_buffer_is_lost_with_a_reason(void **state)
 	close_pipe(&p);
 }
 
+/* The kernel throws away what a read has no room for of a packet, which is where other bytes lie
+ * before it: the reader has it not, nor has the ring, and the taps say how much it is. */
+static void rest_of_a_packet_is_missing(void **state)
+{
+	static char page[4096], text[4096 + 4 + 5], buf[4096 + 4];
+	struct nt_stream s;
+	struct pipe_end p;
+
+	(void)state;
+	rig_ready();
+	p = open_stream();
+	pattern(page, sizeof(page), 0);
+	assert_int_equal(write(p.w, page, sizeof(page)), sizeof(page));
+	assert_int_equal(fcntl(p.w, F_SETFL, O_DIRECT), 0);
+	put(&p, "packet\n");
+	put(&p, "next\n");
+	assert_int_equal(read(p.r, buf, sizeof(buf)), sizeof(buf));
+	assert_int_equal(read(p.r, buf, sizeof(buf)), 5);
+	memcpy(text, page, sizeof(page));
+	memcpy(text + sizeof(page), "packnext\n", 9);
+	expect_text(&p.key, text, sizeof(text));
+	s = kernel_stream(&p.key);
+	assert_int_equal(s.written, sizeof(text) + 3);
+	assert_int_equal(s.seen, sizeof(text));
+	close_pipe(&p);
+}
+
 /* ---- the write tap counts ---- */
 
 static void counts_writev(void **state)
@@ -1327,6 +1354,7 @@ int main(void)
 		cmocka_unit_test(streams_of_one_slot),
 		cmocka_unit_test(end_at_eof),
 		cmocka_unit_test(unreadable_buffer_is_lost_with_a_reason),
+		cmocka_unit_test(rest_of_a_packet_is_missing),
 		cmocka_unit_test(counts_writev),
 		cmocka_unit_test(counts_what_a_write_wrote),
 		cmocka_unit_test(counts_no_failed_write),
