@@ -16,8 +16,10 @@ from test_restart import BPFFS, is_bpffs
 
 IMAGE, NEXT = "localhost/notail:1", "localhost/notail:2"
 CAPABILITIES = ["SYS_ADMIN", "BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_NICE"]
+# While no notail is there, the ring takes what all containers of this machine write: none of them may fill it.
+LIMIT = "capture:\n  rate_limit: 32KiB\n"
 # Programs of the same version are taken over as they are; these settings need others.
-OTHER_PROGRAMS = ("--rate-limit", "1GiB/s")
+OTHER_PROGRAMS = ("--rate-limit", "64KiB/s")
 
 
 def mount(name, path, **more):
@@ -36,9 +38,8 @@ class Pod(kube_case.KubeCase):
         self.spool = harness.shared.path("spool")
         for path in (self.directory, self.spool):
             os.makedirs(path)
-        # While no notail is there, the ring takes what all containers of this machine write.
         with open(self.config("none"), encoding="utf-8") as file:
-            self.rewrite(os.path.join(self.directory, "notail.yaml"), file.read() + "capture:\n  ring_size: 128MiB\n")
+            self.rewrite(os.path.join(self.directory, "notail.yaml"), file.read() + LIMIT)
         self.load_image(IMAGE, lambda tar: tar)
 
     def load_image(self, tag, change):
