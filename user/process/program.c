@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stages within a match stand behind it in one array; the match says how many it may skip. So a
- * place in the program is a number, and an entry that was held goes on behind the stage that held
- * it, however deep that stands.
+ * A place in the program is a number (program_compile.c), so an entry that was held goes on behind
+ * the stage that held it, however deep that stands.
  *
  * There is one entry, whose arrays have room for each slot. It is loaded with a line, or with a
  * held entry; a stage that emits gives up the entry that it was run with (hold.h).
  */
-#include "process/program.h"
+#include "process/program_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,341 +14,13 @@
 
 #include <utlist.h>
 
-#include "base/buf.h"
 #include "process/asked.h"
-#include "process/derive.h"
-#include "process/hold.h"
-#include "process/inspect.h"
-#include "process/metrics.h"
 #include "process/stages.h"
 
-#define MAX_STAGES 1000
-#define MAX_DEPTH 16
-#define MAX_REASONS 64
 #define MAX_ARENA (64u * 1024 * 1024)
 #define MAX_LINE_SIZE (256u * 1024)
 #define MAX_HELD_BYTES (16u * 1024 * 1024)
 #define SWEEP_NS (600ull * 1000 * 1000 * 1000)
-
-struct op {
-	const struct stage_type *type;
-	void *stage;
-	size_t behind;	     /* the stages within it */
-	size_t state_offset; /* in a stream's states */
-};
-
-struct drop {
-	const char *reason;
-	uint64_t lines, bytes;
-};
-
-/* A label of a base set that has a slot. */
-struct inherited {
-	size_t slot;
-	const char *text;
-	size_t len;
-};
-
-struct base {
-	struct label_set *set; /* a reference; NULL: none */
-	struct inherited *labels;
-	size_t n, size;
-};
-
-struct program {
-	struct program_opts opts;
-	struct arena options; /* of the stages */
-	struct slots *slots;
-	size_t n_slots;
-	struct op *ops;
-	size_t n_ops;
-	struct inspect_place *places; /* as ops; NULL: nothing is inspected */
-	size_t state_size;
-	struct custom_metrics *own_metrics; /* where opts has none */
-	struct derivations *derivations;
-	struct entry entry;
-	struct arena arena;	   /* of the entry */
-	const char **inherited;	   /* of the entry */
-	const struct base *loaded; /* into `inherited`; NULL: nothing is */
-	struct base other;	   /* of a held entry whose stream has other labels by now */
-	struct label_set *
-		*names; /* by slot: a pair of metadata that has the name as Loki takes it */
-	struct line_pair *metadata;
-	struct program_stream *streams;
-	uint64_t due_ns;
-	uint64_t swept_ns;
-	size_t held_bytes;
-	const struct marks *marks;
-	bool remembers;	    /* a stage saves something */
-	uint64_t signature; /* of stages and slots: what they save means nothing to others */
-	struct drop drops[MAX_REASONS];
-	size_t n_drops;
-	struct stage_counters counters;
-};
-
-/* For the marks behind `from`, up to `to`. */
-struct saved_state {
-	uint64_t from, to;
-	size_t len;
-	struct saved_state *next;
-	char bytes[];
-};
-
-struct program_stream {
-	struct program *program;
-	uint64_t saved_to; /* a mark; UINT64_MAX: there is nothing to save */
-	struct saved_state *saved;
-	struct program_stream *prev, *next;
-	struct base base;
-	const struct derived *last;
-	uint64_t last_generation;
-	uint64_t due_ns;
-	size_t at; /* the stage that runs */
-	/* What its container asks for; NULL: nothing. */
-	char *asked;
-	struct regex *asked_regex;
-	bool asked_continues;
-	_Alignas(16) char states[];
-};
-
-/* Compiling */
-
-static const char *nearest(const struct stage_type *const *types, const char *word)
-{
-	const char *names[64];
-	size_t n = 0;
-
-	for (size_t i = 0; types[i] && n < ARRAY_SIZE(names) - 1; i++)
-		if (!types[i]->refused)
-			names[n++] = types[i]->options.name;
-	names[n] = NULL;
-	return schema__nearest(word, names);
-}
-
-static const struct stage_type *find_type(const struct stage_type *const *types,
-					  const struct node *item, struct diag *diag)
-{
-	const char *name, *near;
-
-	if (item->kind != NODE_MAPPING || item->n_items != 1) {
-		diag__error(diag, item, "not a stage, expected one name with its options");
-		return NULL;
-	}
-	name = item->items[0]->key;
-	for (size_t i = 0; types[i]; i++) {
-		if (strcmp(types[i]->options.name, name))
-			continue;
-		if (!types[i]->refused)
-			return types[i];
-		diag__error(diag, item->items[0]->key_node, "%s", types[i]->refused);
-		return NULL;
-	}
-	near = nearest(types, name);
-	if (near)
-		diag__error(diag, item->items[0]->key_node, "unknown stage `%s`, expected `%s`?",
-			    name, near);
-	else
-		diag__error(diag, item->items[0]->key_node, "unknown stage `%s`", name);
-	return NULL;
-}
-
-static int add_op(struct program *p, const struct stage_type *type, size_t *ret)
-{
-	struct op *grown = reallocarray(p->ops, p->n_ops + 1, sizeof(*grown));
-
-	if (!grown)
-		return -ENOMEM;
-	p->ops = grown;
-	p->ops[p->n_ops] = (struct op){.type = type, .state_offset = p->state_size};
-	p->state_size += (type->state_size + 15) & ~(size_t)15;
-	*ret = p->n_ops++;
-	return 0;
-}
-
-/* The newest op's, for opts.inspect. */
-static int add_place(struct program *p, const struct stage_type *type, const struct node *node)
-{
-	_buf_ struct buf path = {0};
-	struct inspect_place *grown;
-	int err = diag__path(&path, node);
-
-	if (err)
-		return err;
-	grown = reallocarray(p->places, p->n_ops, sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	p->places = grown;
-	grown[p->n_ops - 1] = (struct inspect_place){
-		.stage = type->options.name,
-		.path = arena__copy(&p->options, path.data, path.len),
-		.slots = p->slots,
-	};
-	return grown[p->n_ops - 1].path ? 0 : -ENOMEM;
-}
-
-static int compile_sequence(struct program *p, const struct node *stages, struct diag *diag,
-			    unsigned depth);
-
-static int compile_stage(struct program *p, const struct stage_type *type, const struct node *item,
-			 struct diag *diag, unsigned depth)
-{
-	const struct stage_env env = {.arena = &p->options,
-				      .slots = p->slots,
-				      .diag = diag,
-				      .metrics = p->opts.metrics,
-				      .whole_times = p->opts.whole_times};
-	const struct field fields[] = {type->options, {0}};
-	const struct schema schema = {
-		.name = type->options.name, .size = type->options_size, .fields = fields};
-	size_t size = type->options_size, at;
-	const struct node *nested;
-	void *options;
-	int err;
-
-	options = arena__zalloc(&p->options, size);
-	if (!options)
-		return -ENOMEM;
-	err = schema__decode(&schema, item, options, &p->options, diag);
-	if (err || !type->run)
-		return err;
-	err = add_op(p, type, &at);
-	if (!err && p->opts.inspect)
-		err = add_place(p, type, item->items[0]);
-	if (err)
-		return err;
-	if (type->compile)
-		err = type->compile(&env, options, item->items[0], &p->ops[at].stage);
-	nested = type->nested ? type->nested(options) : NULL;
-	if (nested && err != -ENOMEM) {
-		int inner = compile_sequence(p, nested, diag, depth + 1);
-
-		err = inner ? inner : err;
-	}
-	p->ops[at].behind = p->n_ops - at - 1;
-	return err;
-}
-
-static int compile_sequence(struct program *p, const struct node *stages, struct diag *diag,
-			    unsigned depth)
-{
-	const struct stage_type *type;
-	int err = 0, e;
-
-	if (stages->kind != NODE_SEQUENCE) {
-		diag__error(diag, stages, "not a list of stages, expected `- name:` lines");
-		return -EINVAL;
-	}
-	if (depth > MAX_DEPTH) {
-		diag__error(diag, stages, "stages within stages, %u deep, expected at most %u",
-			    depth, MAX_DEPTH);
-		return -EINVAL;
-	}
-	for (size_t i = 0; i < stages->n_items && err != -ENOMEM; i++) {
-		if (p->n_ops == MAX_STAGES) {
-			diag__error(diag, stages->items[i], "too many stages, expected at most %u",
-				    MAX_STAGES);
-			return -EINVAL;
-		}
-		type = find_type(p->opts.types, stages->items[i], diag);
-		e = type ? compile_stage(p, type, stages->items[i], diag, depth) : -EINVAL;
-		err = e ? e : err;
-	}
-	return err;
-}
-
-/* The name of each slot as Loki takes it: a set of one pair does what is to be done to it. */
-static int make_names(struct program *p)
-{
-	int err = 0;
-
-	p->names = calloc(p->n_slots + 1, sizeof(*p->names));
-	if (!p->names)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->n_slots && !err; i++) {
-		p->names[i] = label_set__new();
-		err = p->names[i]
-			      ? label_set__add_metadata(p->names[i], slots__name(p->slots, i), "-")
-			      : -ENOMEM;
-	}
-	return err;
-}
-
-/* With at least one element each. */
-static int make_entry(struct program *p)
-{
-	size_t n = p->n_slots + 1;
-	struct entry *e = &p->entry;
-
-	p->inherited = calloc(n, sizeof(*p->inherited));
-	p->metadata = calloc(2 * n, sizeof(*p->metadata));
-	e->values = calloc(n, sizeof(*e->values));
-	e->labels = calloc(n, sizeof(*e->labels));
-	e->metadata = calloc(n, sizeof(*e->metadata));
-	if (!p->inherited || !p->metadata || !e->values || !e->labels || !e->metadata)
-		return -ENOMEM;
-	e->n_values = p->n_slots;
-	e->inherited = p->inherited;
-	e->arena = &p->arena;
-	e->counters = &p->counters;
-	return make_names(p);
-}
-
-static void sign_text(struct program *p, const char *text)
-{
-	do
-		p->signature = (p->signature ^ (unsigned char)*text) * 0x100000001b3;
-	while (*text++);
-}
-
-static void sign(struct program *p)
-{
-	p->signature = 0xcbf29ce484222325;
-	for (size_t i = 0; i < p->n_ops; i++) {
-		sign_text(p, p->ops[i].type->options.name);
-		p->remembers |= p->ops[i].type->save != NULL;
-	}
-	for (size_t i = 0; i < p->n_slots; i++)
-		sign_text(p, slots__name(p->slots, i));
-}
-
-static int add_asked(struct program *p)
-{
-	const struct stage_env env = {.arena = &p->options, .slots = p->slots};
-	size_t at;
-	int err = add_op(p, &stage_multiline_asked, &at);
-
-	if (!err && p->opts.inspect) {
-		p->places = calloc(1, sizeof(*p->places));
-		if (!p->places)
-			return -ENOMEM;
-		p->places[0] = (struct inspect_place){
-			.stage = "multiline", .path = "notail.io/multiline", .slots = p->slots};
-	}
-	return err ? err : stage_multiline_asked.compile(&env, NULL, NULL, &p->ops[at].stage);
-}
-
-static int make(struct program *p, const struct node *stages, struct diag *diag)
-{
-	struct derive_opts derive = {
-		.max = p->opts.max_label_sets, .limits = p->opts.limits, .preset = p->opts.preset};
-	int err = slots__new(&p->slots);
-
-	if (!err && !p->opts.metrics) {
-		err = custom_metrics__new(&p->own_metrics);
-		p->opts.metrics = p->own_metrics;
-	}
-	if (!err && p->opts.asked_multiline)
-		err = add_asked(p);
-	if (!err && stages && stages->kind != NODE_NULL)
-		err = compile_sequence(p, stages, diag, 1);
-	if (err)
-		return err;
-	p->n_slots = slots__count(p->slots);
-	derive.slots = p->slots;
-	sign(p);
-	err = derivations__new(&p->derivations, &derive);
-	return err ? err : make_entry(p);
-}
 
 int program__new(struct program **ret, const struct node *stages, const struct program_opts *opts,
 		 struct diag *diag)
@@ -370,7 +41,7 @@ int program__new(struct program **ret, const struct node *stages, const struct p
 		p->opts.max_held_bytes = MAX_HELD_BYTES;
 	p->due_ns = UINT64_MAX;
 	p->arena.max = MAX_ARENA;
-	err = make(p, stages, diag);
+	err = program__compile(p, stages, diag);
 	if (err) {
 		program__free(p);
 		return err;
@@ -453,20 +124,6 @@ struct regex *program_stream__asked(struct program_stream *s, bool *ret_continue
 {
 	*ret_continues = s->asked_continues;
 	return s->asked_regex;
-}
-
-void saved_state__tidy(struct saved_state **list, const struct marks *marks)
-{
-	struct saved_state **at = list, *old;
-
-	while ((old = *at)) {
-		if (marks && marks__between(marks, old->from, old->to)) {
-			at = &old->next;
-			continue;
-		}
-		*at = old->next;
-		free(old);
-	}
 }
 
 static void unload(struct program *p)
@@ -686,103 +343,6 @@ static void run_from(struct program_stream *s, size_t at)
 	send(p, e);
 }
 
-/* What a stage saved: its place, how much, then that. */
-struct saved_op {
-	uint32_t at, len;
-};
-
-static int save_now(const struct program_stream *s, struct buf *out)
-{
-	const struct program *p = s->program;
-	size_t begin = out->len;
-	int err = buf__append(out, &p->signature, sizeof(p->signature));
-
-	for (size_t i = 0; i < p->n_ops && !err; i++) {
-		const struct op *op = &p->ops[i];
-		struct saved_op head = {.at = (uint32_t)i};
-		size_t at = out->len;
-
-		if (!op->type->save)
-			continue;
-		err = buf__append(out, &head, sizeof(head));
-		if (!err)
-			err = op->type->save(op->stage, s->states + op->state_offset, out);
-		head.len = (uint32_t)(out->len - at - sizeof(head));
-		if (!err && head.len)
-			memcpy(out->data + at, &head, sizeof(head));
-		else
-			out->len = at;
-	}
-	if (err || out->len == begin + sizeof(p->signature))
-		out->len = begin;
-	return err;
-}
-
-/* Before a line of behind a mark comes: once for each mark at most. */
-static void save_state(struct program_stream *s, uint64_t pos)
-{
-	const struct marks *marks = s->program->marks;
-	uint64_t mark = marks__before(marks, pos);
-	_buf_ struct buf out = {0};
-	struct saved_state *new;
-
-	if (mark <= s->saved_to)
-		return;
-	saved_state__tidy(&s->saved, marks);
-	if (save_now(s, &out) || !(new = malloc(sizeof(*new) + out.len))) {
-		s->program->counters.no_memory++;
-		return;
-	}
-	new->from = s->saved_to;
-	new->to = mark;
-	new->len = out.len;
-	if (out.len)
-		memcpy(new->bytes, out.data, out.len);
-	LL_PREPEND(s->saved, new);
-	s->saved_to = mark;
-}
-
-int saved_state__at(const struct saved_state *list, uint64_t mark, struct buf *out)
-{
-	for (; list; list = list->next)
-		if (list->from < mark && mark <= list->to)
-			return list->len ? buf__append(out, list->bytes, list->len) : 0;
-	return 0;
-}
-
-int program_stream__at_mark(const struct program_stream *s, uint64_t mark, struct buf *out)
-{
-	return mark > s->saved_to ? save_now(s, out) : saved_state__at(s->saved, mark, out);
-}
-
-struct saved_state *program_stream__take_saved(struct program_stream *s)
-{
-	save_state(s, UINT64_MAX);
-	return TAKE_PTR(s->saved);
-}
-
-void program_stream__restore(struct program_stream *s, struct label_set *set, const char *bytes,
-			     size_t len)
-{
-	struct program *p = s->program;
-	struct saved_op head;
-
-	if (len < sizeof(p->signature) || memcmp(bytes, &p->signature, sizeof(p->signature)))
-		return;
-	for (size_t at = sizeof(p->signature); len - at > sizeof(head); at += head.len) {
-		const struct op *op;
-
-		memcpy(&head, bytes + at, sizeof(head));
-		at += sizeof(head);
-		if (head.len > len - at || head.at >= p->n_ops)
-			return;
-		op = &p->ops[head.at];
-		if (op->type->load)
-			op->type->load(op->stage, s->states + op->state_offset, s, set, bytes + at,
-				       head.len);
-	}
-}
-
 void program__marks(struct program *p, const struct marks *marks)
 {
 	p->marks = marks;
@@ -834,7 +394,7 @@ void program_stream__run(struct program_stream *s, struct label_set *set, const 
 	struct entry *e = &p->entry;
 
 	if (marks__newest(p->marks) > s->saved_to)
-		save_state(s, line->ring_pos);
+		program_stream__save(s, line->ring_pos);
 	if (!p->n_ops) {
 		p->opts.line(p->opts.ctx, set, line);
 		return;
