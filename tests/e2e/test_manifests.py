@@ -607,6 +607,11 @@ class Manifests(harness.TestCase):
             got = manifests.kubectl_kustomize(os.path.join(manifests.KUSTOMIZATION, directory), components)
             self.assertEqual(by_name(got), by_name(objects))
 
+    def test_plain_has_no_anchors(self):
+        """kubectl 1.21 and 1.22 do not know them everywhere."""
+        for path in glob.glob(os.path.join(manifests.KUSTOMIZATION, "**/*.yaml"), recursive=True):
+            self.assertNotRegex(read(path), r"(?m)[:-] [&*]\w")
+
     def test_plain_is_the_chart(self):
         """The agent of the plain manifests is that of the chart's default values."""
         [(spec, c, _)] = [x for x in self.notails(plain("kubernetes")) if x[2] == "run"]
