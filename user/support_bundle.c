@@ -239,7 +239,10 @@ static FILE *create(const struct options *o, char path[256])
 	else
 		snprintf(path, 256, "notail-support-%s-%.10sT%.2s%.2s%.2sZ.tar", u.nodename, time,
 			 time + 11, time + 14, time + 17);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (!strcmp(path, "-"))
+		fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	else
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		out = fdopen(fd, "w");
 	if (!out)
@@ -273,9 +276,10 @@ int support_bundle(const struct options *o, container_name_fn container_name)
 	if (b.err)
 		fprintf(stderr, "notail: %s: %s\n", path, strerror(-b.err));
 	else
-		printf("%s: look into it before you give it away: names and labels of containers "
-		       "are in it, no log lines\n",
-		       path);
+		fprintf(strcmp(path, "-") ? stdout : stderr,
+			"%s: look into it before you give it away: names and labels of containers "
+			"are in it, no log lines\n",
+			path);
 	config__free(b.config);
 	free(b.why_no_config);
 	return b.err;

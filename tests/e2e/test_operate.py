@@ -2,6 +2,7 @@
 """What is for whoever operates notail: check-loki, support-bundle, metrics as they are documented, and as promtool
 takes them."""
 
+import io
 import json
 import os
 import re
@@ -106,6 +107,12 @@ capture: {{containers: ['{self.name("bundle")}']}}
         with open(f"/proc/{notail.pid}/cmdline", "rb") as file:
             self.assertNotIn(b"secret-", file.read())
         self.assertNotIn("secret-", notail.stderr().replace(secret, ""))
+        # To where a container whose root is read-only can give it.
+        done = subprocess.run([*command[:2], "-", *command[3:]], stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=harness.DEADLINE, check=False)
+        self.assertIn(b"look into it", done.stderr)
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
+            self.assertEqual({m.name.removeprefix("notail-support/") for m in tar.getmembers()}, set(parts))
         # Never over a file that is there.
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=harness.DEADLINE,
                               check=False)

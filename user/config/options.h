@@ -38,7 +38,7 @@ struct options {
 
 	const char *config;	/* -c, or CONFIG_DEFAULT_PATH where it counts; NULL: none */
 	const char *check_file; /* check-config's; NULL: with one of the next */
-	const char *bundle;	/* support-bundle's file; NULL: a name of its own */
+	const char *bundle;	/* support-bundle's file, "-": stdout; NULL: a name of its own */
 	bool effective;		/* print what is in force */
 	bool schema, defaults;	/* print the JSON Schema, the default file */
 
