@@ -121,8 +121,8 @@ class DeployedCase(kube_case.KubeCase):
                                 labels=template["metadata"]["labels"], spec={**spec, "hostNetwork": True})
 
     def fill_in(self, c, volumes, fields):
-        c["env"] = [{"name": e["name"], "value": e["value"] if "value" in e else fields[e["valueFrom"]["fieldRef"]["fieldPath"]]}
-                    for e in c.get("env", [])]
+        value = lambda e: e["value"] if "value" in e else fields[e["valueFrom"]["fieldRef"]["fieldPath"]]
+        c["env"] = [{"name": e["name"], "value": value(e)} for e in c.get("env", [])]
         c["env"] += [{"name": "KUBERNETES_SERVICE_HOST", "value": self.api.host},
                      {"name": "KUBERNETES_SERVICE_PORT", "value": str(self.api.port)}]
         for mount in c.get("volumeMounts", []):

@@ -5,6 +5,7 @@ what a kubelet tells it, and a stand-in for the API server.
 Each request that the pods make of it is one that the roles of the manifests allow.
 """
 
+import itertools
 import os
 import re
 import shutil
@@ -45,9 +46,9 @@ relabel_configs:
 
     def assert_allowed(self, objects):
         """What was asked for is what the roles are for, and none is for something that nobody asks for."""
-        allowed = {(verb, group, resource, name)
-                   for o in objects if o["kind"] in ("Role", "ClusterRole") for rule in o["rules"] for verb in rule["verbs"]
-                   for group in rule["apiGroups"] for resource in rule["resources"] for name in rule.get("resourceNames", ["*"])}
+        rules = (rule for o in objects if o["kind"] in ("Role", "ClusterRole") for rule in o["rules"])
+        allowed = {one for rule in rules for one in itertools.product(
+            rule["verbs"], rule["apiGroups"], rule["resources"], rule.get("resourceNames", ["*"]))}
         asked = set()
         for request in self.api.asked():
             group = (re.match(r"/apis/([^/]+)/", request.path) or ["", ""])[1]
