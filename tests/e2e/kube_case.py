@@ -122,6 +122,11 @@ class KubeCase(harness.TestCase):
     def targets(self, notail):
         return json.loads(self.ask(notail, "/targets"))
 
+    @staticmethod
+    def lists(server):
+        """Without those that are asked for because of a pod that the server does not know, as those of other tests may be."""
+        return [r for r in server.asked("list") if "resourceVersion" in r.query]
+
     # Pods.
 
     def pod_name(self, word):

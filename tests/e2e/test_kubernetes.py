@@ -82,7 +82,7 @@ class Kubernetes(kube_case.KubeCase):
 
     def test_labels_of_the_api(self):
         self.check("api")
-        lists = self.api.asked("list")
+        lists = self.lists(self.api)
         self.assertEqual([(r.resource, r.query["fieldSelector"], r.query["resourceVersion"]) for r in lists],
                          [("pods", "spec.nodeName=node-1", "0")])
         watch = self.api.asked("watch")[0]
@@ -335,7 +335,7 @@ class Faults(kube_case.KubeCase):
         running = self.run_pod(self.shop, "after", "echo", "line 0", labels={"app": "known"})
         self.assert_as_logged(running)
         self.assertEqual(self.entries(running)[0].labels["app"], "known")
-        return notail
+        self.assertEqual(notail.stop(), 0)
 
     def check_watches(self, faults):
         """What the watch does not tell comes with lists."""
@@ -355,6 +355,7 @@ class Faults(kube_case.KubeCase):
         self.assert_as_logged(running)
         self.assert_numbers(running)
         self.assertEqual(self.cluster.kubelet.connections, 0)  # whatever redirects
+        self.assertEqual(notail.stop(), 0)
 
     def long(self):
         if not os.environ.get("KUBE_FAULTS"):
@@ -374,21 +375,24 @@ class Faults(kube_case.KubeCase):
 
     def test_all_faults_of_the_api(self):
         self.long()
-        self.check("api", self.LONG)
+        for fault in self.LONG:
+            self.check("api", [fault])
         self.assertEqual(self.cluster.kubelet.connections, 0)
 
     def test_all_faults_of_the_list(self):
         self.long()
-        self.check("api", (*self.BROKEN, *(fault for fault in self.LONG if fault[0] in ("html", "chunk", "squeezed", 500))),
-                   "list")
+        for fault in (*self.BROKEN, *(fault for fault in self.LONG if fault[0] in ("html", "chunk", "squeezed", 500))):
+            self.check("api", [fault], "list")
 
     def test_all_faults_of_the_watch(self):
         self.long()
-        self.check_watches(self.WATCHES)
+        for fault in self.WATCHES:
+            self.check_watches([fault])
 
     def test_all_faults_of_the_kubelet(self):
         self.long()
-        self.check("kubelet", (*self.LONG, *self.BROKEN))
+        for fault in (*self.LONG, *self.BROKEN):
+            self.check("kubelet", [fault])
         self.assertEqual(self.api.connections, 0)
 
     def test_nobody_answers(self):
@@ -423,14 +427,14 @@ class Faults(kube_case.KubeCase):
         self.await_label(running, "app", "n00")
         server.fail("cut", verb="watch", count=None, events=1)
         server.cut()
-        lists = len(server.asked("list"))
+        lists, invalid = len(self.lists(server)), self.answers(notail, "invalid")
         names = [f"n{i:02}" for i in range(1, 20)]
         with self.calm(notail, server):
             for name in names:
                 running.relabel(app=name)
                 self.await_more(running, 2)
             self.await_label(running, "app", names[-1])
-        self.assertEqual(len(server.asked("list")), lists)
+        self.assertEqual((len(self.lists(server)), self.answers(notail, "invalid")), (lists, invalid))
         running.kill("c")
         self.assert_as_logged(running)
         came = [value for value, _ in itertools.groupby(e.labels["app"] for e in self.entries(running))]
@@ -446,11 +450,11 @@ class Faults(kube_case.KubeCase):
             with self.calm(notail, server):
                 server.fail(kind, verb="watch", count=None)
                 server.cut()
-                lists = len(server.asked("list"))
+                lists, invalid = len(self.lists(server)), self.answers(notail, "invalid")
                 for i in range(3):
                     running.relabel(app=f"{kind}-{i}")
                     self.await_label(running, "app", f"{kind}-{i}")
-                self.assertEqual(len(server.asked("list")), lists)
+                self.assertEqual((len(self.lists(server)), self.answers(notail, "invalid")), (lists, invalid))
                 server.heal()
                 server.cut()
 

@@ -37,9 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	stored->id = strdup(ID);
 	bundle_json__add_storage(text, len, stored);
 	check(stored);
-	if (bundle_json__read(text, len, ID, &kind, &m, &sandbox_id) != 0)
+	if (bundle_json__read(text, len, ID, size % 3, &kind, &m, &sandbox_id) != 0)
 		return 0;
 	if ((kind == BUNDLE_SANDBOX) != !m)
+		abort();
+	if (m && size % 3 == BUNDLE_BY_ANYBODY && m->pod_uid)
 		abort();
 	if (!m)
 		return 0;

@@ -8,6 +8,9 @@
  *
  * podman's bundles and its storage lie on a disk, written a moment before they are read here.
  *
+ * A bundle that contradicts its container's cgroup, which the kubelet made, is not believed, and
+ * one that is not root's says nothing of pods: whoever has processes here may call one conmon.
+ *
  * Every path is resolved below the host's root, with whatever symbolic links there are: seen from a
  * container, /var/run is another one's. The root is opened once, with the rights of the start.
  */
@@ -21,6 +24,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -91,8 +95,8 @@ static int open_below(const struct bundles *b, const char *path, uint64_t flags)
 	return open_in(b->root, path, flags | O_NONBLOCK | O_NOCTTY);
 }
 
-/* 0, -EFBIG, -EINVAL (no regular file) or another -errno. */
-static int read_config(const struct bundles *b, const char *path, struct buf *to)
+/* 0, -EFBIG, -EINVAL (no regular file) or another -errno. `ret_owner` may be NULL. */
+static int read_config(const struct bundles *b, const char *path, struct buf *to, uid_t *ret_owner)
 {
 	_close_ int fd = open_below(b, path, O_RDONLY | O_NOFOLLOW);
 	struct stat st;
@@ -105,6 +109,8 @@ static int read_config(const struct bundles *b, const char *path, struct buf *to
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
+	if (ret_owner)
+		*ret_owner = st.st_uid;
 	to->len = 0;
 	err = buf__reserve(to, (size_t)MIN(st.st_size, MAX_CONFIG) + 1);
 	do {
@@ -123,13 +129,13 @@ static int read_config(const struct bundles *b, const char *path, struct buf *to
 }
 
 static int read_bundle(const struct bundles *b, const struct place *p, const char *id,
-		       struct buf *to)
+		       struct buf *to, uid_t *ret_owner)
 {
 	char path[MAX_PATH];
 	int n = snprintf(path, sizeof(path), "%s/%s/%sconfig.json", p->directory, id,
 			 p->userdata ? "userdata/" : "");
 
-	return n < (int)sizeof(path) ? read_config(b, path, to) : -ENAMETOOLONG;
+	return n < (int)sizeof(path) ? read_config(b, path, to, ret_owner) : -ENAMETOOLONG;
 }
 
 static bool knows(const struct bundles *b, const char *directory, bool userdata)
@@ -240,7 +246,7 @@ static void learn_conmon(struct bundles *b, int pid)
 	char *at, *end;
 
 	snprintf(path, sizeof(path), "proc/%d/cmdline", pid);
-	if (read_config(b, path, &text) != 0 || buf__append(&text, "", 1) != 0)
+	if (read_config(b, path, &text, NULL) != 0 || buf__append(&text, "", 1) != 0)
 		return;
 	end = text.data + text.len - 1;
 	for (at = text.data; at < end; at += strlen(at) + 1) {
@@ -261,7 +267,7 @@ static bool in_container(const struct bundles *b, int pid)
 	char path[64], *line, *rest;
 
 	snprintf(path, sizeof(path), "proc/%d/cgroup", pid);
-	if (read_config(b, path, &text) != 0 || buf__append(&text, "", 1) != 0)
+	if (read_config(b, path, &text, NULL) != 0 || buf__append(&text, "", 1) != 0)
 		return true;
 	/* HIERARCHY:CONTROLLERS:PATH */
 	for (line = strtok_r(text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
@@ -280,7 +286,7 @@ static void learn_process(struct bundles *b, int pid)
 	char path[64];
 
 	snprintf(path, sizeof(path), "proc/%d/comm", pid);
-	if (read_config(b, path, &comm) != 0)
+	if (read_config(b, path, &comm, NULL) != 0)
 		return;
 	shim = comm.len > 15 && !memcmp(comm.data, "containerd-shim", 15);
 	conmon = comm.len == 7 && !memcmp(comm.data, "conmon\n", 7);
@@ -316,6 +322,11 @@ static void learn(struct bundles *b)
 	}
 }
 
+static bool is_trusted(uid_t owner)
+{
+	return owner == 0 || owner == geteuid();
+}
+
 /* The last place that had one is the likeliest to have the next. */
 static const struct place *prefer(struct bundles *b, size_t i)
 {
@@ -327,34 +338,34 @@ static const struct place *prefer(struct bundles *b, size_t i)
 }
 
 /* The place where it was; -ENOENT: nowhere. */
-static int find(struct bundles *b, const char *id, size_t from, struct buf *to,
+static int find(struct bundles *b, const char *id, size_t from, struct buf *to, uid_t *ret_owner,
 		const struct place **ret)
 {
 	int err = -ENOENT;
 
 	for (size_t i = from; i < b->n_places && err == -ENOENT; i++) {
-		err = read_bundle(b, &b->places[i], id, to);
+		err = read_bundle(b, &b->places[i], id, to, ret_owner);
 		if (err == -ENOTDIR || err == -EACCES || err == -ELOOP)
 			err = -ENOENT;
 		if (!err)
-			*ret = prefer(b, i);
+			*ret = is_trusted(*ret_owner) ? prefer(b, i) : &b->places[i];
 	}
 	return err;
 }
 
-static int find_anywhere(struct bundles *b, const char *id, struct buf *to,
+static int find_anywhere(struct bundles *b, const char *id, struct buf *to, uid_t *ret_owner,
 			 const struct place **ret)
 {
 	uint64_t now_ns = clock__boot_ns();
 	size_t before = b->n_places;
 	bool guessed = b->guessed_root;
-	int err = find(b, id, 0, to, ret);
+	int err = find(b, id, 0, to, ret_owner, ret);
 
 	if (err != -ENOENT || b->scans_ns > now_ns + (SCANS - 1) * SCAN_NS)
 		return err;
 	b->scans_ns = MAX(b->scans_ns, now_ns) + SCAN_NS;
 	learn(b);
-	return find(b, id, b->guessed_root == guessed ? before : 0, to, ret);
+	return find(b, id, b->guessed_root == guessed ? before : 0, to, ret_owner, ret);
 }
 
 static bool is_id(const char *s)
@@ -368,7 +379,7 @@ static bool is_id(const char *s)
 static int add_sandbox(struct bundles *b, const struct place *p, const char *id, struct meta *m)
 {
 	_buf_ struct buf text = {0};
-	int err = is_id(id) ? read_bundle(b, p, id, &text) : -EINVAL;
+	int err = is_id(id) ? read_bundle(b, p, id, &text, NULL) : -EINVAL;
 
 	if (!err)
 		err = bundle_json__add_sandbox(text.data, text.len, m);
@@ -389,7 +400,7 @@ static int add_storage(struct bundles *b, const struct place *p, struct meta *m)
 		char path[MAX_PATH];
 
 		snprintf(path, sizeof(path), "%s/%s", files[i][0], files[i][1]);
-		err = read_config(b, path, &text);
+		err = read_config(b, path, &text, NULL);
 		if (!err)
 			err = bundle_json__add_storage(text.data, text.len, m);
 	}
@@ -400,19 +411,24 @@ static void count_broken(struct bundles *b, const char *id, int err)
 {
 	b->state.results[BUNDLES_BROKEN]++;
 	if (!b->said_broken)
-		log_warn("the bundle of container %.12s cannot be read: %s; it is named by what "
-			 "else is known (said once)",
-			 id, strerror(-err));
+		log_warn("the bundle of container %.12s %s%s; it is named by what else is known "
+			 "(said once)",
+			 id,
+			 err == -EPERM ? "is of another pod than its cgroup" : "cannot be read: ",
+			 err == -EPERM ? "" : strerror(-err));
 	b->said_broken = true;
 }
 
-/* What its cgroup's path says stands for a bundle's that does not. */
+/* What its cgroup's path says stands for a bundle's that does not. -EPERM: it is another pod's. */
 static int complete(struct bundles *b, struct meta *m)
 {
 	char uid[POD_UID_LEN + 1] = "";
 
-	if (m->pod_uid || !meta__label(m, META_POD_NAME_LABEL) ||
-	    registry__pod_uid(b->registry, m->id, uid, sizeof(uid)) != 0 || !*uid)
+	if (registry__pod_uid(b->registry, m->id, uid, sizeof(uid)) != 0 || !*uid)
+		return 0;
+	if (m->pod_uid)
+		return strcmp(m->pod_uid, uid) ? -EPERM : 0;
+	if (!meta__label(m, META_POD_NAME_LABEL))
 		return 0;
 	m->pod_uid = strdup(uid);
 	return m->pod_uid ? meta__add_label(m, META_POD_UID_LABEL, uid) : -ENOMEM;
@@ -425,10 +441,14 @@ static int look_up(struct bundles *b, const char *id, enum bundle_kind *ret_kind
 	_buf_ struct buf text = {0};
 	_meta_ struct meta *m = NULL;
 	const struct place *place;
-	int err = find_anywhere(b, id, &text, &place);
+	enum bundle_by by = BUNDLE_BY_ANYBODY;
+	uid_t owner;
+	int err = find_anywhere(b, id, &text, &owner, &place);
 
+	if (!err && is_trusted(owner))
+		by = place->userdata ? BUNDLE_BY_CRIO : BUNDLE_BY_CONTAINERD;
 	if (!err)
-		err = bundle_json__read(text.data, text.len, id, ret_kind, &m, &sandbox);
+		err = bundle_json__read(text.data, text.len, id, by, ret_kind, &m, &sandbox);
 	if (!err && sandbox)
 		err = add_sandbox(b, place, sandbox, m);
 	if (!err && m && !strcmp(m->engine, "podman")) {

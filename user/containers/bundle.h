@@ -34,7 +34,7 @@ struct bundles_opts {
 enum bundles_result {
 	BUNDLES_READ,	 /* it named a container */
 	BUNDLES_MISSING, /* nobody found one, or it named nothing */
-	BUNDLES_BROKEN,	 /* not JSON, too large, or not to be read */
+	BUNDLES_BROKEN,	 /* not JSON, too large, not to be read or not to be believed */
 	BUNDLES_RESULTS,
 };
 

@@ -5,7 +5,9 @@
  * sandbox's bundle has the pod's own labels and annotations the same way. Both become the names
  * that the kubelet uses, so that nobody behind needs to know which of them it was.
  *
- * Annotations come from who made the pod: any bytes that JSON can hold. What is none of a known
+ * Annotations come from who made the pod: any bytes that JSON can hold. Which of them are the
+ * runtime's own is known by where its bundle lies; CRI-O's sandbox has the pod's over its own, and
+ * so does not say which pod it is where the container does. What is none of a known
  * type is as if it were not there; only JSON that is none makes the bundle unreadable.
  */
 #include "containers/bundle_json.h"
@@ -145,10 +147,22 @@ static bool is_podmans(const json_t *annotations)
 	return manager && !strcmp(manager, "libpod");
 }
 
-/* nerdctl's, and what somebody gave ctr; podman's are its own affairs. */
-static int read_plain(json_t *annotations, struct meta *m)
+/* The kubelet's own, that it gives the runtime beside the pod's. */
+static bool is_kubelets(const char *name)
 {
-	bool podman = is_podmans(annotations);
+	static const char *const names[] = {META_POD_NAMESPACE_LABEL, META_POD_NAME_LABEL,
+					    META_POD_UID_LABEL, META_POD_CONTAINER_LABEL};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
+}
+
+/* nerdctl's, and what somebody gave ctr, which makes no pods; podman's are its own affairs. */
+static int read_plain(json_t *annotations, enum bundle_by by, struct meta *m)
+{
+	bool podman = by != BUNDLE_BY_CONTAINERD && is_podmans(annotations);
 	int err = set(&m->name, get(annotations, "nerdctl/name"));
 	const char *name;
 	json_t *value;
@@ -159,18 +173,18 @@ static int read_plain(json_t *annotations, struct meta *m)
 		err = set(&m->image, get(annotations, "nerdctl/image-ref"));
 	json_object_foreach(annotations, name, value)
 	{
-		if (!err && !podman && json_is_string(value))
+		if (!err && !podman && json_is_string(value) && !is_kubelets(name))
 			err = add_label(m, name, json_string_value(value));
 	}
 	return err;
 }
 
-static bool is_sandbox(const json_t *annotations)
+static bool is_sandbox(const json_t *annotations, enum bundle_by by)
 {
-	const char *cri = get(annotations, CRI "container-type");
-	const char *crio = get(annotations, CRIO "ContainerType");
+	const char *type = get(annotations, by == BUNDLE_BY_CONTAINERD ? CRI "container-type"
+								       : CRIO "ContainerType");
 
-	return (cri && !strcmp(cri, "sandbox")) || (crio && !strcmp(crio, "sandbox"));
+	return type && !strcmp(type, "sandbox");
 }
 
 static int label__cmp(const void *a, const void *b)
@@ -178,23 +192,23 @@ static int label__cmp(const void *a, const void *b)
 	return strcmp(((const struct meta_label *)a)->name, ((const struct meta_label *)b)->name);
 }
 
-static int read_container(json_t *annotations, struct meta *m, char **ret_sandbox)
+static int read_container(json_t *annotations, enum bundle_by by, struct meta *m,
+			  char **ret_sandbox)
 {
 	const char *sandbox = NULL;
 	int err;
 
-	if (is_podmans(annotations)) {
-		err = read_plain(annotations, m);
-	} else if (get(annotations, CRIO "ContainerType")) {
+	if (by == BUNDLE_BY_CRIO && !is_podmans(annotations) &&
+	    get(annotations, CRIO "ContainerType")) {
 		err = read_crio(annotations, m);
 		sandbox = get(annotations, CRIO "SandboxID");
-	} else if (get(annotations, CRI "container-type")) {
+	} else if (by == BUNDLE_BY_CONTAINERD && get(annotations, CRI "container-type")) {
 		err = read_containerd(annotations, m);
 		/* Before 1.6.7 it says no more than the sandbox's id. */
 		if (!m->pod_uid || !meta__label(m, META_POD_NAME_LABEL))
 			sandbox = get(annotations, CRI "sandbox-id");
 	} else {
-		err = read_plain(annotations, m);
+		err = read_plain(annotations, by, m);
 	}
 	if (m->n_labels)
 		qsort(m->labels, m->n_labels, sizeof(*m->labels), label__cmp);
@@ -212,8 +226,8 @@ static int annotations_of(json_t *config, json_t **ret)
 	return 0;
 }
 
-int bundle_json__read(const char *text, size_t len, const char *id, enum bundle_kind *ret_kind,
-		      struct meta **ret, char **ret_sandbox)
+int bundle_json__read(const char *text, size_t len, const char *id, enum bundle_by by,
+		      enum bundle_kind *ret_kind, struct meta **ret, char **ret_sandbox)
 {
 	_json_ json_t *config = parse(text, len);
 	_meta_ struct meta *m = meta__new();
@@ -223,7 +237,7 @@ int bundle_json__read(const char *text, size_t len, const char *id, enum bundle_
 
 	if (err)
 		return err;
-	if (is_sandbox(annotations)) {
+	if (is_sandbox(annotations, by)) {
 		*ret_kind = BUNDLE_SANDBOX;
 		*ret = NULL;
 		*ret_sandbox = NULL;
@@ -231,7 +245,7 @@ int bundle_json__read(const char *text, size_t len, const char *id, enum bundle_
 	}
 	err = set(&m->id, id);
 	if (!err)
-		err = read_container(annotations, m, &sandbox);
+		err = read_container(annotations, by, m, &sandbox);
 	if (err)
 		return err;
 	/* No networks, and no more to be said. */
@@ -268,18 +282,6 @@ int bundle_json__add_storage(const char *text, size_t len, struct meta *m)
 	return -ENOENT;
 }
 
-/* The kubelet's own, that it gives the runtime beside the pod's. */
-static bool is_kubelets(const char *name)
-{
-	static const char *const names[] = {META_POD_NAMESPACE_LABEL, META_POD_NAME_LABEL,
-					    META_POD_UID_LABEL, META_POD_CONTAINER_LABEL};
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (!strcmp(name, names[i]))
-			return true;
-	return false;
-}
-
 static int add_all(struct pod *p, const json_t *annotations, const char *name,
 		   int (*add)(struct pod *p, const char *name, const char *value))
 {
@@ -296,19 +298,19 @@ static int add_all(struct pod *p, const json_t *annotations, const char *name,
 	return err;
 }
 
-/* The pod as far as CRI-O's sandbox tells. */
-static int add_pod(const json_t *annotations, const struct names *n, struct meta *m)
+/* The pod as far as CRI-O's sandbox tells. What it is called m says. */
+static int add_pod(const json_t *annotations, struct meta *m)
 {
 	_pod_ struct pod *p = pod__new();
 	struct pod_container *c = NULL;
-	int err = p ? set(&p->uid, n->uid) : -ENOMEM;
+	int err = p ? set(&p->uid, m->pod_uid) : -ENOMEM;
 
 	if (!err)
 		p->from_bundle = true;
 	if (!err)
-		err = set(&p->namespace, n->namespace);
+		err = set(&p->namespace, meta__label(m, META_POD_NAMESPACE_LABEL));
 	if (!err)
-		err = set(&p->name, n->pod);
+		err = set(&p->name, meta__label(m, META_POD_NAME_LABEL));
 	if (!err)
 		err = add_all(p, annotations, CRIO "Labels", pod__add_label);
 	if (!err)
@@ -347,23 +349,30 @@ int bundle_json__add_sandbox(const char *text, size_t len, struct meta *m)
 {
 	_json_ json_t *config = parse(text, len), *labels = NULL;
 	_free_ char *directory = NULL;
+	bool crio = !strcmp(m->engine, "cri-o");
 	struct names names;
 	json_t *annotations;
 	int err = annotations_of(config, &annotations);
 
-	if (err || !is_sandbox(annotations))
+	if (err || !is_sandbox(annotations, crio ? BUNDLE_BY_CRIO : BUNDLE_BY_CONTAINERD))
 		return err ? err : -EBADMSG;
-	labels = get_object(annotations, CRIO "Labels");
-	names = (struct names){
-		.namespace = first(get(annotations, CRI "sandbox-namespace"),
-				   first(get(labels, META_POD_NAMESPACE_LABEL),
-					 get(annotations, CRIO "Namespace"))),
-		.pod = first(
-			get(annotations, CRI "sandbox-name"),
-			first(get(labels, META_POD_NAME_LABEL), get(annotations, CRIO "KubeName"))),
-		.uid = first(get(annotations, CRI "sandbox-uid"), get(labels, META_POD_UID_LABEL)),
-	};
-	err = set(&directory, get(annotations, CRI "sandbox-log-directory"));
+	if (crio) {
+		labels = get_object(annotations, CRIO "Labels");
+		names = (struct names){
+			.namespace = first(get(labels, META_POD_NAMESPACE_LABEL),
+					   get(annotations, CRIO "Namespace")),
+			.pod = first(get(labels, META_POD_NAME_LABEL),
+				     get(annotations, CRIO "KubeName")),
+			.uid = get(labels, META_POD_UID_LABEL),
+		};
+	} else {
+		names = (struct names){
+			.namespace = get(annotations, CRI "sandbox-namespace"),
+			.pod = get(annotations, CRI "sandbox-name"),
+			.uid = get(annotations, CRI "sandbox-uid"),
+		};
+		err = set(&directory, get(annotations, CRI "sandbox-log-directory"));
+	}
 	if (!err && directory)
 		split_directory(directory, &names);
 	if (!err)
@@ -371,6 +380,6 @@ int bundle_json__add_sandbox(const char *text, size_t len, struct meta *m)
 	if (m->n_labels)
 		qsort(m->labels, m->n_labels, sizeof(*m->labels), label__cmp);
 	if (!err && labels)
-		err = add_pod(annotations, &names, m);
+		err = add_pod(annotations, m);
 	return err;
 }

@@ -13,6 +13,16 @@
 #include "containers/meta.h"
 #include "containers/pod.h"
 
+/*
+ * Whose word it is. A pod's own annotations are among those of its containers with CRI-O, and with
+ * containerd if it is told to: they may say what the other runtime would.
+ */
+enum bundle_by {
+	BUNDLE_BY_CONTAINERD, /* ID/config.json: its CRI plugin, nerdctl, ctr */
+	BUNDLE_BY_CRIO,	      /* ID/userdata/config.json: or podman */
+	BUNDLE_BY_ANYBODY,    /* not root's: it names no pod */
+};
+
 enum bundle_kind {
 	BUNDLE_CONTAINER,
 	BUNDLE_SANDBOX, /* of a pod: a pause process, that writes nothing */
@@ -24,8 +34,8 @@ enum bundle_kind {
  * where the bundle says more of it than its names, pod. What its sandbox's bundle may have to say
  * is in *ret_sandbox, the sandbox's id, to free; NULL: nothing. 0, -EBADMSG or -ENOMEM.
  */
-int bundle_json__read(const char *text, size_t len, const char *id, enum bundle_kind *ret_kind,
-		      struct meta **ret, char **ret_sandbox);
+int bundle_json__read(const char *text, size_t len, const char *id, enum bundle_by by,
+		      enum bundle_kind *ret_kind, struct meta **ret, char **ret_sandbox);
 /* What the sandbox's bundle says, added to what its container's says. 0, -EBADMSG (it is of no
  * sandbox, too; m is as it was) or -ENOMEM. */
 int bundle_json__add_sandbox(const char *text, size_t len, struct meta *m);

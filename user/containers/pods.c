@@ -5,6 +5,9 @@
  * is kept by the registry alone; a pod that changes goes through what is published there, which are
  * some hundred comparisons of uids.
  *
+ * Anybody who may name a node can make a pod that claims to mirror a file: a hash joins what has the
+ * same names, too.
+ *
  * Pods that are gone are kept for a while, GONE_MAX of them: one that lived for less than a second
  * may be gone before its container's bundle is read.
  */
@@ -194,9 +197,23 @@ static bool is_same(const char *a, const char *b)
 	return a && b && strcmp(a, b) == 0;
 }
 
+static bool differ(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) != 0;
+}
+
+/* The bundle names another pod. */
+static bool contradicts(const struct meta *m, const struct pod *pod)
+{
+	return differ(meta__label(m, META_POD_NAMESPACE_LABEL), pod->namespace) ||
+	       differ(meta__label(m, META_POD_NAME_LABEL), pod->name);
+}
+
 /* The metadata is that of one of the pod's containers. */
 static bool is_of(const struct meta *m, const struct pod *pod)
 {
+	if (contradicts(m, pod))
+		return false;
 	return is_same(m->pod_uid, pod->uid) || is_same(m->pod_uid, pod->config_hash) ||
 	       (m->pod &&
 		(is_same(m->pod->uid, pod->uid) || is_same(m->pod->config_hash, pod->config_hash)));
@@ -441,7 +458,7 @@ int pods__join(struct pods *p, struct meta *m)
 {
 	struct entry *e = m->pod_uid ? find_any(p, m->pod_uid) : NULL;
 
-	if (e)
+	if (e && !contradicts(m, e->pod))
 		return meta__set_pod(m, e->pod, META_POD_KNOWN);
 	if (!m->pod_uid || !p->present)
 		return 0;

@@ -14,12 +14,12 @@
 
 #define MAX_NAME 253 /* of anything that the API names */
 
-/* A name with something in it. */
+/* A name with something in it, and not more than any has. */
 static char *text_of(struct json_span value)
 {
 	_free_ char *text = json_span__string(value);
 
-	return text && *text ? TAKE_PTR(text) : NULL;
+	return text && *text && strlen(text) <= POD_VALUE_MAX ? TAKE_PTR(text) : NULL;
 }
 
 static void take_text(char **to, struct json_walk *w)

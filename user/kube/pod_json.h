@@ -15,7 +15,7 @@ struct pod;
 #define POD_JSON_ANNOTATIONS 1024
 #define POD_JSON_VALUE_BYTES 16384 /* of an annotation; a longer one is not kept */
 #define POD_JSON_CONTAINERS 256
-#define POD_JSON_PORTS 64 /* of one container */
+#define POD_JSON_PORTS 8 /* of one container */
 
 /* *ret: one reference. -EBADMSG: it is no object, or has no uid, namespace or name; -ENOMEM. */
 int pod_json__parse(const char *json, size_t len, struct pod **ret);

@@ -23,6 +23,7 @@
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define UID "ef09fbcd-9f55-44f1-a058-967fb35b0e91"
+#define S63 "123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define TASKS "/io.containerd.runtime.v2.task/"
 #define BUNDLE(name)                                                            \
 	"{\"annotations\":{\"io.kubernetes.cri.container-type\":\"container\"," \
@@ -30,6 +31,11 @@
 	"\"io.kubernetes.cri.sandbox-namespace\":\"shop\","                     \
 	"\"io.kubernetes.cri.sandbox-name\":\"web-0\","                         \
 	"\"io.kubernetes.cri.sandbox-uid\":\"" UID "\"}}"
+
+#define CRIO(name)                                                                            \
+	"{\"annotations\":{\"io.kubernetes.cri-o.ContainerType\":\"container\","              \
+	"\"io.kubernetes.container.name\":\"" name "\",\"io.kubernetes.pod.name\":\"web-0\"," \
+	"\"io.kubernetes.pod.uid\":\"" UID "\"}}"
 
 struct fixture {
 	char root[32];
@@ -183,7 +189,7 @@ static void places(void **state)
 	static const struct {
 		const char *directory, *id, *cgroup;
 	} rows[] = {
-#define NTH(n) n "123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define NTH(n) n S63
 		{"/run/containerd" TASKS "k8s.io/", NTH("1"), "/kubepods/pod" UID "/" NTH("1")},
 		{"/run/k3s/containerd" TASKS "k8s.io/", NTH("2"),
 		 "/kubepods.slice/kubepods-podef09fbcd_9f55_44f1_a058_967fb35b0e91.slice/"
@@ -203,7 +209,8 @@ static void places(void **state)
 
 	begin(f, "/further/");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		put(f, rows[i].directory, rows[i].id, BUNDLE("web"));
+		put(f, rows[i].directory, rows[i].id,
+		    strstr(rows[i].id, "/userdata") ? CRIO("web") : BUNDLE("web"));
 		ask(f, rows[i].cgroup);
 		expect(f, "web");
 	}
@@ -270,6 +277,65 @@ static void broken(void **state)
 	ask(f, "/kubepods/pod" UID "/" NTH("5"));
 	expect(f, "web");
 	free(large);
+}
+
+/* The kubelet made the cgroup; whose annotations a bundle has is another question. */
+static void contradiction(void **state)
+{
+	struct bundles_state s;
+	struct fixture *f = *state;
+
+	begin(f, "/x");
+	put(f, "/x/", NTH("1"), BUNDLE("web"));
+	ask(f, "/kubepods/pod11111111-9f55-44f1-a058-967fb35b0e91/" NTH("1"));
+	expect(f, NULL);
+	bundles__state(f->bundles, &s);
+	assert_int_equal(s.results[BUNDLES_BROKEN], 1);
+}
+
+/* Who is not root has a directory, and a process that says it is a shim's. */
+static void of_a_user(void **state)
+{
+	_meta_ struct meta *m = NULL;
+	struct fixture *f = *state;
+	char path[256];
+
+	if (geteuid() != 0)
+		skip();
+	begin(f, "/x");
+	put(f, "/x/", ID,
+	    "{\"annotations\":{\"io.kubernetes.cri.container-type\":\"container\","
+	    "\"nerdctl/name\":\"mine\",\"io.kubernetes.cri.sandbox-namespace\":\"shop\"}}");
+	snprintf(path, sizeof(path), "%s/x/" ID "/config.json", f->root);
+	assert_int_equal(chown(path, 1000, 1000), 0);
+	ask(f, "/default/" ID);
+	expect(f, "mine");
+	assert_int_equal(registry__lookup(f->registry, f->served, &m), REGISTRY_KNOWN);
+	assert_null(meta__label(m, META_POD_NAMESPACE_LABEL));
+	assert_null(m->pod_uid);
+}
+
+/* Endless, and no time of this thread. */
+static void devices(void **state)
+{
+	static const char *const names[] = {"zero", "tty", "full"};
+	struct fixture *f = *state;
+	struct stat st;
+	char path[256];
+
+	begin(f, "/x");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof(path), "/dev/%s", names[i]);
+		if (stat(path, &st) != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/x/%zu" S63 "/config.json", f->root, i);
+		make_directories(path);
+		if (mknod(path, S_IFCHR | 0600, st.st_rdev) != 0)
+			skip();
+		snprintf(path, sizeof(path), "/kubepods/pod" UID "/%zu" S63, i);
+		ask(f, path);
+		expect(f, NULL);
+	}
 }
 
 /* A link is the host's: what is outside of its root is not to be seen. */
@@ -383,8 +449,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(places),  TEST(shims),  TEST(missing),	      TEST(broken), TEST(links),
-		TEST(sandbox), TEST(podman), TEST(uid_of_the_cgroup), TEST(again),  TEST(no_root),
+		TEST(places),  TEST(shims),	    TEST(missing),	     TEST(broken),
+		TEST(links),   TEST(contradiction), TEST(of_a_user),	     TEST(devices),
+		TEST(sandbox), TEST(podman),	    TEST(uid_of_the_cgroup), TEST(again),
+		TEST(no_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

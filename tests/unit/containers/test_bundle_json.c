@@ -27,10 +27,15 @@ static void read__free(struct read *r)
 }
 #define _read_ _cleanup_(read__free)
 
-static int read_bundle(const char *text, struct read *ret)
+static int read_by(enum bundle_by by, const char *text, struct read *ret)
 {
 	*ret = (struct read){.kind = BUNDLE_SANDBOX};
-	return bundle_json__read(text, strlen(text), ID, &ret->kind, &ret->m, &ret->sandbox);
+	return bundle_json__read(text, strlen(text), ID, by, &ret->kind, &ret->m, &ret->sandbox);
+}
+
+static int read_bundle(const char *text, struct read *ret)
+{
+	return read_by(BUNDLE_BY_CONTAINERD, text, ret);
 }
 
 static void expect_label(const struct meta *m, const char *name, const char *value)
@@ -108,7 +113,7 @@ static void crio(void **state _unused_)
 {
 	_read_ struct read r;
 
-	assert_int_equal(read_bundle(CRIO_BUNDLE, &r), 0);
+	assert_int_equal(read_by(BUNDLE_BY_CRIO, CRIO_BUNDLE, &r), 0);
 	assert_int_equal(r.kind, BUNDLE_CONTAINER);
 	assert_string_equal(r.m->engine, "cri-o");
 	assert_string_equal(r.m->name, "web");
@@ -137,7 +142,7 @@ static void crio_sandbox(void **state _unused_)
 {
 	_read_ struct read r;
 
-	assert_int_equal(read_bundle(CRIO_SANDBOX_BUNDLE, &r), 0);
+	assert_int_equal(read_by(BUNDLE_BY_CRIO, CRIO_SANDBOX_BUNDLE, &r), 0);
 	assert_int_equal(r.kind, BUNDLE_SANDBOX);
 	assert_null(r.m);
 }
@@ -171,10 +176,11 @@ static void podman(void **state _unused_)
 {
 	_read_ struct read r;
 
-	assert_int_equal(read_bundle("{\"annotations\":{\"io.container.manager\":\"libpod\","
-				     "\"io.kubernetes.cri-o.ContainerType\":\"container\","
-				     "\"io.kubernetes.cri-o.SandboxID\":\"abc\"}}",
-				     &r),
+	assert_int_equal(read_by(BUNDLE_BY_CRIO,
+				 "{\"annotations\":{\"io.container.manager\":\"libpod\","
+				 "\"io.kubernetes.cri-o.ContainerType\":\"container\","
+				 "\"io.kubernetes.cri-o.SandboxID\":\"abc\"}}",
+				 &r),
 			 0);
 	assert_int_equal(r.kind, BUNDLE_UNNAMED);
 	assert_string_equal(r.m->engine, "podman");
@@ -226,8 +232,76 @@ static void no_bundle(void **state _unused_)
 
 		assert_int_equal(read_bundle(texts[i], &r), -EBADMSG);
 		assert_null(r.m);
+		m->engine = strdup(i % 2 ? "cri-o" : "containerd");
 		assert_int_equal(bundle_json__add_sandbox(texts[i], strlen(texts[i]), m), -EBADMSG);
 		assert_int_equal(m->n_labels, 0);
+	}
+}
+
+/* A pod's own annotations may be beside the runtime's: they do not say which pod it is. */
+static void impostors(void **state _unused_)
+{
+#define KUBELETS \
+	"\"io.kubernetes.pod.namespace\":\"kube-system\",\"io.kubernetes.pod.name\":\"etcd\""
+#define AS_CRIO                                                                            \
+	"\"io.container.manager\":\"cri-o\",\"io.kubernetes.cri-o.ContainerType\":"        \
+	"\"container\",\"io.kubernetes.cri-o.SandboxID\":\"s\","                           \
+	"\"io.kubernetes.cri-o.Labels\":\"{\\\"io.kubernetes.pod.namespace\\\":\\\"x\\\"}" \
+	"\"," KUBELETS
+#define AS_CONTAINERD                                                                          \
+	"\"io.kubernetes.cri.container-type\":\"sandbox\","                                    \
+	"\"io.kubernetes.cri.sandbox-namespace\":\"kube-system\",\"io.kubernetes.cri.sandbox-" \
+	"uid\":"                                                                               \
+	"\"f1\",\"io.kubernetes.cri.sandbox-log-directory\":\"/a_b_c\""
+	static const char sandbox[] =
+		"{\"annotations\":{\"io.kubernetes.cri-o.ContainerType\":\"sandbox\"," AS_CONTAINERD
+		",\"io.kubernetes.cri-o.Labels\":\"{\\\"app\\\":\\\"a\\\","
+		"\\\"io.kubernetes.pod.namespace\\\":\\\"kube-system\\\","
+		"\\\"io.kubernetes.pod.uid\\\":\\\"f2\\\"}\"}}";
+	static const char *const anybodys[] = {"{\"annotations\":{" AS_CRIO "}}",
+					       "{\"annotations\":{" AS_CONTAINERD "}}",
+					       "{\"annotations\":{" KUBELETS "}}", CRIO_BUNDLE};
+	_read_ struct read by_crio, by_containerd, by_ctr;
+
+	assert_int_equal(read_by(BUNDLE_BY_CRIO,
+				 "{\"annotations\":{" AS_CONTAINERD
+				 ",\"io.container.manager\":\"cri-o\","
+				 "\"io.kubernetes.cri-o.ContainerType\":\"container\","
+				 "\"io.kubernetes.cri-o.Labels\":"
+				 "\"{\\\"io.kubernetes.pod.namespace\\\":\\\"shop\\\","
+				 "\\\"io.kubernetes.pod.uid\\\":\\\"u1\\\"}\"}}",
+				 &by_crio),
+			 0);
+	assert_int_equal(by_crio.kind, BUNDLE_CONTAINER);
+	assert_string_equal(by_crio.m->pod_uid, "u1");
+	expect_label(by_crio.m, META_POD_NAMESPACE_LABEL, "shop");
+	assert_int_equal(bundle_json__add_sandbox(sandbox, strlen(sandbox), by_crio.m), 0);
+	assert_string_equal(by_crio.m->pod->namespace, "shop");
+	assert_string_equal(by_crio.m->pod->uid, "u1");
+	assert_string_equal(pod__label(by_crio.m->pod, "app"), "a");
+
+	assert_int_equal(read_bundle("{\"annotations\":{" AS_CRIO
+				     ",\"io.kubernetes.cri.container-type\":\"container\","
+				     "\"io.kubernetes.cri.sandbox-namespace\":\"shop\","
+				     "\"io.kubernetes.cri.sandbox-name\":\"web\","
+				     "\"io.kubernetes.cri.sandbox-uid\":\"u1\"}}",
+				     &by_containerd),
+			 0);
+	assert_string_equal(by_containerd.m->engine, "containerd");
+	assert_string_equal(by_containerd.m->pod_uid, "u1");
+	expect_label(by_containerd.m, META_POD_NAMESPACE_LABEL, "shop");
+	expect_label(by_containerd.m, META_POD_NAME_LABEL, "web");
+
+	assert_int_equal(read_bundle(anybodys[2], &by_ctr), 0);
+	expect_label(by_ctr.m, META_POD_NAMESPACE_LABEL, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(anybodys); i++) {
+		_read_ struct read r;
+
+		assert_int_equal(read_by(BUNDLE_BY_ANYBODY, anybodys[i], &r), 0);
+		assert_null(r.m->pod_uid);
+		assert_null(r.sandbox);
+		expect_label(r.m, META_POD_NAMESPACE_LABEL, NULL);
+		expect_label(r.m, META_POD_NAME_LABEL, NULL);
 	}
 }
 
@@ -279,6 +353,7 @@ int main(void)
 		cmocka_unit_test(podman),
 		cmocka_unit_test(storage),
 		cmocka_unit_test(no_bundle),
+		cmocka_unit_test(impostors),
 		cmocka_unit_test(odd_values),
 		cmocka_unit_test(many),
 	};

@@ -264,6 +264,36 @@ static void static_pod(void **state)
 	assert_string_equal(pod__label(again->pod, "app"), "b");
 }
 
+/* Anybody's pod may say that it mirrors a file: its names are not those that the bundle has. */
+static void pretended_mirror(void **state)
+{
+	static const char path[] = CGROUP(STATIC_HASH, OTHER);
+	_meta_ struct meta *m = NULL, *again = NULL, *known = meta__new();
+	struct fixture *f = *state;
+	struct pod *p = pod(OTHER_UID, "theirs");
+
+	p->config_hash = strdup(STATIC_HASH);
+	pods__source(f->pods, true);
+	assert_int_equal(registry__cgroup_new(f->registry, 2, path, strlen(path)), 0);
+	known->id = strdup(OTHER);
+	known->name = strdup("etcd");
+	known->pod_uid = strdup(STATIC_HASH);
+	assert_int_equal(meta__add_label(known, META_POD_NAMESPACE_LABEL, "kube-system"), 0);
+	assert_int_equal(meta__add_label(known, META_POD_NAME_LABEL, "etcd-node-1"), 0);
+	assert_int_equal(pods__container(f->pods, TAKE_PTR(known)), 0);
+	assert_int_equal(pods__put(f->pods, p), 0);
+	assert_int_equal(registry__lookup(f->registry, 2, &m), REGISTRY_PENDING);
+	p = pod(STATIC_UID, "a");
+	free(p->namespace);
+	free(p->name);
+	p->namespace = strdup("kube-system");
+	p->name = strdup("etcd-node-1");
+	p->config_hash = strdup(STATIC_HASH);
+	assert_int_equal(pods__put(f->pods, p), 0);
+	assert_int_equal(registry__lookup(f->registry, 2, &again), REGISTRY_KNOWN);
+	assert_string_equal(pod__label(again->pod, "app"), "a");
+}
+
 /* No bundle: its pod knows its id. */
 static void by_its_id(void **state)
 {
@@ -406,6 +436,7 @@ int main(void)
 		TEST(gone),
 		TEST(lists),
 		TEST(static_pod),
+		TEST(pretended_mirror),
 		TEST(by_its_id),
 		TEST(nobody_knows_it),
 		TEST(given_up),
