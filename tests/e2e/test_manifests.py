@@ -597,6 +597,23 @@ class Manifests(harness.TestCase):
                                   text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    def test_dashboard(self):
+        """Panels lie beside each other; what is lost is red from the first on, and nothing else is coloured."""
+        panels = json.loads(read(manifests.CHART, "files", "dashboard.json"))["panels"]
+        taken = set()
+        for panel in panels:
+            g = panel["gridPos"]
+            cells = {(x, y) for x in range(g["x"], g["x"] + g["w"]) for y in range(g["y"], g["y"] + g["h"])}
+            self.assertFalse(cells & taken or max(cells)[0] > 23, panel["title"])
+            taken |= cells
+            self.assertEqual(panel["datasource"]["uid"], "${datasource}")
+            if panel["type"] == "stat":
+                steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+                bad = panel["title"] in ("Lost bytes", "Dropped lines", "Receivers that fail")
+                self.assertEqual([s["value"] for s in steps], [None, 1] if bad else [None])
+        self.assertEqual(len({panel["title"] for panel in panels}), len(panels))
+        self.assertEqual(len({panel["id"] for panel in panels}), len(panels))
+
     def test_kubectl_agrees(self):
         """What these tests take for the plain manifests is what kubectl makes of them."""
         if not shutil.which("kubectl"):

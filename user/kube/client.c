@@ -264,7 +264,7 @@ static enum kube_answer answer_of(const struct http_answer *a)
 
 /*
  * "pods", "events.events.k8s.io", "leases.coordination.k8s.io in default": what a role has to name.
- * A kubelet asks for nodes/proxy, whatever its path.
+ * A kubelet asks for nodes/pods since 1.33, for nodes/proxy before, whatever its path.
  */
 static void show_resource(const char *path, char *out, size_t size)
 {
@@ -283,7 +283,7 @@ static void show_resource(const char *path, char *out, size_t size)
 		at += 2;
 	}
 	if (n <= at || strncmp(parts[0], "api", 3) != 0)
-		snprintf(out, size, "nodes/proxy");
+		snprintf(out, size, "nodes/pods or nodes/proxy");
 	else
 		snprintf(out, size, "%s%s%s%s%s", parts[at], group ? "." : "", group ? group : "",
 			 space ? " in namespace " : "", space ? space : "");

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "process/preset.h"
 
 #define REFRESH_S 5
 #define SHORT_ID 12
@@ -438,13 +439,22 @@ static void put_labels(struct page *p, const struct snapshot_stream *s,
 static void put_name(struct page *p, const struct snapshot_target *t, size_t rows)
 {
 	const struct meta *m = t->meta;
+	const char *namespace = m ? preset__namespace(m) : NULL, *pod = m ? preset__pod(m) : NULL;
 	char id[SHORT_ID + 1] = "";
 
 	if (m && m->id)
 		snprintf(id, sizeof(id), "%s", m->id);
 	put(p, "<td class=\"name\" rowspan=\"%zu\"><b>", rows);
 	put_value(p, m && m->id && !m->name ? id : snapshot_target__name(t));
-	put_html(p, "</b><small>");
+	put_html(p, "</b>");
+	if (namespace && pod) {
+		put_html(p, "<small>");
+		put_value(p, namespace);
+		put_html(p, "/");
+		put_value(p, pod);
+		put_html(p, "</small>");
+	}
+	put_html(p, "<small>");
 	put_value(p, m && m->id && m->name ? id : "");
 	if (m && m->image) {
 		put_html(p, " ");

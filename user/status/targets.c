@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "process/preset.h"
 
 struct json {
 	struct buf *out;
@@ -142,6 +143,8 @@ static void add_target(struct json *j, const struct snapshot *s, const struct sn
 	snprintf(cgroup, sizeof(cgroup), "%" PRIu64, t->cgroup_id);
 	open_with(j, NULL, "{");
 	add_text(j, "name", snapshot_target__name(t));
+	add_text(j, "namespace", m ? preset__namespace(m) : NULL);
+	add_text(j, "pod", m ? preset__pod(m) : NULL);
 	add_text(j, "container_id", m ? m->id : NULL);
 	add_text(j, "engine", m ? m->engine : NULL);
 	add_text(j, "image", m ? m->image : NULL);

@@ -7,6 +7,7 @@
 #include "streams/internal.h"
 
 #include "base/clock.h"
+#include "process/preset.h"
 #include "status/snapshot.h"
 
 /* Containers with series of their own: those that write most. */
@@ -115,17 +116,21 @@ static const char *name_of(const struct meta *m)
 static void add_counted(struct snapshot *to, const struct counted *c)
 {
 	const struct meta *m = c->container->meta;
+	const char *namespace = preset__namespace(m), *pod = preset__pod(m);
 	const struct sample_label labels[] = {{"container", name_of(m)},
-					      {"container_id", m->id ? m->id : ""}};
+					      {"container_id", m->id ? m->id : ""},
+					      {"namespace", namespace ? namespace : ""},
+					      {"pod", pod ? pod : ""}};
+	size_t n = namespace && pod ? ARRAY_SIZE(labels) : 2;
 
 	samples__add_labels(&to->samples, SAMPLE_COUNTER, false, "notail_container_lines_total",
-			    labels, 2, "lines assembled, of the 100 that wrote most",
+			    labels, n, "lines assembled, of the 100 that wrote most",
 			    c->counts.lines);
 	samples__add_labels(&to->samples, SAMPLE_COUNTER, false, "notail_container_bytes_total",
-			    labels, 2, "bytes captured, of the 100 that wrote most",
+			    labels, n, "bytes captured, of the 100 that wrote most",
 			    c->counts.bytes);
 	samples__add_labels(&to->samples, SAMPLE_COUNTER, false,
-			    "notail_container_lost_bytes_total", labels, 2,
+			    "notail_container_lost_bytes_total", labels, n,
 			    "bytes lost, of the 100 that wrote most", c->counts.lost_bytes);
 }
 

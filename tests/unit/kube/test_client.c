@@ -186,11 +186,11 @@ static void what_a_role_has_to_name(void **state _unused_)
 		{"/apis/coordination.k8s.io/v1/namespaces/a/leases/b",
 		 "needs list on leases.coordination.k8s.io in namespace a (403)"},
 		{"/api/v1/namespaces/a", "needs list on namespaces (403)"},
-		{"/pods", "needs list on nodes/proxy (403)"},
-		{"/", "needs list on nodes/proxy (403)"},
-		{"", "needs list on nodes/proxy (403)"},
-		{"/apis", "needs list on nodes/proxy (403)"},
-		{"/apis/a", "needs list on nodes/proxy (403)"},
+		{"/pods", "needs list on nodes/pods or nodes/proxy (403)"},
+		{"/", "needs list on nodes/pods or nodes/proxy (403)"},
+		{"", "needs list on nodes/pods or nodes/proxy (403)"},
+		{"/apis", "needs list on nodes/pods or nodes/proxy (403)"},
+		{"/apis/a", "needs list on nodes/pods or nodes/proxy (403)"},
 		{"/api/a/b/c/d/e/f/g/h/i/j/k", "needs list on b (403)"},
 	};
 	const struct http_answer answer = {.error_text = "", .status = 403, .body = ""};

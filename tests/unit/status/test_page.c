@@ -61,6 +61,7 @@ static void all_of_it(void **state _unused_)
 		"16.0&#8239;MiB", "Too many values",
 		"5.0&#8239;MiB",  "no space left",
 		"no bpffs",	  "4&#8239;321 lines dropped",
+		">shop</bdi>/",	  ">web-7d4b</bdi>",
 	};
 	_samples_ struct samples samples = {0};
 	struct snapshot *s = a_snapshot("web", 10, 100, 3);

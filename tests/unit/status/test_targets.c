@@ -42,6 +42,9 @@ static void all_of_it(void **state _unused_)
 	assert_string_equal(text(root, "time"), "2026-11-22T00:19:03.000000000Z");
 	assert_int_equal(json_array_size(targets), 2);
 	assert_string_equal(text(web, "name"), "web");
+	assert_string_equal(text(web, "namespace"), "shop");
+	assert_string_equal(text(web, "pod"), "web-7d4b");
+	assert_true(json_is_null(json_object_get(off, "pod")));
 	assert_string_equal(text(web, "cgroup_id"), "12345678901234567890");
 	assert_string_equal(text(web, "state"), "captured");
 	assert_int_equal(json_array_size(streams), 2);
