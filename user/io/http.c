@@ -11,7 +11,6 @@
  */
 #include "io/http.h"
 
-#include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -23,6 +22,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/util.h"
+#include "io/http_tls.h"
 #include "io/loop.h"
 #include "io/server_name.h"
 
@@ -34,7 +34,6 @@
 #define KEEPALIVE_IDLE_S 30L
 #define KEEPALIVE_INTERVAL_S 10L
 #define UNANSWERED_MS 60000U
-#define MAX_PEM ((size_t)4 << 20)
 
 struct http_socket {
 	struct http *http;
@@ -476,74 +475,6 @@ static void http_request__set_method(struct http_request *r, const struct http_o
 	}
 }
 
-/* At least 1.2, unless it is said otherwise. */
-static long tls_versions(const struct http_tls *tls)
-{
-	static const long MIN_VERSIONS[] = {CURL_SSLVERSION_TLSv1_0, CURL_SSLVERSION_TLSv1_1,
-					    CURL_SSLVERSION_TLSv1_2, CURL_SSLVERSION_TLSv1_3};
-	static const long MAX_VERSIONS[] = {
-		CURL_SSLVERSION_MAX_TLSv1_0, CURL_SSLVERSION_MAX_TLSv1_1,
-		CURL_SSLVERSION_MAX_TLSv1_2, CURL_SSLVERSION_MAX_TLSv1_3};
-	int min_version = tls && tls->min_version ? tls->min_version : 12;
-	int max_version = tls ? tls->max_version : 0;
-
-	if (max_version && !tls->min_version)
-		min_version = MIN(min_version, max_version);
-	return MIN_VERSIONS[min_version - 10] |
-	       (max_version ? MAX_VERSIONS[max_version - 10] : CURL_SSLVERSION_MAX_DEFAULT);
-}
-
-/*
- * curl tells connections by the names of their files, and keeps them, and what it read of a
- * ca_file, when the files change: it gets the files' contents instead. A connection made with other
- * contents is not used again then.
- */
-static CURLcode http_request__set_pem(struct http_request *r, CURLoption file_option,
-				      CURLoption blob_option, const char *file, const char *text)
-{
-	_buf_ struct buf pem = {0};
-	struct curl_blob blob = {.flags = CURL_BLOB_COPY};
-
-	if (text) {
-		blob.data = (char *)text;
-		blob.len = strlen(text);
-	} else if (!file) {
-		return CURLE_OK;
-	} else if (buf__read_file(&pem, file, MAX_PEM) || !pem.len) {
-		/* curl says what is wrong with it. */
-		return curl_easy_setopt(r->easy, file_option, file);
-	} else {
-		blob.data = pem.data;
-		blob.len = pem.len;
-	}
-	return curl_easy_setopt(r->easy, blob_option, &blob);
-}
-
-static CURLcode http_request__set_tls(struct http_request *r, const struct http_tls *tls)
-{
-	CURLcode code = curl_easy_setopt(r->easy, CURLOPT_SSLVERSION, tls_versions(tls));
-
-	if (!tls)
-		return code;
-	if (!code)
-		code = http_request__set_pem(r, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB, tls->ca_file,
-					     tls->ca);
-	if (!code)
-		code = http_request__set_pem(r, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB,
-					     tls->cert_file, tls->cert);
-	if (!code)
-		code = http_request__set_pem(r, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB, tls->key_file,
-					     tls->key);
-	/* Or the system's directory would be trusted besides. */
-	if (!code && (tls->ca_file || tls->ca))
-		code = curl_easy_setopt(r->easy, CURLOPT_CAPATH, NULL);
-	if (!code && tls->insecure) {
-		curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYPEER, 0L);
-		curl_easy_setopt(r->easy, CURLOPT_SSL_VERIFYHOST, 0L);
-	}
-	return code;
-}
-
 static int http_request__set_url(struct http_request *r, const struct http_opts *opts)
 {
 	_cleanup_(server_name__free) struct server_name s = {0};
@@ -592,7 +523,7 @@ static int http_request__set(struct http_request *r, const struct http_opts *opt
 	if (!code)
 		code = curl_easy_setopt(r->easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	if (!code)
-		code = http_request__set_tls(r, opts->tls);
+		code = http_tls__set(opts->tls, r->easy);
 	if (!code)
 		code = curl_easy_setopt(r->easy, CURLOPT_USERAGENT, "notail/" NOTAIL_VERSION);
 	if (code)
@@ -671,90 +602,4 @@ void http_request__cancel(struct http_request *r)
 	}
 	r->cancelled = true;
 	r->http->unsettled = true;
-}
-
-static const char *url_error(const char *url)
-{
-	if (strncasecmp(url, "http://", 7) && strncasecmp(url, "https://", 8))
-		return "it does not begin with http:// or https://";
-	for (const char *p = url; *p; p++)
-		if (isspace((unsigned char)*p) || iscntrl((unsigned char)*p))
-			return "it has a space or a control character in it";
-	return NULL;
-}
-
-int http__check_url(const char *url, const char **ret_why)
-{
-	const char *why = url_error(url);
-	CURLU *u;
-	CURLUcode code;
-
-	if (why) {
-		*ret_why = why;
-		return -EINVAL;
-	}
-	u = curl_url();
-	if (!u) {
-		*ret_why = "no memory";
-		return -ENOMEM;
-	}
-	code = curl_url_set(u, CURLUPART_URL, url, 0);
-	curl_url_cleanup(u);
-	if (code == CURLUE_OK)
-		return 0;
-	*ret_why = code == CURLUE_BAD_PORT_NUMBER ? "its port is no number from 1 to 65535"
-		   : code == CURLUE_NO_HOST	  ? "it has no host"
-						  : "its host is malformed";
-	return -EINVAL;
-}
-
-static int join_userinfo(CURLU *u, char **ret)
-{
-	char *user = NULL, *password = NULL, *joined = NULL;
-	CURLUcode code;
-	int err = 0;
-
-	code = curl_url_get(u, CURLUPART_USER, &user, CURLU_URLDECODE);
-	if (code == CURLUE_NO_USER) {
-		*ret = NULL;
-		return 0;
-	}
-	if (code == CURLUE_OK)
-		code = curl_url_get(u, CURLUPART_PASSWORD, &password, CURLU_URLDECODE);
-	if (code != CURLUE_OK && code != CURLUE_NO_PASSWORD)
-		err = -EINVAL;
-	else if (asprintf(&joined, "%s:%s", user, password ? password : "") < 0)
-		err = -ENOMEM;
-	else
-		*ret = joined;
-	curl_free(user);
-	curl_free(password);
-	return err;
-}
-
-int http__split_userinfo(const char *url, char **ret_url, char **ret_userinfo)
-{
-	const char *host = strstr(url, "://"), *end, *at = NULL;
-	_free_ char *userinfo = NULL;
-	char *bare;
-	CURLU *u;
-	int err = -EINVAL;
-
-	u = curl_url();
-	if (!u)
-		return -ENOMEM;
-	if (host && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
-		err = join_userinfo(u, &userinfo);
-	curl_url_cleanup(u);
-	if (err)
-		return err;
-	host += 3;
-	end = host + strcspn(host, "/?#");
-	for (const char *p = host; p < end; p++)
-		at = *p == '@' ? p : at;
-	if (asprintf(&bare, "%.*s%s", (int)(host - url), url, at ? at + 1 : host) < 0)
-		return -ENOMEM;
-	*ret_url = bare;
-	*ret_userinfo = TAKE_PTR(userinfo);
-	return 0;
 }
