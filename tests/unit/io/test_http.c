@@ -10,20 +10,18 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "io/deadline.h"
 #include "io/http.h"
 #include "io/loop.h"
 #include "io/server.h"
 
-#define DEADLINE_NS (60 * NS_PER_SEC)
-
 struct fixture {
 	struct loop *loop;
 	struct http *http;
-	struct loop_timer *deadline;
+	struct deadline deadline;
 	struct server *server;
 	struct http_request *request, *other;
 	int outstanding; /* the loop stops at none */
-	bool timed_out;
 	int done;
 	/* Of the last answer. */
 	int error;
@@ -36,21 +34,13 @@ struct fixture {
 	int pieces;
 };
 
-static void on_deadline(void *ctx)
-{
-	struct fixture *f = ctx;
-
-	f->timed_out = true;
-	loop__stop(f->loop);
-}
-
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	*state = f;
 	if (loop__new(&f->loop) || http__new(&f->http, f->loop) ||
-	    loop__timer(f->loop, on_deadline, f, &f->deadline))
+	    deadline__init(&f->deadline, f->loop))
 		return -1;
 	return 0;
 }
@@ -62,7 +52,7 @@ static int teardown(void **state)
 	http__free(f->http);
 	if (f->server)
 		server__free(f->server);
-	loop_timer__free(f->deadline);
+	deadline__done(&f->deadline);
 	loop__free(f->loop);
 	buf__free(&f->body);
 	buf__free(&f->streamed);
@@ -112,9 +102,7 @@ static void start(struct fixture *f, const struct http_opts *opts, struct http_r
 
 static void run(struct fixture *f)
 {
-	loop_timer__set(f->deadline, DEADLINE_NS);
-	assert_int_equal(loop__run(f->loop), 0);
-	assert_false(f->timed_out);
+	deadline__run(&f->deadline);
 }
 
 static void assert_buf(const struct buf *b, const char *text)
@@ -453,64 +441,6 @@ static void test_free_cancels(void **state)
 	http__free(NULL);
 }
 
-static void test_check_url(void **state)
-{
-	static const char *const good[] = {
-		"http://localhost:3100",	"https://loki.example/",   "HTTP://10.0.0.1",
-		"http://user:secret@loki:3100", "http://[::1]:3100/a?b=c",
-	};
-	static const char *const bad[] = {
-		"",
-		"localhost:3100",
-		"loki",
-		"ftp://loki",
-		"http://",
-		"http:///",
-		"http://lo ki:1/",
-		"http://a:99999/",
-		"http://a:b/",
-		"http://a\n",
-		"unix:///var/run/docker.sock",
-	};
-	const char *why;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
-		assert_int_equal(http__check_url(good[i], &why), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		why = NULL;
-		assert_int_equal(http__check_url(bad[i], &why), -EINVAL);
-		assert_non_null(why);
-	}
-}
-
-static void check_split(const char *url, const char *bare, const char *userinfo)
-{
-	_free_ char *ret_url = NULL, *ret_userinfo = NULL;
-
-	assert_int_equal(http__split_userinfo(url, &ret_url, &ret_userinfo), 0);
-	assert_string_equal(ret_url, bare);
-	if (userinfo)
-		assert_string_equal(ret_userinfo, userinfo);
-	else
-		assert_null(ret_userinfo);
-}
-
-static void test_split_userinfo(void **state)
-{
-	char *url = NULL, *userinfo = NULL;
-
-	(void)state;
-	check_split("http://h:1/p?q=a@b", "http://h:1/p?q=a@b", NULL);
-	check_split("http://u:s%40x@h:1/p", "http://h:1/p", "u:s@x");
-	check_split("https://u@h", "https://h", "u:");
-	check_split("https://u:a:b@h", "https://h", "u:a:b");
-	assert_int_equal(http__split_userinfo("h", &url, &userinfo), -EINVAL);
-	assert_int_equal(http__split_userinfo("http://u:%00@h", &url, &userinfo), -EINVAL);
-	assert_null(url);
-	assert_null(userinfo);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -528,8 +458,6 @@ int main(void)
 		TEST(test_cancel_in_done),
 		TEST(test_cancel_and_start_in_on_body),
 		TEST(test_free_cancels),
-		cmocka_unit_test(test_check_url),
-		cmocka_unit_test(test_split_userinfo),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -17,39 +17,30 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "io/deadline.h"
 #include "io/loop.h"
 #include "sink/batches.h"
 #include "sink/fd.h"
 
-#define DEADLINE_NS (60 * NS_PER_SEC)
 #define BIG ((size_t)1 << 20)
 
 struct fixture {
 	struct loop *loop;
-	struct loop_timer *deadline;
+	struct deadline deadline;
 	struct loop_watch *watch;
 	struct fd_sink *sink;
 	struct results results;
 	size_t wanted; /* the loop stops at so many results */
 	struct buf received;
 	int failures, error;
-	bool timed_out;
 };
-
-static void on_deadline(void *ctx)
-{
-	struct fixture *f = ctx;
-
-	f->timed_out = true;
-	loop__stop(f->loop);
-}
 
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	*state = f;
-	return loop__new(&f->loop) || loop__timer(f->loop, on_deadline, f, &f->deadline) ? -1 : 0;
+	return loop__new(&f->loop) || deadline__init(&f->deadline, f->loop) ? -1 : 0;
 }
 
 static int teardown(void **state)
@@ -58,7 +49,7 @@ static int teardown(void **state)
 
 	fd_sink__free(f->sink);
 	loop_watch__free(f->watch);
-	loop_timer__free(f->deadline);
+	deadline__done(&f->deadline);
 	loop__free(f->loop);
 	buf__free(&f->received);
 	free(f);
@@ -136,9 +127,7 @@ static void drain(struct fixture *f, int fd, size_t wanted)
 {
 	f->wanted = wanted;
 	assert_int_equal(loop__watch(f->loop, fd, LOOP_READ, on_readable, f, &f->watch), 0);
-	loop_timer__set(f->deadline, DEADLINE_NS);
-	assert_int_equal(loop__run(f->loop), 0);
-	assert_false(f->timed_out);
+	deadline__run(&f->deadline);
 }
 
 /* Three batches into an end that nobody reads until all are submitted. */
@@ -276,8 +265,8 @@ static void test_reader_gone(void **state)
 	/* The sink waits for room; what wakes it is the end of the reader. */
 	f->wanted = 0;
 	close(fds[0]);
-	loop_timer__set(f->deadline, DEADLINE_NS);
-	while (!f->failures && !f->timed_out) {
+	loop_timer__set(f->deadline.timer, DEADLINE_NS);
+	while (!f->failures && !f->deadline.passed) {
 		/* One round: the stop is there before it begins. */
 		loop__stop(f->loop);
 		assert_int_equal(loop__run(f->loop), 0);

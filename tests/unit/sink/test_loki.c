@@ -9,36 +9,28 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "io/deadline.h"
 #include "io/http.h"
 #include "io/loop.h"
 #include "io/server.h"
 #include "sink/batches.h"
 #include "sink/loki.h"
 
-#define DEADLINE_NS (60 * NS_PER_SEC)
 #define TEXT_ANSWER(status, text) \
 	"HTTP/1.1 " status " Status\r\nConnection: close\r\n\r\n" text "\n"
 
 struct fixture {
 	struct loop *loop;
 	struct http *http;
-	struct loop_timer *deadline, *poll;
+	struct deadline deadline;
+	struct loop_timer *poll;
 	struct server *server;
 	struct loki_sink *sink;
 	struct results results;
 	size_t wanted;	    /* the loop stops at so many results */
 	struct batch *next; /* submitted from the first result's callback */
-	bool timed_out;
 	int log_fd, saved_stderr;
 };
-
-static void on_deadline(void *ctx)
-{
-	struct fixture *f = ctx;
-
-	f->timed_out = true;
-	loop__stop(f->loop);
-}
 
 /* The server comes up once the sink has failed twice. */
 static void on_poll(void *ctx)
@@ -60,8 +52,7 @@ static int setup(void **state)
 	*state = f;
 	f->saved_stderr = -1;
 	if (loop__new(&f->loop) || http__new(&f->http, f->loop) ||
-	    loop__timer(f->loop, on_deadline, f, &f->deadline) ||
-	    loop__timer(f->loop, on_poll, f, &f->poll))
+	    deadline__init(&f->deadline, f->loop) || loop__timer(f->loop, on_poll, f, &f->poll))
 		return -1;
 	return 0;
 }
@@ -74,7 +65,7 @@ static int teardown(void **state)
 	http__free(f->http);
 	if (f->server)
 		server__free(f->server);
-	loop_timer__free(f->deadline);
+	deadline__done(&f->deadline);
 	loop_timer__free(f->poll);
 	loop__free(f->loop);
 	free(f);
@@ -127,9 +118,7 @@ static void submit(struct fixture *f, uint64_t sequence)
 
 static void run(struct fixture *f)
 {
-	loop_timer__set(f->deadline, DEADLINE_NS);
-	assert_int_equal(loop__run(f->loop), 0);
-	assert_false(f->timed_out);
+	deadline__run(&f->deadline);
 }
 
 static const char *sent_head(struct fixture *f, size_t i)

@@ -9,12 +9,12 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "io/deadline.h"
 #include "io/http.h"
 #include "io/loop.h"
 #include "io/server.h"
 #include "sink/oauth2.h"
 
-#define DEADLINE_NS (60 * NS_PER_SEC)
 #define ANSWER(status, text)                                                              \
 	{                                                                                 \
 		.answer = "HTTP/1.1 " status " Status\r\nConnection: close\r\n\r\n" text, \
@@ -27,21 +27,12 @@
 struct fixture {
 	struct loop *loop;
 	struct http *http;
-	struct loop_timer *deadline;
+	struct deadline deadline;
 	struct server *server;
 	struct oauth2 *oauth2;
 	unsigned ready;
 	char error[1024];
-	bool timed_out;
 };
-
-static void on_deadline(void *ctx)
-{
-	struct fixture *f = ctx;
-
-	f->timed_out = true;
-	loop__stop(f->loop);
-}
 
 static int setup(void **state)
 {
@@ -49,7 +40,7 @@ static int setup(void **state)
 
 	*state = f;
 	if (loop__new(&f->loop) || http__new(&f->http, f->loop) ||
-	    loop__timer(f->loop, on_deadline, f, &f->deadline))
+	    deadline__init(&f->deadline, f->loop))
 		return -1;
 	return 0;
 }
@@ -62,7 +53,7 @@ static int teardown(void **state)
 	http__free(f->http);
 	if (f->server)
 		server__free(f->server);
-	loop_timer__free(f->deadline);
+	deadline__done(&f->deadline);
 	loop__free(f->loop);
 	free(f);
 	return 0;
@@ -101,10 +92,7 @@ static const char *header(struct fixture *f)
 
 	if (err == -EAGAIN) {
 		assert_int_equal(oauth2__header(f->oauth2, &text), -EAGAIN);
-		loop_timer__set(f->deadline, DEADLINE_NS);
-		assert_int_equal(loop__run(f->loop), 0);
-		loop_timer__cancel(f->deadline);
-		assert_false(f->timed_out);
+		deadline__run(&f->deadline);
 		assert_int_equal(f->ready, before + 1);
 		if (*f->error)
 			return NULL;
