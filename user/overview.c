@@ -301,7 +301,6 @@ int overview__new(struct overview **ret, struct loop *loop, const struct options
 		.reload_config = reload,
 		.ctx = o,
 	};
-	bool is_service = !opts->to_stdout && !opts->command && !opts->pid;
 	struct utsname name;
 	int err;
 
@@ -321,8 +320,8 @@ int overview__new(struct overview **ret, struct loop *loop, const struct options
 		err = listen_on(o, opts->listen, opts->given.listen ? "--listen" : "server.listen",
 				false, opts->must_listen, ret_why, size);
 	if (!err)
-		err = listen_on(o, opts->metrics_listen, "server.metrics_listen", true, is_service,
-				ret_why, size);
+		err = listen_on(o, opts->metrics_listen, "server.metrics_listen", true,
+				options__is_service(opts), ret_why, size);
 	if (err)
 		overview__free(o);
 	else

@@ -17,6 +17,7 @@
 #include "base/util.h"
 #include "capture/names.h"
 #include "config/config.h"
+#include "config/options_internal.h"
 #include "config/values.h"
 #include "io/http.h"
 #include "io/httpd.h"
@@ -27,173 +28,13 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
-enum {
-	KEY_HELP = 'h',
-	KEY_TIMES = 't',
-	KEY_CONFIG = 'c',
-	KEY_STDOUT = 256,
-	KEY_LOKI,
-	KEY_TENANT,
-	KEY_INSPECT,
-	KEY_CONTAINER,
-	KEY_CGROUP,
-	KEY_LABEL,
-	KEY_STREAM,
-	KEY_PID,
-	KEY_DOCKER,
-	KEY_NO_DOCKER,
-	KEY_EXEC_SESSIONS,
-	KEY_TAP,
-	KEY_HOOKS,
-	KEY_ATTRIBUTION,
-	KEY_RATE_LIMIT,
-	KEY_RING_SIZE,
-	KEY_MAX_LINE_SIZE,
-	KEY_BATCHWAIT,
-	KEY_BATCHSIZE,
-	KEY_PINS,
-	KEY_DETACH_ON_EXIT,
-	KEY_FORCE,
-	KEY_HOST,
-	KEY_LISTEN,
-	KEY_SPOOL_DIR,
-	KEY_SHUTDOWN_TIMEOUT,
-	KEY_LOG_LEVEL,
-	KEY_LOG_FORMAT,
-	KEY_STATS,
-	KEY_JSON,
-	KEY_REGISTERED,
-	KEY_EFFECTIVE,
-	KEY_SCHEMA,
-	KEY_DEFAULTS,
-	KEY_VERSION,
-};
-
-static const struct argp_option OPTIONS[] = {
-	{NULL, 0, NULL, 0, "Where the lines go:", 1},
-	{"stdout", KEY_STDOUT, "FORMAT", OPTION_ARG_OPTIONAL,
-	 "Print them: text (default), json (one object per line), logfmt, raw (the bytes alone)",
-	 1},
-	{"timestamps", KEY_TIMES, NULL, 0, "Begin each line of text or raw with its time", 1},
-	{"loki", KEY_LOKI, "URL", 0,
-	 "Push them to Grafana Loki, e.g. http://localhost:3100; https and user:password@ work", 1},
-	{"inspect", KEY_INSPECT, NULL, 0,
-	 "With --stdout -c FILE: show on stderr what each of its stages does to each line", 1},
-	{"tenant", KEY_TENANT, "ID", 0, "Loki's tenant (X-Scope-OrgID)", 1},
-	{NULL, 0, NULL, 0, "Which lines (default: those of every container of this host):", 2},
-	{"container", KEY_CONTAINER, "NAME", 0,
-	 "Containers of this name, shell patterns work, or whose id begins so (6 digits or more); "
-	 "may be repeated",
-	 2},
-	{"label", KEY_LABEL, "K=V", 0, "Only with this label; repeated: with all of them", 2},
-	{"stream", KEY_STREAM, "NAME", 0, "Only stdout or only stderr", 2},
-	{"cgroup", KEY_CGROUP, "PATH", 0,
-	 "Besides containers, what runs in this cgroup and below, e.g. "
-	 "/system.slice/foo.service; * and ? match within a component; may be repeated",
-	 2},
-	{"exec-sessions", KEY_EXEC_SESSIONS, NULL, 0,
-	 "Those of `docker exec' too, which docker logs does not show", 2},
-	{"pid", KEY_PID, "PID", 0, "The output of a process that runs already", 2},
-	{"docker", KEY_DOCKER, "HOST", 0,
-	 "Docker's API, for names and labels: unix://SOCKET or tcp://HOST:PORT "
-	 "(default: unix:///var/run/docker.sock)",
-	 2},
-	{"no-docker", KEY_NO_DOCKER, NULL, 0, "Do not ask Docker: lines carry ids only", 2},
-	{NULL, 0, NULL, 0, "How:", 3},
-	{"config", KEY_CONFIG, "FILE", 0,
-	 "Configuration, notail's or Promtail's; options come first (default, unless lines are "
-	 "printed: " CONFIG_DEFAULT_PATH " where it is)",
-	 3},
-	{"host", KEY_HOST, "NAME", 0, "Value of the label host (default: the host's name)", 3},
-	{"listen", KEY_LISTEN, "ADDRESS:PORT", 0,
-	 "Status page and metrics (default: " SERVER_DEFAULT_LISTEN "; none where lines are "
-	 "printed); off: none",
-	 3},
-	{"batchwait", KEY_BATCHWAIT, "TIME", 0,
-	 "Push a line at the latest so long after it came (default: 1s)", 3},
-	{"batchsize", KEY_BATCHSIZE, "SIZE", 0, "Push when so much has come (default: 1MiB)", 3},
-	{"max-line-size", KEY_MAX_LINE_SIZE, "SIZE", 0,
-	 "Longer lines are cut there, and marked (default: 256KiB)", 3},
-	{"ring-size", KEY_RING_SIZE, "SIZE", 0,
-	 "Memory for what is not delivered yet: a power of two, 1MiB to 1GiB (default: 32MiB)", 3},
-	{"shutdown-timeout", KEY_SHUTDOWN_TIMEOUT, "TIME", 0,
-	 "At the end deliver what there is for so long (default: 10s)", 3},
-	{"spool-dir", KEY_SPOOL_DIR, "DIRECTORY", 0,
-	 "Files for what Loki has not taken (default: " SPOOL_DEFAULT_DIRECTORY "); off: none", 3},
-	{"tap", KEY_TAP, "MODE", 0,
-	 "Copy at the runtime's read, or at the container's write: auto (default), read, write", 3},
-	{"hooks", KEY_HOOKS, "SET", 0,
-	 "Kernel hooks: auto (default; see `notail probe'), fexit, multi, syscall", 3},
-	{"attribution", KEY_ATTRIBUTION, "MODE", 0,
-	 "Name the writing process, and prove that nothing is missing: stream (default); line, "
-	 "with thread and trace, where processes race too, at a cost for each write; off, and the "
-	 "container's writes cost less",
-	 3},
-	{"rate-limit", KEY_RATE_LIMIT, "SIZE/s[:BURST]", 0,
-	 "Drop, and count, what a container writes over this (BURST: a second's worth)", 3},
-	{"pins", KEY_PINS, "DIR", 0,
-	 "`notail run': a directory of a BPF file system, where what captures and what is not "
-	 "delivered yet outlives notail (default: " CAPTURE_PINS "); off: nothing does",
-	 3},
-	{"detach-on-exit", KEY_DETACH_ON_EXIT, NULL, 0,
-	 "`notail run': capture ends with it, unless it is killed", 3},
-	{"stats", KEY_STATS, NULL, 0, "Print what was counted, on stderr, at the end", 3},
-	{"log-level", KEY_LOG_LEVEL, "LEVEL", 0,
-	 "notail's own messages, on stderr: error, warn, info (default), debug", 3},
-	{"log-format", KEY_LOG_FORMAT, "FORMAT", 0, "How they look: text (default), logfmt, json",
-	 3},
-	{"json", KEY_JSON, NULL, 0, "`notail probe': print the report as JSON", 4},
-	{"registered", KEY_REGISTERED, NULL, 0,
-	 "`notail probe': the streams that the notails of this host have registered", 4},
-	{"force", KEY_FORCE, NULL, 0, "`notail unpin': also while a run goes on", 4},
-	{"effective", KEY_EFFECTIVE, NULL, 0,
-	 "`notail check-config FILE': print what is in force, secrets masked", 4},
-	{"schema", KEY_SCHEMA, NULL, 0, "`notail check-config': print the JSON Schema of a file",
-	 4},
-	{"defaults", KEY_DEFAULTS, NULL, 0,
-	 "`notail check-config': print a file with every default, commented", 4},
-	{"help", KEY_HELP, NULL, 0, "This text", 4},
-	{"version", KEY_VERSION, NULL, 0, "The version", 4},
-	{0},
-};
-
-static const char ARGS_DOC[] =
-	"--stdout\n--stdout -- CMD [ARG...]\n--loki URL\nrun\nevents\ncheck-config "
-	"FILE\nprobe\nunpin\nversion";
-
-static const char DOC[] =
-	"Captures what containers write to stdout and stderr, in the kernel, and prints it or "
-	"pushes it to Grafana Loki. Needs root.\n\n"
-	"  run           capture until ended, for services: needs --loki, --stdout or a file's "
-	"clients\n"
-	"  events        push a Kubernetes cluster's events, as lines; needs no privilege\n"
-	"  check-config  what is wrong with a configuration file; exit status 1 when something is\n"
-	"  check-loki    push a line to a Loki, or to a file's clients, and read it back\n"
-	"  support-bundle  what helps to find out what is wrong, as a tar file; no log lines\n"
-	"  probe         what this kernel offers, and what notail would use\n"
-	"  unpin         end the capture that a `run' left behind, and drop what is not delivered\n"
-	"  version       the version\n\n"
-	"SIZE is bytes or has a suffix (k, M, G, KiB, MiB, GiB: powers of 1024), TIME has a unit "
-	"(500ms, 1s, 2m)."
-	"\v"
-	"Examples:\n"
-	"  notail --stdout                          every container of this host, live\n"
-	"  notail --stdout --container 'web*' -t    some of them, with times\n"
-	"  notail --stdout=json --stream stderr     stderr only, for a program to read\n"
-	"  notail --stdout -- make test             a command; needs no engine\n"
-	"  notail --stdout --pid 1234               a process that runs already\n"
-	"  notail --loki http://localhost:3100      push everything to Loki\n"
-	"\n"
-	"Exit status: 0, or that of CMD; 1 when this host cannot do it; 2 for a mistake on the "
-	"command line.";
-
 static error_t options__on_key(int key, char *arg, struct argp_state *state);
 
 static const struct argp ARGP = {
-	.options = OPTIONS,
+	.options = options_table,
 	.parser = options__on_key,
-	.args_doc = ARGS_DOC,
-	.doc = DOC,
+	.args_doc = options_args_doc,
+	.doc = options_doc,
 };
 
 struct parse {
@@ -607,7 +448,7 @@ static error_t refuse_option(struct parse *p, const struct argp_state *state)
 	const char *arg = state->argv[state->next - 1];
 	size_t len = strcspn(arg, "=");
 
-	for (const struct argp_option *o = OPTIONS; o->name || o->doc; o++) {
+	for (const struct argp_option *o = options_table; o->name || o->doc; o++) {
 		if (!o->name || len < 3 || strncmp(arg, "--", 2) || strlen(o->name) != len - 2 ||
 		    strncmp(arg + 2, o->name, len - 2))
 			continue;
@@ -768,8 +609,7 @@ static error_t refuse_nowhere(struct parse *p)
 			 "(notail --help says more)");
 }
 
-/* Not what somebody looks at on a terminal: that listens only when it is told to. */
-static bool is_service(const struct options *o)
+bool options__is_service(const struct options *o)
 {
 	return !o->to_stdout && !o->command && !o->pid;
 }
@@ -780,7 +620,7 @@ static error_t choose_pins(struct parse *p)
 	struct options *o = &p->o;
 
 	o->given.pins = o->pins;
-	o->may_pin = p->word && o->action == ACTION_RUN && is_service(o);
+	o->may_pin = p->word && o->action == ACTION_RUN && options__is_service(o);
 	if ((o->pins || o->detach_on_exit) && o->action != ACTION_UNPIN && !o->may_pin)
 		return refuse(p, "--%s is for `notail run' and what it sends to Loki",
 			      o->pins ? "pins" : "detach-on-exit");
@@ -845,8 +685,8 @@ static error_t check(struct parse *p)
 	if (o->inspect && (!o->to_stdout || !o->config))
 		return refuse(p, "--inspect shows what a file's stages do: it needs --stdout and "
 				 "-c FILE");
-	o->service = is_service(o) && p->word && !strcmp(p->word, "run");
-	if (!o->given.listen && is_service(o))
+	o->service = options__is_service(o) && p->word && !strcmp(p->word, "run");
+	if (!o->given.listen && options__is_service(o))
 		o->listen = SERVER_DEFAULT_LISTEN;
 	return o->to_stdout || o->loki_url || o->config ? 0 : refuse_nowhere(p);
 }
@@ -883,106 +723,4 @@ void options__free(struct options *o)
 		explicit_bzero(o->secret_url, strlen(o->secret_url));
 	free(o->secret_url);
 	*o = (struct options){0};
-}
-
-/* The command line's list comes first, and alone. */
-static int take_list(const char ***list, size_t *n, const struct string_list *from)
-{
-	const char **copy;
-
-	if (*n || !from->n)
-		return 0;
-	copy = reallocarray(NULL, from->n, sizeof(*copy));
-	if (!copy)
-		return -ENOMEM;
-	memcpy(copy, from->items, from->n * sizeof(*copy));
-	*list = copy;
-	*n = from->n;
-	return 0;
-}
-
-static int apply_capture(struct options *o, const struct config_capture *c)
-{
-	bool containers = !o->command && !o->pid;
-	int err = 0;
-
-	if (!o->given.tap)
-		o->tap = (enum tap_mode)c->tap;
-	if (!o->given.hooks)
-		o->hooks = (enum hook_set)c->hooks;
-	if (!o->given.attribution)
-		o->attribution = (enum attribution)c->attribution;
-	if (!o->ring_bytes)
-		o->ring_bytes = c->ring_size;
-	if (!o->max_line_size)
-		o->max_line_size = c->max_line_size;
-	o->orphan_timeout_ns = c->orphan_timeout;
-	if (o->may_pin && !o->given.pins && c->pins)
-		o->pins = values__pins(c->pins) ? c->pins : NULL;
-	o->detach_on_exit = o->detach_on_exit || (o->may_pin && c->detach_on_exit);
-	if (!containers)
-		return 0;
-	if (!o->rate_limit) {
-		o->rate_limit = c->rate_limit;
-		o->rate_burst = c->rate_burst;
-	}
-	o->exec_sessions = o->exec_sessions || c->exec_sessions;
-	err = take_list(&o->containers, &o->n_containers, &c->containers);
-	if (!err)
-		err = take_list(&o->labels, &o->n_labels, &c->labels);
-	if (!err)
-		err = take_list(&o->streams, &o->n_streams, &c->streams);
-	if (!err)
-		err = take_list(&o->cgroups, &o->n_cgroups, &c->cgroups);
-	return err;
-}
-
-static void apply_server(struct options *o, const struct config_server *c)
-{
-	o->server = c;
-	o->runtime_reload = c->enable_runtime_reload;
-	o->metrics_listen = c->metrics_listen;
-	/* The run of the same file has the other one. */
-	if (o->given.listen || o->action == ACTION_EVENTS)
-		return;
-	/* The service of the same file may have it already. */
-	o->must_listen = is_service(o) && c->listen_given;
-	o->listen = is_service(o) || c->listen_given ? c->listen : NULL;
-}
-
-int options__apply(struct options *o, const struct config *c)
-{
-	int err = apply_capture(o, &c->capture);
-
-	if (err)
-		return err;
-	apply_server(o, &c->server);
-	if (!o->loki_url && !o->to_stdout && c->clients.n)
-		o->clients = &c->clients;
-	if (!o->docker_host && !o->no_docker) {
-		o->docker_host = c->discovery.docker.host;
-		o->no_docker = !c->discovery.docker.enabled;
-	}
-	if (!o->host)
-		o->host = c->host;
-	if (!o->given.log_level)
-		o->log_level = (enum log_level)c->log.level;
-	o->seccomp = c->security.seccomp;
-	o->canary_interval_ns = o->to_stdout ? 0 : c->canary.interval;
-	if (!o->given.log_format)
-		o->log_format = (enum log_format)c->log.format;
-	o->park_max_ns = c->discovery.max_wait;
-	o->max_in_flight = c->limits.memory;
-	o->spool = &c->spool;
-	if (!o->shutdown_ns)
-		o->shutdown_ns = c->shutdown_timeout;
-	if (!o->spool_directory && o->service)
-		o->spool_directory = c->spool.directory ? c->spool.directory : SPOOL_OFF;
-	if (o->loki_url || o->to_stdout || o->clients)
-		return 0;
-	fprintf(stderr,
-		"notail: nowhere to send the lines: %s has no clients, add some, or --stdout, or "
-		"--loki URL\n",
-		o->config);
-	return -EINVAL;
 }

@@ -110,6 +110,8 @@ struct options {
  */
 int options__parse(struct options *ret, int argc, char **argv);
 void options__free(struct options *o);
+/* Not what somebody looks at on a terminal: that listens only when it is told to. */
+bool options__is_service(const struct options *o);
 
 /*
  * Fills in what the command line left open from the file, whose strings are borrowed. Then there
