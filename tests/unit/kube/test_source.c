@@ -262,7 +262,7 @@ static void what_is_wrong_is_told(void **state _unused_)
 		{"401 Unauthorized", "Unauthorized",
 		 "it wants a token, and there is none to send (401)"},
 		{"403 Forbidden", "Forbidden (user=u, verb=get, resource=nodes, subresource=proxy)",
-		 "needs get on nodes/proxy (403): Forbidden (user=u,"},
+		 "needs get on nodes/pods or nodes/proxy (403): Forbidden (user=u,"},
 		{"404 Not Found", "404 page not found\n", "it has no /pods (404): 404 page not"},
 		{"200 OK", "<html>", "its list of pods cannot be understood"},
 		{"200 OK", "{\"items\":[{\"metadata\":", "its list of pods cannot be understood"},
