@@ -415,6 +415,7 @@ static void put_labels(struct page *p, const struct snapshot_stream *s,
 	if (s->dropped || !s->set) {
 		put(p, "<span class=\"soft\">%s</span>",
 		    s->dropped ? "dropped: no rule keeps it, or it is not asked for"
+		    : s->lines ? "its lines wait"
 			       : "no line yet");
 		return;
 	}
@@ -461,7 +462,8 @@ static void put_name(struct page *p, const struct snapshot_target *t, size_t row
 		put_value(p, m->image);
 	}
 	if (t->waiting)
-		put_html(p, " <span class=\"warn\">waiting for its name</span>");
+		put(p, " <span class=\"warn\">waiting for its %s</span>",
+		    m && m->pod_state == META_POD_AWAITED ? "pod's labels" : "name");
 	put_html(p, "</small></td>");
 }
 
