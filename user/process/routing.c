@@ -7,76 +7,21 @@
  * When the guard takes a label, the version moves, and whoever asked for routes asks again; from
  * time to time too, so that a set that stays in use stays counted.
  */
-#include "process/routing.h"
+#include "process/routing_internal.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/glob.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "process/asked.h"
 #include "process/discovered.h"
 #include "process/job.h"
-#include "process/limits.h"
-#include "process/preset.h"
 #include "process/relabel.h"
 
 #define TENANT_LABEL "__tenant_id__"
-#define MAX_REASONS 64
-#define MAX_METRIC 512
 #define ARENA_MAX (64u << 20)
-
-/* A job's stages, by what the container asks for: with its own multiline before them, for preset
- * strict. Those that are not the job's own are made when they are asked for. */
-#define VARIANT_MULTILINE 1u
-#define VARIANT_STRICT 2u
-#define VARIANTS 4u
-
-struct compiled {
-	struct relabel *relabel;
-	struct program *programs[VARIANTS]; /* NULL: not made */
-};
-
-struct total {
-	char *reason;
-	uint64_t lines, bytes;
-};
-
-struct totals {
-	struct total drops[MAX_REASONS];
-	size_t n_drops;
-	struct stage_counters stages;
-	struct limits_counters limits;
-	uint64_t relabel_limited;
-};
-
-struct routing {
-	struct config *config; /* NULL: none */
-	struct routing_opts opts;
-	char *host;
-	const char *hook_set;
-	struct preset_opts preset;
-	struct label_pair *external_labels;
-	struct config_job any; /* without a configuration: every container */
-	const struct config_job *jobs;
-	struct compiled *compiled; /* as jobs */
-	size_t n_jobs;
-	struct limits *limits; /* NULL: none */
-	const struct marks *marks;
-	struct asked_told told;
-	struct arena arena; /* of one route */
-	void (*line)(void *ctx, struct label_set *set, const struct line *line);
-	void *ctx;
-	uint64_t checked_ns;
-	uint64_t checks;
-	unsigned said_missing;
-	bool said_left_out;
-	struct totals before;
-};
 
 static void on_line(void *ctx, struct label_set *set, const struct line *line)
 {
@@ -130,17 +75,6 @@ static int compile(struct routing *r, struct diag *diag)
 		err = e ? e : err;
 	}
 	return err;
-}
-
-/* Up to n_programs; NULL: it is not made. */
-static struct program *program_at(const struct routing *r, size_t i)
-{
-	return r->compiled[i / VARIANTS].programs[i % VARIANTS];
-}
-
-static size_t n_programs(const struct routing *r)
-{
-	return r->compiled ? r->n_jobs * VARIANTS : 0;
 }
 
 /* The job's stages, as the container asks for them. What was compiled once is not wrong. */
@@ -256,8 +190,8 @@ void routing__free(struct routing *r)
 {
 	if (!r)
 		return;
-	for (size_t i = 0; i < n_programs(r); i++)
-		program__free(program_at(r, i));
+	for (size_t i = 0; i < routing__n_programs(r); i++)
+		program__free(routing__program(r, i));
 	for (size_t i = 0; r->compiled && i < r->n_jobs; i++)
 		relabel__free(r->compiled[i].relabel);
 	for (size_t i = 0; i < r->before.n_drops; i++)
@@ -571,8 +505,8 @@ uint64_t routing__tick(struct routing *r, uint64_t now_ns)
 		r->checked_ns = now_ns;
 		r->checks++;
 	}
-	for (size_t i = 0; i < n_programs(r); i++) {
-		struct program *p = program_at(r, i);
+	for (size_t i = 0; i < routing__n_programs(r); i++) {
+		struct program *p = routing__program(r, i);
 
 		if (!p || program__is_empty(p))
 			continue;
@@ -584,25 +518,26 @@ uint64_t routing__tick(struct routing *r, uint64_t now_ns)
 
 void routing__flush(struct routing *r)
 {
-	for (size_t i = 0; i < n_programs(r); i++)
-		if (program_at(r, i))
-			program__flush(program_at(r, i));
+	for (size_t i = 0; i < routing__n_programs(r); i++)
+		if (routing__program(r, i))
+			program__flush(routing__program(r, i));
 }
 
 void routing__marks(struct routing *r, const struct marks *marks)
 {
 	r->marks = marks;
-	for (size_t i = 0; i < n_programs(r); i++)
-		if (program_at(r, i))
-			program__marks(program_at(r, i), marks);
+	for (size_t i = 0; i < routing__n_programs(r); i++)
+		if (routing__program(r, i))
+			program__marks(routing__program(r, i), marks);
 }
 
 uint64_t routing__oldest(const struct routing *r)
 {
 	uint64_t pos = UINT64_MAX, oldest;
 
-	for (size_t i = 0; i < n_programs(r); i++) {
-		oldest = program_at(r, i) ? program__oldest(program_at(r, i)) : UINT64_MAX;
+	for (size_t i = 0; i < routing__n_programs(r); i++) {
+		oldest = routing__program(r, i) ? program__oldest(routing__program(r, i))
+						: UINT64_MAX;
 		pos = MIN(pos, oldest);
 	}
 	return pos;
@@ -610,142 +545,14 @@ uint64_t routing__oldest(const struct routing *r)
 
 void routing__flush_before(struct routing *r, uint64_t pos)
 {
-	for (size_t i = 0; i < n_programs(r); i++)
-		if (program_at(r, i))
-			program__flush_before(program_at(r, i), pos);
+	for (size_t i = 0; i < routing__n_programs(r); i++)
+		if (routing__program(r, i))
+			program__flush_before(routing__program(r, i), pos);
 }
 
 uint64_t routing__version(const struct routing *r)
 {
 	return r->checks + (r->limits ? limits__version(r->limits) : 0);
-}
-
-/* Counters */
-
-static void add_drop(void *ctx, const char *reason, uint64_t lines, uint64_t bytes)
-{
-	struct totals *t = ctx;
-	struct total *d = t->drops;
-
-	while (d < t->drops + t->n_drops && strcmp(d->reason, reason))
-		d++;
-	if (d == t->drops + MAX_REASONS)
-		d--;
-	if (d == t->drops + t->n_drops) {
-		d->reason = strdup(reason);
-		if (!d->reason)
-			return;
-		t->n_drops++;
-	}
-	d->lines += lines;
-	d->bytes += bytes;
-}
-
-static void add_limits(struct limits_counters *to, const struct limits_counters *c)
-{
-	to->guard_trips += c->guard_trips;
-	to->guarded_labels += c->guarded_labels;
-	to->identity_over += c->identity_over;
-	to->repaired += c->repaired;
-	to->cut += c->cut;
-	to->too_many_labels += c->too_many_labels;
-	to->too_many_streams += c->too_many_streams;
-	to->empty_sets += c->empty_sets;
-}
-
-static void add_totals(struct totals *t, const struct routing *r)
-{
-	for (size_t i = 0; i < r->before.n_drops; i++)
-		add_drop(t, r->before.drops[i].reason, r->before.drops[i].lines,
-			 r->before.drops[i].bytes);
-	add_limits(&t->limits, &r->before.limits);
-	if (r->limits)
-		add_limits(&t->limits, limits__counters(r->limits));
-	t->stages.regex_limited += r->before.stages.regex_limited;
-	t->stages.no_memory += r->before.stages.no_memory;
-	t->stages.failed += r->before.stages.failed;
-	t->relabel_limited += r->before.relabel_limited;
-	for (size_t i = 0; i < r->n_jobs; i++)
-		t->relabel_limited += relabel__limited(r->compiled[i].relabel);
-	for (size_t i = 0; i < n_programs(r); i++) {
-		const struct stage_counters *c;
-
-		if (!program_at(r, i))
-			continue;
-		c = program__counters(program_at(r, i));
-		program__drops(program_at(r, i), add_drop, t);
-		t->stages.regex_limited += c->regex_limited;
-		t->stages.no_memory += c->no_memory;
-		t->stages.failed += c->failed;
-	}
-}
-
-void routing__inherit(struct routing *r, const struct routing *before)
-{
-	add_totals(&r->before, before);
-}
-
-/* A label's value: the configuration may have said anything. */
-static void name_drop(char *out, size_t size, const char *reason)
-{
-	size_t len = (size_t)snprintf(out, size, "notail_stage_dropped_lines_total{reason=\"");
-
-	for (const char *p = reason; *p && len + 5 < size; p++) {
-		if (*p == '"' || *p == '\\')
-			out[len++] = '\\';
-		out[len++] = (unsigned char)*p < ' ' ? '?' : *p;
-	}
-	snprintf(out + len, size - len, "\"}");
-	utf8__clean(out, strlen(out));
-}
-
-void routing__count(const struct routing *r,
-		    void (*fn)(void *ctx, const char *metric, const char *help, uint64_t value),
-		    void *ctx)
-{
-	struct totals t = {0};
-	char metric[MAX_METRIC];
-
-	add_totals(&t, r);
-	for (size_t i = 0; i < t.n_drops; i++) {
-		name_drop(metric, sizeof(metric), t.drops[i].reason);
-		fn(ctx, metric, "lines that stages dropped", t.drops[i].lines);
-		free(t.drops[i].reason);
-	}
-	fn(ctx, "notail_stage_regex_limited_total", "regular expressions of stages given up",
-	   t.stages.regex_limited);
-	fn(ctx, "notail_stage_no_memory_total", "stages that had no memory", t.stages.no_memory);
-	fn(ctx, "notail_stage_failed_total", "stages that could not do their work on a line",
-	   t.stages.failed);
-	fn(ctx, "notail_relabel_regex_limited_total", "regular expressions of rules given up",
-	   t.relabel_limited);
-	fn(ctx, "notail_guard_trips_total", "labels with too many values that the guard moved",
-	   t.limits.guard_trips);
-	fn(ctx, "notail_guarded_labels_total",
-	   "labels of sets that became structured metadata by it", t.limits.guarded_labels);
-	fn(ctx, "notail_identity_labels_over_total",
-	   "identity labels that got more values than they should", t.limits.identity_over);
-	fn(ctx, "notail_labels_repaired_total",
-	   "labels that Loki would not have taken as they were", t.limits.repaired);
-	fn(ctx, "notail_labels_cut_total", "labels cut at their greatest length", t.limits.cut);
-	fn(ctx, "notail_labels_moved_total{reason=\"too_many_labels\"}",
-	   "labels that became structured metadata", t.limits.too_many_labels);
-	fn(ctx, "notail_labels_moved_total{reason=\"too_many_streams\"}",
-	   "labels that became structured metadata", t.limits.too_many_streams);
-	fn(ctx, "notail_empty_label_sets_total", "streams that had no label left",
-	   t.limits.empty_sets);
-}
-
-static void print_one(void *ctx, const char *metric, const char *help, uint64_t value)
-{
-	(void)help;
-	if (value)
-		fprintf(ctx, "%s %" PRIu64 "\n", metric, value);
-}
-
-void routing__print(const struct routing *r, FILE *out)
-{
-	routing__count(r, print_one, out);
 }
 
 struct guarded {
