@@ -79,7 +79,7 @@ check: $(UNIT_BINS) ## unit tests under ASAN and UBSAN (no root, under 2 minutes
 # In build directories of their own: other flags.
 check-valgrind: test-deps ## the unit tests and test-pipeline under valgrind
 	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/plain SAN_FLAGS=-Wno-error all
-	$(Q)UNIT_SECONDS=600 UNDER=tests/unit/valgrind $(MAKE) --no-print-directory BUILD=$(BUILD)/plain SAN_FLAGS=-Wno-error check
+	$(Q)UNIT_SECONDS=1200 UNDER=tests/unit/valgrind $(MAKE) --no-print-directory BUILD=$(BUILD)/plain SAN_FLAGS=-Wno-error check
 	$(Q)NOTAIL=tests/unit/valgrind VALGRIND_PROGRAM=$(BUILD)/plain/notail tests/e2e/run pipeline
 
 check-threads: ## the unit tests under TSAN
