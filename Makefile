@@ -60,7 +60,7 @@ BENCH_PROGRAMS := $(patsubst tests/bench/capture/%.c,$(BUILD)/bench/%,$(wildcard
 PROGRAMS := $(patsubst tests/e2e/%.c,$(BUILD)/tests/%,$(wildcard tests/e2e/*.c)) $(BUILD)/tests/vm_soak $(BUILD)/tests/turned_clock.so
 
 .DEFAULT_GOAL := all
-.PHONY: fuzz-targets all run test check check-valgrind check-threads test-faults test-image config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-pods bench-spool bench-kubernetes fuzz vmtest install deps test-deps test-programs format clean help
+.PHONY: fuzz-targets all run test check check-valgrind check-threads test-faults test-image config-files test-engines soak soak-vm bench bench-capture bench-pipeline bench-spool bench-kubernetes fuzz vmtest install deps test-deps test-programs format clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/%.bpf.o $(BUILD)/gen/%.skel.h
 
@@ -96,14 +96,12 @@ bench-capture: all test-programs $(BENCH_PROGRAMS) ## what capturing costs: call
 bench-pipeline: $(BUILD)/bench/pipeline ## lines/s of one core from lines to compressed batches, with and without stages
 	$(Q)$< $(BENCH_ARGS)
 
-bench-pods: $(BUILD)/bench/pods ## what 110 pods of 3 containers cost: memory, and a change of one, 30 times a second
-	$(Q)$< $(BENCH_ARGS)
-
 bench-spool: $(BUILD)/bench/spool ## appending to the spool and reading it back, 1 GiB each, in SPOOL_DIR (/var/tmp)
 	$(Q)$< $(or $(SPOOL_DIR),/var/tmp) $(BENCH_ARGS)
 
-bench-kubernetes: $(BUILD)/bench/kubernetes ## a list of 110 pods, and pods that change: time of the thread that reads them
+bench-kubernetes: $(BUILD)/bench/kubernetes all test-programs ## what 110 pods of 3 containers cost, 30 changes a second: by part, and notail in all (root)
 	$(Q)$<
+	$(Q)BUILD=$(BUILD) /usr/bin/python3 tests/bench/kubernetes.py $(BENCH_ARGS)
 
 fuzz: ## run every fuzz target for FUZZ_SECONDS (20) each
 	$(Q)BUILD=$(BUILD) tests/fuzz/run
