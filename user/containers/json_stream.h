@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/json_scan.h"
 
 /* All zero is an empty one, with max_bytes set. The owner of the struct owns the bytes. */
 struct json_stream {
@@ -19,9 +20,7 @@ struct json_stream {
 	size_t drop_bytes;
 	size_t dropped;	 /* objects that were left out */
 	size_t dropping; /* bytes of the object under way, which is to be left out; 0: it is not */
-	unsigned depth;	 /* brackets open */
-	bool in_string;
-	bool escaped;
+	struct json_scan scan; /* of the object under way; depth 0: there is none */
 };
 
 /* Calls fn with each object that is complete (borrowed). 0; -EBADMSG: something other than white
@@ -30,7 +29,7 @@ struct json_stream {
 int json_stream__feed(struct json_stream *s, const char *data, size_t len,
 		      void (*fn)(void *ctx, const char *object, size_t len), void *ctx);
 /* The same, up to the end of one object (or array) that is under way or begins with data's first
- * byte: there are *ret_used bytes of it here, and it is complete when depth is 0 again. */
+ * byte: there are *ret_used bytes of it here, and it is complete when scan.depth is 0 again. */
 int json_stream__one(struct json_stream *s, const char *data, size_t len, size_t *ret_used,
 		     void (*fn)(void *ctx, const char *object, size_t len), void *ctx);
 /* Empty again, for another stream; frees its memory. */

@@ -143,14 +143,14 @@ static int step_deep(struct kube_items *l, const char *data, size_t len, size_t 
 
 	if (l->state == IN_ITEM) {
 		err = json_stream__one(&l->item, data, len, ret_used, fn, ctx);
-		l->state = l->item.depth ? IN_ITEM : ITEMS;
+		l->state = l->item.scan.depth ? IN_ITEM : ITEMS;
 		return err;
 	}
 	if (l->state == IN_METADATA)
 		err = json_stream__one(&l->other, data, len, ret_used, take_metadata, l);
 	else
 		err = json_stream__one(&l->other, data, len, ret_used, ignore, NULL);
-	l->state = l->other.depth ? l->state : BETWEEN;
+	l->state = l->other.scan.depth ? l->state : BETWEEN;
 	return err;
 }
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ends of values are process/json_text's to find. */
+/*
+ * Ends of strings and numbers are process/json_text's to find. Of objects and arrays that nobody
+ * goes through only the brackets count: most of a pod is of no use here.
+ */
 #include "kube/json_walk.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/json_scan.h"
 #include "base/util.h"
 #include "process/json_text.h"
 
@@ -51,13 +55,25 @@ static void take(struct json_walk *w, const char *behind)
 		w->after = p + 1;
 }
 
+/* NULL: it is malformed, or does not end. */
+static const char *skip(const char *value, const char *end)
+{
+	struct json_scan scan = {0};
+	size_t len;
+
+	if (*value != '{' && *value != '[')
+		return json_text__skip(value, end);
+	len = json_scan__feed(&scan, value, (size_t)(end - value));
+	return scan.depth ? NULL : value + len;
+}
+
 struct json_span json_walk__value(struct json_walk *w)
 {
 	const char *value = w->value, *behind;
 
 	if (!value)
 		return (struct json_span){0};
-	behind = json_text__skip(value, w->end);
+	behind = skip(value, w->end);
 	take(w, behind);
 	return behind ? (struct json_span){value, (size_t)(behind - value)} : (struct json_span){0};
 }

@@ -165,7 +165,7 @@ static void no_pods(void **state _unused_)
 		"{" BARE "}",
 		"{\"metadata\":{\"uid\":\"\",\"namespace\":\"n\",\"name\":\"p\"}}",
 		"{\"metadata\":{\"namespace\":\"n\",\"name\":\"p\"}}",
-		"{" BARE "},\"spec\":[}}"};
+		"{" BARE "},\"spec\":[{}"};
 	struct pod *p;
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
