@@ -41,7 +41,15 @@ struct container *container__get(struct streams *s, uint64_t cgroup_id)
 		free(c);
 		return NULL;
 	}
+	container__reopen(s, c);
 	return c;
+}
+
+void container__reopen(struct streams *s, struct container *c)
+{
+	if (!c->open)
+		DL_APPEND2(s->open, c, open_prev, open_next);
+	c->open = true;
 }
 
 struct container *container__untold(struct streams *s, uint64_t cgroup_id)
@@ -104,6 +112,7 @@ void container__decide(struct streams *s, struct container *c, const struct line
 				: "-",
 		  excluded ? "excluded: no rule keeps it, or its label says so" : "captured again");
 	c->excluded = excluded;
+	container__reopen(s, c);
 	s->opts.exclude(s->opts.ctx, c->cgroup_id, excluded);
 	container__tell_excluded(s, c, line);
 	if (!excluded)
@@ -163,6 +172,8 @@ void container__free(struct streams *s, struct container *c)
 	container__drop_parked(s, c);
 	container__leave_relics(s, c);
 	HASH_DEL(s->by_cgroup, c);
+	if (c->open)
+		DL_DELETE2(s->open, c, open_prev, open_next);
 	for (size_t i = 0; i < ARRAY_SIZE(c->by_file); i++)
 		labelled__clear(&c->by_file[i]);
 	meta__unref(c->meta);

@@ -99,6 +99,7 @@ static void exclude_again(void *ctx, uint64_t cgroup_id, const struct meta *m)
 		return;
 	c->excluded = true;
 	c->decided = 0;
+	container__reopen(s, c);
 }
 
 void streams__decide_by(struct streams *s, struct decisions *decisions, uint64_t until)

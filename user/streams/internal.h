@@ -116,6 +116,7 @@ struct container {
 	bool listed;	       /* among the parked */
 	bool excluded;
 	uint64_t decided; /* the metadata's version that `excluded` was decided with; 0: not yet */
+	bool open;	  /* in the streams' list of that name */
 	unsigned n_streams;
 	size_t shown;		       /* index in the snapshot that is being made */
 	struct container_counts ended; /* of streams that are gone */
@@ -124,6 +125,7 @@ struct container {
 	size_t parked_bytes;
 	uint64_t parked_pos; /* the least that a parked line needs */
 	struct container *prev, *next;
+	struct container *open_prev, *open_next;
 	UT_hash_handle hh;
 };
 
@@ -140,6 +142,8 @@ struct streams {
 	struct container *by_cgroup;
 	struct container *parked;
 	size_t parked_bytes;
+	/* All that are not decided on or excluded: looked at whenever anything is known anew. */
+	struct container *open;
 	struct stream *waiting;	 /* with records that wait for a name */
 	struct misses misses[2]; /* the newer ones first */
 	uint64_t warned_ns;	 /* of a loss */
@@ -213,6 +217,8 @@ void container__look_up(struct streams *s, struct container *c);
 /* Whether anything of it is wanted, with what is known now. `line`: the one that it is about first;
  * NULL: none. */
 void container__decide(struct streams *s, struct container *c, const struct line *line);
+/* What was decided, or that nothing was, holds until more is known. */
+void container__reopen(struct streams *s, struct container *c);
 /* Copies the line. -ENOSPC: so much is parked already; -ENOMEM. */
 int container__park(struct streams *s, struct container *c, const struct line *line);
 /* All that is parked goes out with what is known now. */

@@ -122,11 +122,15 @@ static void tick_excluded(struct streams *s)
 
 	if (s->opts.exclude && s->decided_at != version) {
 		s->decided_at = version;
-		HASH_ITER (hh, s->by_cgroup, c, c_next) {
-			if (c->decided && !c->excluded)
+		DL_FOREACH_SAFE2(s->open, c, c_next, open_next)
+		{
+			if (!c->decided || c->excluded) {
+				container__look_up(s, c);
+				container__decide(s, c, NULL);
 				continue;
-			container__look_up(s, c);
-			container__decide(s, c, NULL);
+			}
+			DL_DELETE2(s->open, c, open_prev, open_next);
+			c->open = false;
 		}
 	}
 	if (!s->newly_excluded)
@@ -195,6 +199,7 @@ void streams__use(struct streams *s, struct routing *routing)
 		for (size_t i = 0; i < ARRAY_SIZE(c->by_file); i++)
 			labelled__leave(&c->by_file[i]);
 		c->decided = 0;
+		container__reopen(s, c);
 	}
 	routing__release_guard(s->routing);
 	s->decided_at = 0;
