@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "process/preset.h"
+
 int snapshot__new(struct snapshot **ret, unsigned what, size_t targets, size_t streams)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
@@ -98,12 +100,27 @@ const char *snapshot_stream__file(const struct snapshot_stream *s)
 	return s->file == LINE_TTY ? "tty" : s->file == LINE_STDERR ? "stderr" : "stdout";
 }
 
-/* `first` is its place before, until it is that of its streams. */
+/* NULL is behind all texts. */
+static int compare(const char *a, const char *b)
+{
+	return a && b ? strverscmp(a, b) : !a - !b;
+}
+
+/*
+ * Containers of a pod lie together, before those of none. `first` is its place before, until it is
+ * that of its streams.
+ */
 static int by_name(const void *a, const void *b)
 {
 	const struct snapshot_target *x = a, *y = b;
-	int order = strverscmp(snapshot_target__name(x), snapshot_target__name(y));
+	const struct meta *of_x = x->meta, *of_y = y->meta;
+	int order = compare(of_x ? preset__namespace(of_x) : NULL,
+			    of_y ? preset__namespace(of_y) : NULL);
 
+	if (!order)
+		order = compare(of_x ? preset__pod(of_x) : NULL, of_y ? preset__pod(of_y) : NULL);
+	if (!order)
+		order = strverscmp(snapshot_target__name(x), snapshot_target__name(y));
 	if (order)
 		return order;
 	return (x->cgroup_id > y->cgroup_id) - (x->cgroup_id < y->cgroup_id);

@@ -34,7 +34,7 @@ static inline struct snapshot *a_snapshot(const char *text, uint64_t boot_s, uin
 	web.meta->name = strdup(text);
 	web.meta->id = strdup("0123456789abcdef0123");
 	web.meta->image = strdup("busybox");
-	off.meta->name = strdup("zz-off");
+	off.meta->name = strdup("off");
 	meta__add_label(web.meta, META_POD_NAMESPACE_LABEL, "shop");
 	meta__add_label(web.meta, META_POD_NAME_LABEL, "web-7d4b");
 	label_set__add(stream.set, "container", text);

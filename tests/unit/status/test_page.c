@@ -56,7 +56,7 @@ static void all_of_it(void **state _unused_)
 		"busybox",	  "reader 7 containerd-shim",
 		"no such file",	  "/etc/notail/notail.yaml",
 		"it is wrong",	  "notail.io/exclude",
-		"zz-off",	  "1&#8239;234&#8239;567",
+		"<bdi>off</bdi>", "1&#8239;234&#8239;567",
 		"a warning",	  "<bdi>notail_lines_total</bdi>",
 		"16.0&#8239;MiB", "Too many values",
 		"5.0&#8239;MiB",  "no space left",
