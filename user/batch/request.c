@@ -16,6 +16,7 @@
 #include <snappy-c.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 #define VARINT_MAX 10
 #define FIELD_BYTES(field) ((field) << 3 | 2)
@@ -496,10 +497,8 @@ int request__seal(const struct request *r, request_pick_fn pick, void *ctx,
 
 uint64_t request__labels_hash(const char *labels, size_t len)
 {
-	uint64_t hash = 0xcbf29ce484222325;
+	uint64_t hash = hash__bytes(HASH_START, labels, len);
 
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ (unsigned char)labels[i]) * 0x100000001b3;
 	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccd;
 	return hash ^ hash >> 33;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FNV-1a: to tell what is the same from what is not, nothing more. */
+/* Of several values in a row, by base/hash.h: to tell what is the same from what is not. */
 #ifndef NOTAIL_CAPTURE_DIGEST_H
 #define NOTAIL_CAPTURE_DIGEST_H
 
@@ -7,15 +7,13 @@
 #include <stdint.h>
 #include <string.h>
 
-#define DIGEST_NONE 0xcbf29ce484222325ull
+#include "base/hash.h"
+
+#define DIGEST_NONE HASH_START
 
 static inline uint64_t digest__bytes(uint64_t digest, const void *data, size_t size)
 {
-	const uint8_t *p = data;
-
-	for (size_t i = 0; i < size; i++)
-		digest = (digest ^ p[i]) * 0x100000001b3ull;
-	return digest;
+	return hash__bytes(digest, data, size);
 }
 
 static inline uint64_t digest__number(uint64_t digest, uint64_t number)

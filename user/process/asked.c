@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "base/glob.h"
+#include "base/hash.h"
 #include "base/util.h"
 #include "containers/pod.h"
 
@@ -248,13 +249,13 @@ int asked_multiline__new(struct regex **ret, const char *pattern, bool *ret_cont
 static uint64_t mix(uint64_t hash, const char *text)
 {
 	for (; text && *text; text++)
-		hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+		hash = hash__byte(hash, *text);
 	return hash * 0x9e3779b97f4a7c15 + 1;
 }
 
 bool asked_told__first(struct asked_told *t, const struct meta *m, const struct asked_problem *p)
 {
-	uint64_t hash = mix(0xcbf29ce484222325, m->pod ? m->pod->uid : m->id);
+	uint64_t hash = mix(HASH_START, m->pod ? m->pod->uid : m->id);
 
 	hash = mix(mix(mix(hash, p->key), p->value), p->why);
 	for (size_t i = 0; i < ARRAY_SIZE(t->hashes); i++)

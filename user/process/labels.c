@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/util.h"
 
 #define MAX_NAME 1024
@@ -217,22 +218,13 @@ static int make_text(const struct label_set *s, char **ret)
 	return err;
 }
 
-/* FNV-1a over names and values with their NULs, then mixed, since FNV's high bits are poor. */
 static uint64_t make_hash(const struct label_set *s)
 {
-	uint64_t hash = 0xcbf29ce484222325;
+	uint64_t hash = HASH_START;
 
-	for (size_t i = 0; i < 2 * s->n_labels; i++) {
-		const char *p = i % 2 ? s->labels[i / 2].value : s->labels[i / 2].name;
-
-		do {
-			hash = (hash ^ (unsigned char)*p) * 0x100000001b3;
-		} while (*p++);
-	}
-	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccd;
-	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53;
-	hash ^= hash >> 33;
-	return hash ? hash : 1;
+	for (size_t i = 0; i < s->n_labels; i++)
+		hash = hash__text(hash__text(hash, s->labels[i].name), s->labels[i].value);
+	return hash__mix(hash);
 }
 
 static int label__cmp(const void *a, const void *b)

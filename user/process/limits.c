@@ -16,6 +16,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/util.h"
 
@@ -131,19 +132,10 @@ static int seen__add(struct seen *s, uint64_t hash, size_t max, uint64_t now_ns,
 	return 1;
 }
 
-/* FNV-1a with its NUL, then mixed, since FNV's bits are poor; never 0. */
-static uint64_t hash_text(uint64_t hash, const char *p)
+static uint64_t hash_text(uint64_t hash, const char *text)
 {
-	do {
-		hash = (hash ^ (unsigned char)*p) * 0x100000001b3;
-	} while (*p++);
-	hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccd;
-	hash = (hash ^ hash >> 33) * 0xc4ceb9fe1a85ec53;
-	hash ^= hash >> 33;
-	return hash ? hash : 1;
+	return hash__mix(hash__text(hash, text));
 }
-
-#define HASH_START 0xcbf29ce484222325
 
 /* In whatever order the labels are. */
 static uint64_t hash_set(const struct label_set *s)

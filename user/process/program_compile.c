@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "process/stages.h"
 
 #define MAX_STAGES 1000
@@ -195,22 +196,15 @@ static int make_entry(struct program *p)
 	return make_names(p);
 }
 
-static void sign_text(struct program *p, const char *text)
-{
-	do
-		p->signature = (p->signature ^ (unsigned char)*text) * 0x100000001b3;
-	while (*text++);
-}
-
 static void sign(struct program *p)
 {
-	p->signature = 0xcbf29ce484222325;
+	p->signature = HASH_START;
 	for (size_t i = 0; i < p->n_ops; i++) {
-		sign_text(p, p->ops[i].type->options.name);
+		p->signature = hash__text(p->signature, p->ops[i].type->options.name);
 		p->remembers |= p->ops[i].type->save != NULL;
 	}
 	for (size_t i = 0; i < p->n_slots; i++)
-		sign_text(p, slots__name(p->slots, i));
+		p->signature = hash__text(p->signature, slots__name(p->slots, i));
 }
 
 static int add_asked(struct program *p)

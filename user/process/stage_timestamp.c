@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/util.h"
 #include "process/go_time.h"
 #include "process/stages.h"
@@ -205,17 +206,10 @@ static bool parse(const struct timestamp *t, struct entry *e, struct go_time_res
 	return false;
 }
 
-static uint64_t hash_text(uint64_t hash, const char *text, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3;
-	return hash;
-}
-
 /* Stages may have made the same labels in another order, hence a sum. A tenant is like a label. */
 static uint64_t hash_labels(const struct entry *e)
 {
-	uint64_t sum = hash_text(e->strangers_dropped, e->tenant, e->tenant_len), hash;
+	uint64_t sum = hash__bytes(e->strangers_dropped, e->tenant, e->tenant_len), hash;
 
 	for (size_t i = 0; i < e->n_labels; i++) {
 		const struct entry_pair *p = &e->labels[i];
@@ -225,7 +219,7 @@ static uint64_t hash_labels(const struct entry *e)
 			    : !base)
 			continue;
 		hash = ((uint64_t)p->slot << 1 | !p->text) * 0x9e3779b97f4a7c15;
-		hash = hash_text(hash ^ 0xcbf29ce484222325, p->text, p->len);
+		hash = hash__bytes(hash ^ HASH_START, p->text, p->len);
 		sum += hash ^ hash >> 32;
 	}
 	return sum;
