@@ -311,7 +311,7 @@ static void watch__on_end(void *ctx, const struct http_answer *answer)
 {
 	struct http_answer a = *answer;
 	struct kube_watch *w = ctx;
-	bool half = w->changes.depth > 0;
+	bool half = w->changes.scan.depth > 0;
 	const char *problem;
 
 	w->request = NULL;
