@@ -550,6 +550,23 @@ class Manifests(harness.TestCase):
                 self.assertEqual(hosts, {"127.0.0.1"} if command == "run" else {None})
                 self.assertEqual(config["server"]["metrics_listen"], {"run": "127.0.0.1:9465", "events": "0.0.0.0:9465"}[command])
 
+    def test_texts_stay_texts(self):
+        """Whatever YAML would take them for."""
+        odd = {"priorityClass": {"name": "1"}, "serviceAccount": {"name": "true"}, "hardened": True, "cluster": "on",
+               "hardening": {"seLinuxType": "1"}, "podLabels": {"a": "123"}, "fullnameOverride": "123",
+               "client": {"tenant": "0x12", "auth": {"secret": "1"}, "tls": {"caSecret": "2", "secret": "3"}},
+               "loki": {"enabled": True, "storage": {"className": "1"},
+                        "s3": {"enabled": True, "bucket": "123", "region": "no", "secret": "4"}},
+               "events": {"enabled": True, "namespaces": ["123", "yes"]}, "openshift": {"enabled": True},
+               "podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}, "spool": {"hostPath": "/a: b"}}
+        objects = manifests.render(odd)
+        self.assertEqual([problem for o in objects for problem in manifests.check_object(o)], [])
+        for o in objects:
+            self.assertIsInstance(o["metadata"]["name"], str)
+            if "loki.yaml" in o.get("data", {}):
+                s3 = manifests.yaml.safe_load(o["data"]["loki.yaml"])["common"]["storage"]["s3"]
+                self.assertEqual((s3["bucketnames"], s3["region"]), ("123", "no"))
+
     def test_long_names(self):
         """Of a name of any length, names and labels that Kubernetes makes of objects' names fit."""
         for o in manifests.render({"fullnameOverride": "n" * 60, "loki": {"enabled": True}, "events": {"enabled": True}}):

@@ -11,8 +11,8 @@
 
 {{- /* component, root */ -}}
 {{- define "notail.selector" -}}
-app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -179,21 +179,21 @@ server:
 {{- if .auth.secret }}
 - name: auth
   secret:
-    secretName: {{ .auth.secret }}
+    secretName: {{ .auth.secret | quote }}
 {{- end }}
 {{- if .tls.caSecret }}
 - name: ca
   secret:
-    secretName: {{ .tls.caSecret }}
+    secretName: {{ .tls.caSecret | quote }}
 {{- else if .tls.caConfigMap }}
 - name: ca
   configMap:
-    name: {{ .tls.caConfigMap }}
+    name: {{ .tls.caConfigMap | quote }}
 {{- end }}
 {{- if .tls.secret }}
 - name: tls
   secret:
-    secretName: {{ .tls.secret }}
+    secretName: {{ .tls.secret | quote }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -230,7 +230,7 @@ capabilities:
   drop: [ALL]
   add: {{ toJson .root.Values.hardening.capabilities }}
 seccompProfile:
-  type: {{ .seccomp }}
+  type: {{ .seccomp | quote }}
   {{- if eq .seccomp "Localhost" }}
   localhostProfile: {{ include "notail.seccompFile" .root }}
   {{- end }}
@@ -240,7 +240,7 @@ appArmorProfile:
 {{- end }}
 {{- with .root.Values.hardening.seLinuxType | default (ternary "spc_t" "" .root.Values.openshift.enabled) }}
 seLinuxOptions:
-  type: {{ . }}
+  type: {{ . | quote }}
 {{- end }}
 {{- else -}}
 privileged: true
