@@ -3,7 +3,7 @@
  * The stage regex. A named group that took no part in the match extracts the empty text, as in
  * Promtail.
  */
-#include "base/regex.h"
+#include "process/expression.h"
 #include "process/source.h"
 #include "process/stages.h"
 
@@ -54,23 +54,12 @@ static int compile_groups(struct regex_stage *s, const struct stage_env *env)
 static int compile_expression(struct regex_stage *s, const struct stage_env *env,
 			      const char *expression, const struct node *options)
 {
-	const struct node *node = node__get(options, "expression");
-	struct regex_error why;
-	int err;
+	int err = expression__compile(env, expression, options, &s->regex);
 
-	if (!expression || !*expression) {
-		diag__error(env->diag, node ? node : options,
-			    "empty, expected a regular expression");
-		return -EINVAL;
-	}
-	err = regex__new(&s->regex, expression, false, &why);
-	if (err == -EINVAL)
-		diag__error(env->diag, node, "invalid regex at offset %zu: %s", why.offset,
-			    why.text);
 	if (!err)
 		err = compile_groups(s, env);
 	if (!err && !s->n)
-		diag__warn(env->diag, node,
+		diag__warn(env->diag, node__get(options, "expression"),
 			   "extracts nothing: it has no named group, such as (?P<name>...)");
 	return err;
 }

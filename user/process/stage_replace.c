@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/regex.h"
+#include "process/expression.h"
 #include "process/source.h"
 #include "process/stages.h"
 #include "process/template.h"
@@ -66,25 +66,13 @@ static int compile_groups(struct replace *r, const struct stage_env *env)
 static int compile_expression(struct replace *r, const struct stage_env *env,
 			      const char *expression, const struct node *options)
 {
-	const struct node *node = node__get(options, "expression");
-	struct regex_error why;
-	int err;
+	int err = expression__compile(env, expression, options, &r->regex);
 
-	if (!expression || !*expression) {
-		diag__error(env->diag, node ? node : options,
-			    "empty, expected a regular "
-			    "expression");
-		return -EINVAL;
-	}
-	err = regex__new(&r->regex, expression, false, &why);
-	if (err == -EINVAL)
-		diag__error(env->diag, node, "invalid regex at offset %zu: %s", why.offset,
-			    why.text);
-	if (err)
-		return err;
-	err = compile_groups(r, env);
+	if (!err)
+		err = compile_groups(r, env);
 	if (!err && !r->n_groups)
-		diag__warn(env->diag, node, "replaces nothing: it has no group, such as (...)");
+		diag__warn(env->diag, node__get(options, "expression"),
+			   "replaces nothing: it has no group, such as (...)");
 	return err;
 }
 
