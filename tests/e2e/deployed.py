@@ -9,9 +9,11 @@ the real one. The network is the host's, so ports are the test's.
 import copy
 import http.client
 import os
+import shutil
 import socket
 import subprocess
 
+import engine
 import harness
 import kube_case  # which knows where the next one is
 import containerd
@@ -72,7 +74,9 @@ class DeployedCase(kube_case.KubeCase):
                         stdin=subprocess.DEVNULL, capture_output=True, check=False)
         self.root = harness.shared.path("node")
         self.port = free_port()
-        image = containerd.docker_archive(notail_tar(), f"{REPOSITORY}:{TAG}", entrypoint=["/bin/notail"])
+        # What busybox calls seq has not all of its options.
+        layer = engine.append_files(notail_tar(), {"bin/seq": shutil.which("seq")})
+        image = containerd.docker_archive(layer, f"{REPOSITORY}:{TAG}", entrypoint=["/bin/notail"])
         self.node.engine.import_image("notail.tar", image, "-n", "k8s.io")
 
     # What a kubelet makes of a template.
@@ -98,8 +102,9 @@ class DeployedCase(kube_case.KubeCase):
         return self.directory_of(data, spec.get("securityContext", {}).get("runAsUser", 0))
 
     def pod(self, objects, workload):
-        template = copy.deepcopy(workload["spec"]["template"])
-        spec, volumes = template["spec"], template["spec"]["volumes"]
+        template = copy.deepcopy(workload["spec"].get("template", workload))
+        spec = template["spec"]
+        volumes = spec.setdefault("volumes", [])
         namespace = workload["metadata"]["namespace"]
         for volume in volumes:
             if "configMap" in volume:
@@ -113,7 +118,7 @@ class DeployedCase(kube_case.KubeCase):
             volumes.append({"name": "account", "hostPath": {"path": self.account(spec, namespace)}})
             for c in manifests.containers(spec):
                 c.setdefault("volumeMounts", []).append({"name": "account", "mountPath": ACCOUNT, "readOnly": True})
-        fields = {"spec.nodeName": "node-1", "metadata.namespace": namespace}
+        fields = {"spec.nodeName": "node-1", "metadata.namespace": namespace, "status.hostIP": "127.0.0.1"}
         for c in manifests.containers(spec):
             self.fill_in(c, volumes, fields)
         return kube_objects.pod(self.ops, self.pod_name(workload["metadata"]["name"]), spec["containers"],

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The chart's hardened DaemonSet and its hook, as rendered, on a node: a CRI engine with what a kubelet tells it.
 
-Capabilities, mounts, read-only root, the seccomp profile that the init container puts there, probes.
+Capabilities, mounts, read-only root, the seccomp profile that the init container puts there, probes, `helm test`.
 """
 
 import deployed
@@ -32,5 +32,15 @@ class Chart(deployed.DeployedCase):
         running = self.run_writer("talker")
         self.await_more(running)
         self.assertEqual(self.entries(running)[0].labels.get("namespace"), self.shop, self.said(agent))
+        self.check_tests(objects)
         self.check_unpin(self.pod(objects, find(objects, "DaemonSet", "logs-notail-unpin")), agent)
         running.kill("c")
+
+    def check_tests(self, objects):
+        """The pods of `helm test`: 1,000 lines of one that lives for milliseconds, and a line there and back."""
+        for name in ("logger", "check-loki"):
+            pod = self.node.run(self.pod(objects, find(objects, "Pod", f"logs-notail-{name}")))
+            self.assertEqual(pod.wait(name), 0, self.said(pod, name))
+            if name == "logger":
+                self.assert_as_logged(pod, 1000)
+            pod.delete()
