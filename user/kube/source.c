@@ -55,14 +55,24 @@ static void kube_source__up(struct kube_source *s)
 	s->quiet = true;
 }
 
+/* But for numbers, which may be times, and what follows a semicolon: advice, or what time it is. */
+static bool is_same(const char *a, const char *b)
+{
+	while (true) {
+		a += strspn(a, "0123456789");
+		b += strspn(b, "0123456789");
+		if (!*a || *a == ';')
+			return !*b || *b == ';';
+		if (*a++ != *b++)
+			return false;
+	}
+}
+
 static void kube_source__say(struct kube_source *s, const char *problem)
 {
 	uint64_t now_ns = clock__boot_ns();
-	/* What follows is advice, or the time. */
-	size_t len = strcspn(problem, ";");
-	bool is_new = len != strcspn(s->said, ";") || memcmp(problem, s->said, len) != 0;
 
-	if (!is_new && (!s->quiet || now_ns - s->said_ns < SAID_NS))
+	if (is_same(problem, s->said) && (!s->quiet || now_ns - s->said_ns < SAID_NS))
 		return;
 	log_warn("kubernetes: %s %s: %s", called(s), kube__url(s->kube), problem);
 	snprintf(s->said, sizeof(s->said), "%s", problem);
