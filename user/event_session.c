@@ -9,6 +9,7 @@
 #include "event_session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ struct watch {
 	struct event_feed *feed;
 	struct kube_watch *kube; /* NULL: there is no room, or it is over */
 	bool up;
+	uint64_t left_out; /* of lists that were too long, so far */
 	char problem[PROBLEM_LEN];
 };
 
@@ -220,6 +222,11 @@ static void on_line(void *ctx, const struct event_line *e)
 
 /* Watches */
 
+static const char *where(const struct watch *w)
+{
+	return *w->namespace ? w->namespace : "all namespaces";
+}
+
 static void on_list_begin(void *ctx)
 {
 	struct watch *w = ctx;
@@ -236,9 +243,15 @@ static void on_item(void *ctx, enum kube_change change, const char *json, size_t
 
 static void on_list_end(void *ctx)
 {
+	struct event_feed_stats stats;
 	struct watch *w = ctx;
 
 	event_feed__list_end(w->feed);
+	event_feed__stats(w->feed, &stats);
+	if (stats.left_out != w->left_out)
+		log_warn("events of %s: there are too many: the oldest %" PRIu64 " are left out",
+			 where(w), stats.left_out - w->left_out);
+	w->left_out = stats.left_out;
 }
 
 static void on_version(void *ctx, const char *resource_version)
@@ -252,12 +265,11 @@ static void on_version(void *ctx, const char *resource_version)
 static void on_state(void *ctx, bool up, const char *problem)
 {
 	struct watch *w = ctx;
-	const char *where = *w->namespace ? w->namespace : "all namespaces";
 
 	if (problem && strncmp(problem, w->problem, PROBLEM_LEN - 1))
-		log_warn("events of %s: %s", where, problem);
+		log_warn("events of %s: %s", where(w), problem);
 	else if (up && !w->up && !problem)
-		log_info("events of %s come from %s", where, kube__url(w->s->opts.kube));
+		log_info("events of %s come from %s", where(w), kube__url(w->s->opts.kube));
 	w->up = up;
 	snprintf(w->problem, sizeof(w->problem), "%s", problem ? problem : "");
 }
