@@ -514,7 +514,7 @@ static int append_list_query(const struct kube_watch *w, struct buf *b)
 	int err;
 
 	/* Servers that answer from their cache know no pages. */
-	if (*version) {
+	if (*version && !w->page) {
 		err = buf__append_str(b, "resourceVersion=");
 		return err ? err : append_value(b, version);
 	}

@@ -280,6 +280,23 @@ static void pages(void **state _unused_)
 	end(t);
 }
 
+/* The list's version went while it was read: it begins again. */
+static void gone_between_pages(void **state _unused_)
+{
+	struct test *t = begin();
+
+	fake__json(t->fake, "200 OK",
+		   "{\"metadata\":{\"continue\":\"c\",\"resourceVersion\":\"30\"},\"items\":[" ITEM(
+			   "a", "1") "]}");
+	fake__json(t->fake, "410 Gone", "{\"kind\":\"Status\",\"code\":410}");
+	fake__json(t->fake, "200 OK", LIST("40", ITEM("b", "2")));
+	go(t, "v40|");
+	assert_string_equal(t->log.data, "begin|=a|down:status 410|begin|=b|end|up:|v40|");
+	asked(t, 1, "&continue=c ");
+	asked(t, 2, "&limit=500 ");
+	end(t);
+}
+
 /* What is wrong is said; then the list comes. */
 static void list_after(const char *status, const char *headers, const char *body, const char *log)
 {
@@ -582,6 +599,7 @@ int main(void)
 		cmocka_unit_test(gone_as_status),
 		cmocka_unit_test(gone_in_the_stream),
 		cmocka_unit_test(pages),
+		cmocka_unit_test(gone_between_pages),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(retry_after_is_obeyed),
 		cmocka_unit_test(garbage),
