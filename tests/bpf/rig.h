@@ -389,14 +389,22 @@ static inline int wait_child(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* A child that writes `text` to fd and exits. */
-static inline pid_t child_writes(int fd, const char *text)
+/* A child that writes all of it at once and exits: with 0, or not all was written. */
+static inline pid_t writing_child(int fd, const void *bytes, size_t len)
 {
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
 	if (pid == 0)
-		_exit(write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : 1);
+		_exit(write(fd, bytes, len) == (ssize_t)len ? 0 : 1);
+	return pid;
+}
+
+/* A child that wrote `text` and has exited. */
+static inline pid_t child_writes(int fd, const char *text)
+{
+	pid_t pid = writing_child(fd, text, strlen(text));
+
 	assert_int_equal(wait_child(pid), 0);
 	return pid;
 }

@@ -430,10 +430,7 @@ static void long_write_of_a_child(void **state)
 	rig_ready();
 	p = open_stream();
 	pattern(big, sizeof(big), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(write(p.w, big, sizeof(big)) == sizeof(big) ? 0 : 1);
+	pid = writing_child(p.w, big, sizeof(big));
 	for (size_t done = 0; done < sizeof(big); done += 65536) {
 		get(&p, 65536, 65536);
 		rig_drain();
@@ -1114,10 +1111,7 @@ static void write_tap_long_write(void **state)
 	rig_ready();
 	p = open_stream();
 	pattern(big, sizeof(big), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(write(p.w, big, sizeof(big)) == sizeof(big) ? 0 : 1);
+	pid = writing_child(p.w, big, sizeof(big));
 	get(&p, sizeof(big), 65536);
 	assert_int_equal(wait_child(pid), 0);
 	expect_text(&p.key, big, sizeof(big));

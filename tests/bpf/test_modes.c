@@ -56,10 +56,7 @@ static void name_comes_later(void **state)
 	(void)state;
 	rig_ready();
 	p = open_stream();
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(write(p.w, big, sizeof(big)) == sizeof(big) ? 0 : 1);
+	pid = writing_child(p.w, big, sizeof(big));
 	get(&p, 8192, 8192);
 	rec = last(&p);
 	assert_int_equal(rec->known, NT_KNOWN_LATER);
@@ -90,10 +87,7 @@ static void no_later_name_of_two(void **state)
 	p = open_stream();
 	child_writes(p.w, "first\n");
 	child_writes(p.w, "second\n");
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(write(p.w, big, sizeof(big)) == sizeof(big) ? 0 : 1);
+	pid = writing_child(p.w, big, sizeof(big));
 	get(&p, 8192, 8192);
 	rec = last(&p);
 	assert_int_equal(rec->known, NT_KNOWN_NOT);

@@ -170,10 +170,7 @@ static void not_settled_while_a_write_is_under_way(void **state)
 	rig_ready();
 	p = open_stream();
 	child_writes(p.w, "before\n");
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(write(p.w, big, sizeof(big)) == sizeof(big) ? 0 : 1);
+	pid = writing_child(p.w, big, sizeof(big));
 	get(&p, 20000, 10000);
 	assert_int_equal(seen(&p)->last.known, NT_KNOWN_NOTES);
 	assert_true(seen(&p)->last.from == NEVER);
