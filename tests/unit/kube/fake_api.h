@@ -20,6 +20,7 @@
 
 #include "base/buf.h"
 #include "base/util.h"
+#include "io/server.h"
 
 #define FAKE_STEPS 24
 
@@ -38,18 +39,6 @@ struct fake {
 	size_t n_steps;
 	_Atomic size_t answered; /* requests that are recorded */
 };
-
-static inline void fake__send(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
-
-		if (n <= 0)
-			return;
-		data += n;
-		len -= (size_t)n;
-	}
-}
 
 /* The test is over. */
 static inline bool fake__stopped(struct fake *f, int fd)
@@ -73,7 +62,7 @@ static inline void fake__serve(struct fake *f, int fd, struct fake_step *s)
 		len += n > 0 ? (size_t)n : 0;
 	}
 	f->answered++;
-	fake__send(fd, s->answer.data, s->answer.len);
+	server__send(fd, s->answer.data, s->answer.len);
 	while (s->hold && !fake__stopped(f, fd) && read(fd, rest, sizeof(rest)) > 0)
 		;
 }

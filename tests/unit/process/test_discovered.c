@@ -189,6 +189,15 @@ static void what_rules_need(void **state _unused_)
 
 #define HASH "54733a71afbb6bb9006bb96ca9bbfed1"
 #define UID "3788fff1-c63b-470f-97b6-911349d38326"
+#define OF_NOTAIL                             \
+	"__meta_notail_container_id=" ID "\n" \
+	"__meta_notail_container_name=web\n"  \
+	"__meta_notail_engine=containerd\n"   \
+	"__meta_notail_hook_set=fexit\n"      \
+	"__meta_notail_host=node1\n"          \
+	"__meta_notail_image=nginx:1.25\n"    \
+	"__meta_notail_pod_uid=" UID "\n"     \
+	"__meta_notail_stream=stdout\n"
 
 /* As its bundle says it. */
 static struct meta *of_pod(const char *name)
@@ -263,15 +272,7 @@ static void pod_of_a_source(void **state _unused_)
 	       "__meta_kubernetes_pod_node_name=node-1\n"
 	       "__meta_kubernetes_pod_phase=Running\n"
 	       "__meta_kubernetes_pod_ready=true\n"
-	       "__meta_kubernetes_pod_uid=" UID "\n"
-	       "__meta_notail_container_id=" ID "\n"
-	       "__meta_notail_container_name=web\n"
-	       "__meta_notail_engine=containerd\n"
-	       "__meta_notail_hook_set=fexit\n"
-	       "__meta_notail_host=node1\n"
-	       "__meta_notail_image=nginx:1.25\n"
-	       "__meta_notail_pod_uid=" UID "\n"
-	       "__meta_notail_stream=stdout\n");
+	       "__meta_kubernetes_pod_uid=" UID "\n" OF_NOTAIL);
 }
 
 static void pod_of_a_bundle(void **state _unused_)
@@ -288,15 +289,7 @@ static void pod_of_a_bundle(void **state _unused_)
 	       "__meta_kubernetes_pod_deployment_name=web\n"
 	       "__meta_kubernetes_pod_name=web-6d45d4ccfb-9w4l7\n"
 	       "__meta_kubernetes_pod_node_name=node1\n"
-	       "__meta_kubernetes_pod_uid=" UID "\n"
-	       "__meta_notail_container_id=" ID "\n"
-	       "__meta_notail_container_name=web\n"
-	       "__meta_notail_engine=containerd\n"
-	       "__meta_notail_hook_set=fexit\n"
-	       "__meta_notail_host=node1\n"
-	       "__meta_notail_image=nginx:1.25\n"
-	       "__meta_notail_pod_uid=" UID "\n"
-	       "__meta_notail_stream=stdout\n");
+	       "__meta_kubernetes_pod_uid=" UID "\n" OF_NOTAIL);
 }
 
 static void expect_one(const struct meta *m, const char *name, const char *value)
