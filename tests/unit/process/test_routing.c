@@ -470,44 +470,6 @@ static void counters_go_on(void **state)
 	routing__free(next);
 }
 
-static void what_takes_a_restart(void **state)
-{
-	struct world *w = *state;
-	static const struct {
-		const char *yaml, *what;
-	} CASES[] = {
-		{"clients: [{url: 'http://a', tenant_id: t}]", NULL},
-		{"clients: [{url: 'http://a', tenant_id: t}]\nrelabel_configs: []\nlimits: "
-		 "{streams: 5}",
-		 NULL},
-		{"clients: [{url: 'http://a', tenant_id: t}]\ndiscovery: {annotations: {tenants: "
-		 "[a]}, kubernetes: {namespaces: {exclude: [b]}}}\npreset_pod: metadata",
-		 NULL},
-		{"clients: [{url: 'http://a', tenant_id: t}]\ndiscovery: {max_wait: 1s}",
-		 "discovery"},
-		{"clients: [{url: 'http://b', tenant_id: t}]", "clients"},
-		{"clients: [{url: 'http://a'}]", "clients"},
-		{"clients: [{url: 'http://a', tenant_id: t, headers: {a: b}}]", "clients"},
-		{"clients: [{url: 'http://a', tenant_id: t}]\ncapture: {tap: write}", "capture"},
-		{"clients: [{url: 'http://a', tenant_id: t}]\nhost: h", "host"},
-		{"clients: [{url: 'http://a', tenant_id: t}]\nlimits: {memory: 10MiB}",
-		 "limits.memory"},
-	};
-	struct config *before = parse(w, CASES[0].yaml);
-
-	for (size_t i = 0; i < ARRAY_SIZE(CASES); i++) {
-		struct config *after = parse(w, CASES[i].yaml);
-		const char *what = config__restart(before, after);
-
-		if (CASES[i].what)
-			assert_string_equal(what, CASES[i].what);
-		else
-			assert_null(what);
-		config__free(after);
-	}
-	config__free(before);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -535,7 +497,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_guard_takes_a_label_of_rules, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(counters_go_on, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(what_takes_a_restart, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
