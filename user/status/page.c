@@ -197,17 +197,13 @@ static const struct snapshot_stream *earlier(const struct view *v, const struct 
 					     const struct snapshot_stream *s)
 {
 	const struct snapshot *b = v->before;
-	const char *name = snapshot_target__name(t);
 	size_t low = 0, high = b ? b->n_targets : 0;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 		const struct snapshot_target *other = &b->targets[middle];
-		int order = strverscmp(snapshot_target__name(other), name);
+		int order = snapshot_target__order(other, t);
 
-		if (!order)
-			order = (other->cgroup_id > t->cgroup_id) -
-				(other->cgroup_id < t->cgroup_id);
 		if (!order) {
 			for (size_t i = 0; i < other->n; i++) {
 				const struct snapshot_stream *old = &b->streams[other->first + i];

@@ -106,11 +106,7 @@ static int compare(const char *a, const char *b)
 	return a && b ? strverscmp(a, b) : !a - !b;
 }
 
-/*
- * Containers of a pod lie together, before those of none. `first` is its place before, until it is
- * that of its streams.
- */
-static int by_name(const void *a, const void *b)
+int snapshot_target__order(const void *a, const void *b)
 {
 	const struct snapshot_target *x = a, *y = b;
 	const struct meta *of_x = x->meta, *of_y = y->meta;
@@ -148,10 +144,11 @@ void snapshot__seal(struct snapshot *s)
 	_free_ size_t *moved = calloc(s->n_targets + 1, sizeof(*moved));
 
 	qsort(s->labels, s->n_labels, sizeof(*s->labels), by_label);
+	/* Its place before, until it is that of its streams. */
 	for (size_t i = 0; i < s->n_targets; i++)
 		s->targets[i].first = i;
 	if (moved)
-		qsort(s->targets, s->n_targets, sizeof(*s->targets), by_name);
+		qsort(s->targets, s->n_targets, sizeof(*s->targets), snapshot_target__order);
 	else
 		s->failed = true;
 	for (size_t i = 0; moved && i < s->n_targets; i++)

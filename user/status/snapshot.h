@@ -57,7 +57,7 @@ struct snapshot {
 	uint64_t real_ns, boot_ns; /* when */
 	uint64_t took_ns;	   /* the capture thread's time for it */
 	struct samples samples;
-	struct snapshot_target *targets; /* by name (strverscmp), then cgroup */
+	struct snapshot_target *targets; /* by snapshot_target__order */
 	size_t n_targets, size_targets;
 	struct snapshot_stream *streams; /* of a target together, by file */
 	size_t n_streams, size_streams;
@@ -81,6 +81,8 @@ void snapshot__add_label(struct snapshot *s, const char *name, uint64_t since_ns
 void snapshot__seal(struct snapshot *s);
 /* What to call it: its name, else its id, else its cgroup; never NULL. */
 const char *snapshot_target__name(const struct snapshot_target *t);
+/* By namespace, pod (those of none come last), name (strverscmp) and cgroup: for qsort. */
+int snapshot_target__order(const void *a, const void *b);
 /* "stdout", "stderr", "tty". */
 const char *snapshot_stream__file(const struct snapshot_stream *s);
 
