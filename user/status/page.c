@@ -3,8 +3,6 @@
  * Names and labels are what somebody's container says: they go through page__escape, and stand in
  * <bdi>, so that a right-to-left mark in one does not turn over what is next to it. What is printed
  * by format are numbers and words of our own.
- *
- * Rates are those between two snapshots; the first page has none.
  */
 #include "status/page.h"
 
@@ -15,72 +13,11 @@
 
 #include "base/clock.h"
 #include "process/preset.h"
+#include "status/page_style.h"
+#include "status/rates.h"
 
 #define REFRESH_S 5
 #define SHORT_ID 12
-
-static const char HEAD[] = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-			   "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
-			   "<meta name=\"color-scheme\" content=\"light dark\">";
-
-static const char STYLE[] =
-	"<style>"
-	":root{--bg:#f6f7f9;--card:#fff;--line:#e3e6eb;--text:#1b2027;--soft:#667080;--accent:#"
-	"2358c5;"
-	"--chip:#eef1f6;--bad:#b3261e;--badbg:#fdeceb;--warn:#8a5a00;--warnbg:#fff5df;--good:#"
-	"1a7f4b;"
-	"--mono:ui-monospace,SFMono-Regular,Menlo,Consolas,\"DejaVu Sans Mono\",monospace}"
-	"@media(prefers-color-scheme:dark){:root{--bg:#111418;--card:#191d23;--line:#2b313a;"
-	"--text:#e4e8ee;--soft:#929daa;--accent:#8ab4f8;--chip:#252b34;--bad:#ff9a92;--badbg:#"
-	"3a1d1c;"
-	"--warn:#f2c36b;--warnbg:#35290f;--good:#6fd49e}}"
-	"*{box-sizing:border-box}"
-	"body{margin:0;background:var(--bg);color:var(--text);"
-	"font:14px/1.45 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif}"
-	"main{max-width:1400px;margin:0 auto;padding:20px 20px 40px}"
-	"header{display:flex;flex-wrap:wrap;align-items:baseline;gap:4px 14px;margin-bottom:16px}"
-	"h1{font-size:22px;margin:0;letter-spacing:-.01em}"
-	"h2{font-size:15px;margin:26px 0 8px}h2 small{font-weight:400}"
-	"small,.soft{color:var(--soft);font-size:12.5px}"
-	"a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}"
-	"nav{margin-left:auto;display:flex;gap:14px}"
-	".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px}"
-	".card,.box{background:var(--card);border:1px solid var(--line);border-radius:8px}"
-	".card{padding:10px 14px}.card b{display:block;font-size:21px;font-weight:600;"
-	"font-variant-numeric:tabular-nums;letter-spacing:-.01em}"
-	".card span{color:var(--soft);font-size:12.5px}.card b.bad{color:var(--bad)}"
-	"meter{width:100%;height:10px;display:block}"
-	".note{border-radius:8px;padding:8px 12px;margin:10px 0 0;background:var(--warnbg);"
-	"color:var(--warn);overflow-wrap:anywhere}.note.bad{background:var(--badbg);color:var(--"
-	"bad)}"
-	".box{overflow-x:auto}"
-	"table{border-collapse:collapse;width:100%}"
-	"th{font-weight:500;color:var(--soft);font-size:12.5px;text-align:left;white-space:nowrap}"
-	"th,td{padding:5px 10px;border-top:1px solid var(--line);vertical-align:top}"
-	"thead th{border-top:0;padding-top:8px}"
-	"tr.again td{border-top-color:transparent}"
-	"td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
-	"td.name b{font-weight:600;overflow-wrap:anywhere}td.name small{display:block}"
-	"td.tap{white-space:nowrap}"
-	".zero{color:var(--soft)}.bad{color:var(--bad)}.good{color:var(--good)}.warn{color:var(--"
-	"warn)}"
-	".chips{display:flex;flex-wrap:wrap;gap:3px 5px}"
-	".chip{background:var(--chip);border-radius:4px;padding:0 6px;font:12px/1.6 var(--mono);"
-	"max-width:320px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}"
-	".chip i{font-style:normal;color:var(--soft)}"
-	"code,.mono{font:12.5px/1.5 var(--mono);overflow-wrap:anywhere}"
-	"td.text{overflow-wrap:anywhere}"
-	"@media(max-width:760px){main{padding:14px 12px 30px}nav{margin-left:0;width:100%}"
-	"table.wide thead{display:none}table.wide tr{display:grid;grid-template-columns:1fr 1fr;"
-	"border-top:1px solid var(--line);padding:6px 0}table.wide tbody "
-	"tr:first-child{border-top:0}"
-	"table.wide td{border:0;padding:2px 12px}table.wide td.name,table.wide td.labels,"
-	"table.wide td.all{grid-column:1/-1}table.wide td.n{text-align:left}"
-	"table.wide tr.again{border-top:0;padding-top:0}"
-	"table.wide td.tap{white-space:normal;grid-column:1/-1}"
-	"table.wide td[data-l]:before{content:attr(data-l) \" \";color:var(--soft);font-size:12px}"
-	".chip{max-width:100%}}"
-	"</style>";
 
 struct page {
 	struct buf *out;
@@ -191,61 +128,6 @@ static void put_time(struct page *p, uint64_t real_ns)
 	put(p, "<time datetime=\"%.19sZ\">%.10s %.8s&#8239;UTC</time>", text, text, text + 11);
 }
 
-/* Rates */
-
-static const struct snapshot_stream *earlier(const struct view *v, const struct snapshot_target *t,
-					     const struct snapshot_stream *s)
-{
-	const struct snapshot *b = v->before;
-	size_t low = 0, high = b ? b->n_targets : 0;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct snapshot_target *other = &b->targets[middle];
-		int order = snapshot_target__order(other, t);
-
-		if (!order) {
-			for (size_t i = 0; i < other->n; i++) {
-				const struct snapshot_stream *old = &b->streams[other->first + i];
-
-				if (old->file == s->file && old->session == s->session)
-					return old;
-			}
-			return NULL;
-		}
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return NULL;
-}
-
-static double seconds(const struct view *v)
-{
-	return v->before ? (double)(v->now->boot_ns - v->before->boot_ns) / NS_PER_SEC : 0;
-}
-
-struct rates {
-	bool known;
-	double bytes, lines;
-};
-
-static struct rates rates_of(const struct view *v, const struct snapshot_target *t,
-			     const struct snapshot_stream *s)
-{
-	const struct snapshot_stream *old = earlier(v, t, s);
-	double elapsed = seconds(v);
-
-	if (elapsed <= 0 || !old || old->read > s->read || old->lines > s->lines)
-		return (struct rates){0};
-	return (struct rates){
-		.known = true,
-		.bytes = (double)(s->read - old->read) / elapsed,
-		.lines = (double)(s->lines - old->lines) / elapsed,
-	};
-}
-
 /* Parts */
 
 struct totals {
@@ -267,7 +149,7 @@ static struct totals count_all(const struct view *v)
 		else
 			t.captured += target->n > 0;
 		for (size_t j = 0; j < target->n; j++) {
-			struct rates r = rates_of(v, target, &v->now->streams[target->first + j]);
+			struct rates r = rates__of(v, target, &v->now->streams[target->first + j]);
 
 			t.streams++;
 			t.rates.known |= r.known;
@@ -280,11 +162,11 @@ static struct totals count_all(const struct view *v)
 
 static void put_header(struct page *p, const struct view *v)
 {
-	put_html(p, HEAD);
+	put_html(p, page_head);
 	put(p, "<meta http-equiv=\"refresh\" content=\"%d\"><title>notail: ", REFRESH_S);
 	put_attribute(p, v->host);
 	put_html(p, "</title>");
-	put_html(p, STYLE);
+	put_html(p, page_style);
 	put_html(p, "</head><body><main><header><h1>notail</h1><span>");
 	put_value(p, v->host);
 	put_html(p, "</span><small>" NOTAIL_VERSION ", hooks ");
@@ -466,7 +348,7 @@ static void put_name(struct page *p, const struct snapshot_target *t, size_t row
 static void put_rate(struct page *p, const struct view *v, const struct snapshot_target *t,
 		     const struct snapshot_stream *s)
 {
-	struct rates r = rates_of(v, t, s);
+	struct rates r = rates__of(v, t, s);
 
 	put_html(p, "<td class=\"n\" data-l=\"rate\">");
 	if (r.known)
@@ -543,7 +425,7 @@ static void put_targets(struct page *p, const struct view *v)
 
 	put_html(p, "<h2>Containers");
 	if (v->before)
-		put(p, " <small>rates over the last %.0f s</small>", seconds(v));
+		put(p, " <small>rates over the last %.0f s</small>", rates__seconds(v));
 	put_html(p, "</h2><div class=\"box\"><table class=\"wide\"><thead><tr><th>container</th>"
 		    "<th>stream</th><th>tap</th><th class=\"n\">rate</th><th class=\"n\">lines</th>"
 		    "<th class=\"n\">written</th><th class=\"n\">captured</th>"
