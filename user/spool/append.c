@@ -13,13 +13,23 @@
 #include "base/log.h"
 #include "spool/internal.h"
 
+static int sync_file(const struct store *s, int fd)
+{
+	if (s->opts.sync)
+		return s->opts.sync(s->opts.ctx, fd);
+	return s->opts.io->fdatasync(fd) ? -errno : 0;
+}
+
 /* A file that is safe under a name that is not would be lost all the same. */
-static int sync_names(struct store_queue *q)
+static int sync_active(struct store_queue *q)
 {
 	bool changed = q->names_changed;
+	int err = sync_file(q->store, q->active_fd);
 
+	if (err)
+		return err;
 	q->names_changed = false;
-	return changed ? q->store->opts.io->fdatasync(q->dirfd) : 0;
+	return changed ? sync_file(q->store, q->dirfd) : 0;
 }
 
 int store_queue__sync(struct store_queue *q)
@@ -30,9 +40,10 @@ int store_queue__sync(struct store_queue *q)
 	if (!q->active || !q->dirty)
 		return 0;
 	q->dirty = false;
-	if (!s->opts.io->fdatasync(q->active_fd) && !sync_names(q))
+	err = sync_active(q);
+	if (!err)
 		return 0;
-	err = store__failed(s, -errno, "fsync of %s", q->name);
+	store__failed(s, err, "fsync of %s", q->name);
 	store_queue__close_active(q);
 	return err;
 }
@@ -74,11 +85,14 @@ static void write_summary(struct store_queue *q)
 
 void store_queue__close_active(struct store_queue *q)
 {
+	int err = 0;
+
 	if (!q->active)
 		return;
-	if (q->dirty && q->store->opts.fsync != SPOOL_FSYNC_NONE &&
-	    (q->store->opts.io->fdatasync(q->active_fd) || sync_names(q)))
-		store__failed(q->store, -errno, "fsync of %s", q->name);
+	if (q->dirty && q->store->opts.fsync != SPOOL_FSYNC_NONE)
+		err = sync_active(q);
+	if (err)
+		store__failed(q->store, err, "fsync of %s", q->name);
 	q->dirty = false;
 	close_p(&q->active_fd);
 	q->active_fd = -1;

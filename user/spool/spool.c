@@ -109,8 +109,10 @@ static void on_event(void *ctx, int fd, int what)
 static int start(struct spool *s)
 {
 	sigset_t all, before;
-	int err;
+	int err = syncer__new(&s->syncer, s->opts.io, worker__sync_failed, s);
 
+	if (err)
+		return err;
 	/* Signals are other threads' business. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -133,6 +135,8 @@ static void take_opts(struct spool *s, const struct spool_opts *opts)
 		.segment_bytes = MIN(segment, max / SEGMENTS_MIN),
 		.fsync = opts->fsync,
 		.io = opts->io ? opts->io : &spool_io_system,
+		.sync = worker__sync,
+		.ctx = s,
 	};
 	s->read_ahead = opts->read_ahead ? opts->read_ahead : READ_AHEAD;
 	backoff__init(&s->backoff, opts->min_backoff_ns ? opts->min_backoff_ns : NS_PER_SEC,
@@ -189,6 +193,7 @@ void spool__free(struct spool *s)
 			return;
 		}
 	}
+	syncer__free(s->syncer);
 	close_p(&s->event_fd);
 	pthread_cond_destroy(&s->wake);
 	pthread_cond_destroy(&s->changed);

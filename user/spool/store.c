@@ -233,17 +233,28 @@ bool store__is_there(const struct store *s)
 	return !fstat(s->dirfd, &st) && st.st_nlink;
 }
 
-int store__tick(struct store *s)
+int store__tick(struct store *s, bool sync)
 {
 	struct store_queue *q;
 	int err = 0, r;
 
 	DL_FOREACH (s->queues, q) {
-		r = s->opts.fsync == SPOOL_FSYNC_INTERVAL ? store_queue__sync(q) : 0;
+		r = sync && s->opts.fsync == SPOOL_FSYNC_INTERVAL ? store_queue__sync(q) : 0;
 		err = err ? err : r;
 		store_queue__persist_cursor(q);
 	}
 	return err;
+}
+
+void store__sync_failed(struct store *s, int err)
+{
+	struct store_queue *q;
+
+	store__failed(s, err, "fsync");
+	DL_FOREACH (s->queues, q) {
+		q->dirty = false;
+		store_queue__close_active(q);
+	}
 }
 
 void store__stats(const struct store *s, struct spool_stats *ret)

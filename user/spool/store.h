@@ -18,6 +18,10 @@ struct store_opts {
 	uint64_t max_bytes, segment_bytes;
 	enum spool_fsync fsync;
 	const struct spool_io *io;
+	/* Syncs a file in a while, or at once: 0, or -errno, which store__sync_failed may say
+	 * later. NULL: io->fdatasync. */
+	int (*sync)(void *ctx, int fd);
+	void *ctx;
 };
 
 /* A record in memory. `record` and what it points to belong to it. */
@@ -50,8 +54,10 @@ int store__open(struct store **ret, const struct store_opts *opts, char *why, si
 void store__close(struct store *s);
 /* false: its directory is not there any more. */
 bool store__is_there(const struct store *s);
-/* What fsync says, and the cursors. Once a second. 0, or the first -errno. */
-int store__tick(struct store *s);
+/* The cursors and, with `sync`, what fsync says. Once a second. 0, or the first -errno. */
+int store__tick(struct store *s, bool sync);
+/* opts.sync could not: what is written from now on goes to other files. */
+void store__sync_failed(struct store *s, int err);
 void store__stats(const struct store *s, struct spool_stats *ret);
 
 /* `memory` outlives it. The streams of what is held are added to `streams`. */

@@ -2,7 +2,8 @@
 /*
  * The thread: opens what is to be opened, then one append, one read for each queue that wants to be
  * read ahead, once a second what fsync asks for, and so on. A queue is in the loop's hands until
- * the thread says that it is closed, so that one may be used here without the lock.
+ * the thread says that it is closed, so that one may be used here without the lock. Files are
+ * synced by another thread, which appends do not wait for.
  *
  * After a failure appends are refused at once until it is time to try again; then the next one is
  * the try. A directory that is gone is made again.
@@ -228,16 +229,18 @@ static void run_append(struct spool *s, struct append *a)
 
 static void tick(struct spool *s)
 {
+	bool busy = syncer__busy(s->syncer);
 	struct spool_stats stats;
 	int err;
 
-	s->touched = false;
+	/* What is dirty behind what is being synced has another second. */
+	s->touched = busy;
 	s->tick_at_ns = now_ns() + TICK_NS;
 	if (close_if_gone(s)) {
 		open_store(s);
 		return;
 	}
-	err = store__tick(s->store);
+	err = store__tick(s->store, !busy);
 	if (err)
 		fail(s, err, strerror(-err));
 	store__stats(s->store, &stats);
@@ -245,6 +248,23 @@ static void tick(struct spool *s)
 		log_warn("spool: %s has %llu bytes for clients that are not configured any more",
 			 s->opts.directory, (unsigned long long)stats.leftover_bytes);
 	s->leftovers_told = true;
+}
+
+int worker__sync(void *spool, int fd)
+{
+	struct spool *s = spool;
+
+	return syncer__add(s->syncer, fd);
+}
+
+void worker__sync_failed(void *spool, int err)
+{
+	struct spool *s = spool;
+
+	pthread_mutex_lock(&s->lock);
+	s->sync_err = err;
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->lock);
 }
 
 static void read_ahead(struct spool *s, struct spool_queue *q)
@@ -358,6 +378,22 @@ static bool serve_append(struct spool *s)
 	return true;
 }
 
+static bool serve_sync_failure(struct spool *s)
+{
+	int err = s->sync_err;
+
+	if (!err)
+		return false;
+	s->sync_err = 0;
+	pthread_mutex_unlock(&s->lock);
+	if (s->store)
+		store__sync_failed(s->store, err);
+	fail(s, err, strerror(-err));
+	pthread_mutex_lock(&s->lock);
+	publish_store(s);
+	return true;
+}
+
 /* It is time to try again: the next append does. */
 static void retry(struct spool *s)
 {
@@ -406,6 +442,7 @@ void *worker__run(void *spool)
 		bool served = serve_append(s);
 
 		served = serve_queues(s) || served;
+		served = serve_sync_failure(s) || served;
 		if (s->retry_at_ns && now_ns() >= s->retry_at_ns) {
 			retry(s);
 			served = true;
@@ -422,5 +459,6 @@ void *worker__run(void *spool)
 	}
 	pthread_mutex_unlock(&s->lock);
 	close_store(s);
+	syncer__free(TAKE_PTR(s->syncer));
 	return NULL;
 }

@@ -12,6 +12,7 @@
 #include "io/backoff.h"
 #include "io/loop.h"
 #include "spool/store.h"
+#include "spool/syncer.h"
 
 #define PROBLEM_MAX 256
 
@@ -65,6 +66,7 @@ struct spool {
 	unsigned read_ahead;
 	pthread_t thread;
 	bool started;
+	struct syncer *syncer; /* the thread's, when that was started */
 
 	pthread_mutex_t lock;
 	pthread_cond_t wake;	/* of the thread */
@@ -72,7 +74,8 @@ struct spool {
 	struct spool_queue *queues;
 	struct append *appends, *done;
 	bool stop;
-	int err; /* that appends fail with at present; 0: none */
+	int err;      /* that appends fail with at present; 0: none */
+	int sync_err; /* of the syncer, for the thread; 0: none */
 	struct spool_stats stats;
 	char problem[PROBLEM_MAX];
 
@@ -90,5 +93,8 @@ struct spool {
 
 /* The thread. */
 void *worker__run(void *spool);
+/* store_opts.sync, and what the syncer says. */
+int worker__sync(void *spool, int fd);
+void worker__sync_failed(void *spool, int err);
 
 #endif

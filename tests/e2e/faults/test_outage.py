@@ -19,7 +19,7 @@ class Outage(base.TestCase):
 
         `small`: with a ring and memory for much less than a second: it is the spool that is tested. A live batch is too old
         for such a ring before Loki has it: it is spooled as well, and what follows of its stream comes behind the backlog;
-        nor, at full rate, does such a ring bridge a busy disk while a segment is read that is dropped.
+        nor, at full rate, does such a ring always bridge a busy disk.
         """
         sink = self.sink()
         sizes = {"capture__ring_size": "4MiB", "limits__memory": "8MiB"} if small else {}

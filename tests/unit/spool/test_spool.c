@@ -359,6 +359,123 @@ static void test_disk_hangs(void **state _unused_)
 	spool__free(s);
 }
 
+static _Atomic int sync_err;
+static _Atomic unsigned syncs_begun, syncs;
+static pthread_mutex_t sync_hangs = PTHREAD_MUTEX_INITIALIZER;
+
+static int odd_sync(int fd)
+{
+	int err, r;
+
+	syncs_begun++;
+	pthread_mutex_lock(&sync_hangs);
+	pthread_mutex_unlock(&sync_hangs);
+	err = sync_err;
+	r = err ? -1 : fdatasync(fd);
+	sync_err = 0;
+	syncs++;
+	errno = err;
+	return r;
+}
+
+static const struct spool_io odd_sync_io = {
+	.pwritev = pwritev, .pread = pread, .fdatasync = odd_sync};
+
+/* A disk that takes its time to sync holds no append; at the end it is waited for. */
+static void test_sync_hangs(void **state _unused_)
+{
+	struct spool_opts opts = {.directory = in_scratch("sync-hangs"),
+				  .segment_bytes = 64 << 10,
+				  .fsync = SPOOL_FSYNC_SEGMENT,
+				  .io = &odd_sync_io};
+	struct spool *s = make_spool(&opts);
+	struct seen seen = {0};
+	struct spool_queue *q = make_queue(s, "a", &seen);
+	struct spool_stats stats;
+
+	wait_for(spool_queue__state(q) == SPOOL_READY);
+	syncs_begun = syncs = 0;
+	pthread_mutex_lock(&sync_hangs);
+	for (unsigned i = 0; i < 40; i++)
+		assert_int_equal(append(q, &seen, i, 5000), 0);
+	wait_for(syncs_begun);
+	wait_for(seen.done == 40);
+	assert_int_equal(seen.failed, 0);
+	assert_int_equal(syncs, 0);
+	pthread_mutex_unlock(&sync_hangs);
+	drain(q, 0, 40);
+	/* Three files are full; the fourth is not, and is synced when it is closed. */
+	spool_queue__free(q);
+	spool__stats(s, &stats);
+	assert_int_equal(stats.errors, 0);
+	spool__free(s);
+	assert_in_range(syncs, 4, 8); /* with the directory */
+	assert_int_equal(syncs, syncs_begun);
+}
+
+/* More files than are kept for it: then appends do wait. */
+static void test_sync_hangs_for_long(void **state _unused_)
+{
+	struct spool_opts opts = {.directory = in_scratch("sync-long"),
+				  .segment_bytes = 64 << 10,
+				  .fsync = SPOOL_FSYNC_SEGMENT,
+				  .io = &odd_sync_io};
+	struct spool *s = make_spool(&opts);
+	struct seen seen = {0};
+	struct spool_queue *q = make_queue(s, "a", &seen);
+
+	wait_for(spool_queue__state(q) == SPOOL_READY);
+	syncs_begun = syncs = 0;
+	pthread_mutex_lock(&sync_hangs);
+	for (unsigned i = 0; i < 200; i++)
+		assert_int_equal(append(q, &seen, i, 40000), 0);
+	wait_for(syncs_begun == 2); /* the second is the append's own */
+	assert_in_range(seen.done, 0, 100);
+	pthread_mutex_unlock(&sync_hangs);
+	wait_for(seen.done == 200);
+	assert_int_equal(seen.failed, 0);
+	drain(q, 0, 200);
+	spool_queue__free(q);
+	spool__free(s);
+}
+
+/* It is said, what comes goes to another file, and all of it is there. */
+static void test_sync_fails(void **state _unused_)
+{
+	struct spool_opts opts = {.directory = in_scratch("sync-fails"),
+				  .segment_bytes = 64 << 10,
+				  .fsync = SPOOL_FSYNC_SEGMENT,
+				  .io = &odd_sync_io,
+				  .min_backoff_ns = 20 * NS_PER_MS,
+				  .max_backoff_ns = 40 * NS_PER_MS};
+	struct spool *s = make_spool(&opts);
+	struct seen seen = {0};
+	struct spool_queue *q = make_queue(s, "a", &seen);
+	struct spool_stats stats;
+
+	wait_for(spool_queue__state(q) == SPOOL_READY);
+	syncs_begun = 0;
+	pthread_mutex_lock(&sync_hangs);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(append(q, &seen, i, 5000), 0);
+	wait_for(seen.done == 20 && syncs_begun);
+	sync_err = EIO;
+	pthread_mutex_unlock(&sync_hangs);
+	wait_for(spool_queue__state(q) == SPOOL_FAILED);
+	assert_non_null(spool__problem(s));
+	wait_for((spool__stats(s, &stats), stats.errors));
+	assert_non_null(strstr(stats.last_error, "Input/output"));
+	wait_for(spool_queue__state(q) == SPOOL_READY);
+	for (unsigned i = 20; i < 30; i++)
+		assert_int_equal(append(q, &seen, i, 5000), 0);
+	wait_for(seen.done == 30);
+	assert_int_equal(seen.failed, 0);
+	wait_for(!spool__problem(s));
+	drain(q, 0, 30);
+	spool_queue__free(q);
+	spool__free(s);
+}
+
 /* A directory that cannot be used now can be later, with what is in it. */
 static void test_directory_comes(void **state _unused_)
 {
@@ -619,6 +736,9 @@ int main(void)
 		cmocka_unit_test(test_streams),
 		cmocka_unit_test(test_disk_errors),
 		cmocka_unit_test(test_disk_hangs),
+		cmocka_unit_test(test_sync_hangs),
+		cmocka_unit_test(test_sync_hangs_for_long),
+		cmocka_unit_test(test_sync_fails),
 		cmocka_unit_test(test_directory_comes),
 		cmocka_unit_test(test_held_by_another),
 		cmocka_unit_test(test_directory_removed),

@@ -186,14 +186,14 @@ static void test_nothing_is_missing(void **state _unused_)
 
 		open_at(&f, directory);
 		append_many(&f, 0, 10, 1000);
-		store__tick(f.store);
+		store__tick(f.store, true);
 		drain(&f, 0, 10, 1000);
 		append_many(&f, 0, 2, 1000);
 		r.n_streams = FORMAT_STREAMS_MAX + 1;
 		for (unsigned i = 0; i < 3; i++)
 			assert_int_equal(store_queue__append(f.queue, &r, f.memory.next_id),
 					 -EFBIG);
-		store__tick(f.store);
+		store__tick(f.store, true);
 		_exit(0);
 	}
 	assert_true(wait(NULL) > 0);
@@ -903,8 +903,8 @@ static void test_sync_fails(void **state _unused_)
 	opts.fsync = SPOOL_FSYNC_INTERVAL;
 	open_with(&f, &opts);
 	append_many(&f, 0, 3, 1000);
-	assert_int_equal(store__tick(f.store), -EIO);
-	assert_int_equal(store__tick(f.store), 0);
+	assert_int_equal(store__tick(f.store, true), -EIO);
+	assert_int_equal(store__tick(f.store, true), 0);
 	store__stats(f.store, &stats);
 	assert_int_equal(stats.errors, 1);
 	assert_non_null(strstr(stats.last_error, "Input/output"));
