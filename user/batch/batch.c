@@ -4,7 +4,7 @@
  *
  * What is the same for all lines of a label set is encoded once and kept in the stream table, with
  * the last writer's name behind it: one copy for each line. The table is swept every SWEEP_SEALS
- * batches, right after a seal, when no open batch refers to it.
+ * batches, and when it has grown, right after a seal, when no open batch refers to it.
  *
  * The age of a batch is by its first line's own time: a batcher has no clock, and a line that was
  * parked does not wait again.
@@ -241,7 +241,7 @@ static void seal_open(struct batcher *b)
 	b->open->sequence = b->parent ? b->parent->sequence++ : b->sequence++;
 	b->open->sealed_ns = clock__boot_ns();
 	b->deadline_ns = UINT64_MAX;
-	if (++b->seals == SWEEP_SEALS) {
+	if (++b->seals == SWEEP_SEALS || stream_table__has_grown(b->streams)) {
 		stream_table__sweep(b->streams);
 		b->seals = 0;
 	}

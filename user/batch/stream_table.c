@@ -13,6 +13,7 @@
 
 #define MIN_PLACES 128
 #define CACHE_LINE 64
+#define GROWTH_MIN 128
 
 struct place {
 	const struct label_set *set; /* NULL: empty */
@@ -25,6 +26,7 @@ struct stream_table {
 	struct group **groups; /* as many */
 	size_t n_places;       /* a power of two, at least twice n_streams */
 	size_t n_streams;
+	size_t n_swept; /* what the last sweep left */
 };
 
 static int make_places(struct stream_table *t, size_t n)
@@ -221,7 +223,13 @@ void stream_table__remove(struct stream_table *t, struct stream *s)
 	drop(t, s);
 }
 
+bool stream_table__has_grown(const struct stream_table *t)
+{
+	return t->n_streams >= t->n_swept + t->n_swept / 2 + GROWTH_MIN;
+}
+
 void stream_table__sweep(struct stream_table *t)
 {
 	drop(t, NULL);
+	t->n_swept = t->n_streams;
 }

@@ -56,6 +56,8 @@ struct stream *stream_table__find(struct stream_table *t, const struct label_set
 int stream_table__add(struct stream_table *t, struct label_set *set, struct stream **ret);
 /* Takes back what stream_table__add did. */
 void stream_table__remove(struct stream_table *t, struct stream *s);
+/* By half since the last sweep, and some more: sets that change leave those that they were. */
+bool stream_table__has_grown(const struct stream_table *t);
 /* Drops the streams that were not used since the last sweep. */
 void stream_table__sweep(struct stream_table *t);
 

@@ -216,6 +216,31 @@ static void test_many_unused_streams_go(void **state _unused_)
 	}
 }
 
+/* Those that take the place of others are new ones each time. */
+static void test_replaced_streams_go(void **state _unused_)
+{
+	struct label_set *sets[2400];
+	size_t kept = 0;
+	struct world w;
+	char name[16];
+
+	setup(&w, BATCH_LOKI);
+	for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+		snprintf(name, sizeof(name), "c%zu", i);
+		sets[i] = make_set("web", "stdout", name);
+		add(&w, sets[i], make_line("x"));
+		if (i % 40 == 39)
+			batcher__seal(w.b);
+	}
+	assert_int_equal(w.n, 60);
+	for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+		kept += sets[i]->refs > 1;
+		label_set__unref(sets[i]);
+	}
+	assert_in_range(kept, 40, 800);
+	teardown(&w);
+}
+
 static void test_many_streams(void **state _unused_)
 {
 	enum { N = 1000 };
@@ -401,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_references),
 		cmocka_unit_test(test_unused_streams_go),
 		cmocka_unit_test(test_many_unused_streams_go),
+		cmocka_unit_test(test_replaced_streams_go),
 		cmocka_unit_test(test_many_streams),
 		cmocka_unit_test(test_free_with_an_open_batch),
 		cmocka_unit_test(test_behind),
