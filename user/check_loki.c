@@ -101,21 +101,6 @@ static void on_answer(void *ctx, const struct http_answer *a)
 	}
 }
 
-static int append_escaped(struct buf *b, const char *text)
-{
-	int err = 0;
-
-	for (; *text && !err; text++)
-		err = buf__printf(b,
-				  strchr("-_.~", *text) || (*text >= '0' && *text <= '9') ||
-						  (*text >= 'a' && *text <= 'z') ||
-						  (*text >= 'A' && *text <= 'Z')
-					  ? "%c"
-					  : "%%%02X",
-				  (unsigned char)*text);
-	return err;
-}
-
 static void ask(struct check *c)
 {
 	_buf_ struct buf selector = {0}, path = {0};
@@ -128,7 +113,7 @@ static void ask(struct check *c)
 	if (!err)
 		err = buf__append_str(&path, "/loki/api/v1/query_range?query=");
 	if (!err)
-		err = append_escaped(&path, selector.data);
+		err = http__append_escaped(&path, selector.data);
 	if (!err)
 		err = buf__printf(&path, "&start=%llu&end=%llu&limit=100", c->real_ns - NS_PER_SEC,
 				  c->real_ns + NS_PER_SEC);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
 struct loop;
 struct http;
 struct http_request;
@@ -71,6 +72,9 @@ void http__free(struct http *h);
 int http__request(struct http *h, const struct http_opts *opts, struct http_request **ret);
 /* `done` will not be called. NULL is fine. */
 void http_request__cancel(struct http_request *r);
+/* Appends the text as part of a path or a query: percent-encoded but for RFC 3986's unreserved. 0
+ * or -ENOMEM. */
+int http__append_escaped(struct buf *b, const char *text);
 /* http:// or https:// with a host; *ret_why: static text. -EINVAL. */
 int http__check_url(const char *url, const char **ret_why);
 /*

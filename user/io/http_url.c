@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/buf.h"
 #include "base/util.h"
 
 static const char *url_error(const char *url)
@@ -94,4 +95,21 @@ int http__split_userinfo(const char *url, char **ret_url, char **ret_userinfo)
 	*ret_url = bare;
 	*ret_userinfo = TAKE_PTR(userinfo);
 	return 0;
+}
+
+int http__append_escaped(struct buf *b, const char *text)
+{
+	static const char UNRESERVED[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					 "0123456789-._~";
+	int err = 0;
+
+	while (*text && !err) {
+		size_t bare = strspn(text, UNRESERVED);
+
+		err = buf__append(b, text, bare);
+		text += bare;
+		if (*text && !err)
+			err = buf__printf(b, "%%%02X", (unsigned char)*text++);
+	}
+	return err;
 }

@@ -10,7 +10,6 @@
  */
 #include "kube/source_internal.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "base/util.h"
 #include "containers/cgroup.h"
 #include "containers/pods.h"
+#include "io/http.h"
 #include "io/loop.h"
 #include "kube/watch.h"
 
@@ -104,12 +104,8 @@ static int selector(const char *node_name, struct buf *out)
 {
 	int err = buf__append_str(out, "fieldSelector=spec.nodeName%3D");
 
-	for (const char *p = node_name; *p && !err; p++) {
-		if (isalnum((unsigned char)*p) || strchr("-._", *p))
-			err = buf__append(out, p, 1);
-		else
-			err = buf__printf(out, "%%%02X", (unsigned char)*p);
-	}
+	if (!err)
+		err = http__append_escaped(out, node_name);
 	return err ? err : buf__append(out, "", 1);
 }
 

@@ -151,20 +151,6 @@ static void watch__failed(struct kube_watch *w, const struct http_answer *a, con
 	watch__again(w, problem, a->retry_after_ns);
 }
 
-/* Escaped for a query. */
-static int append_value(struct buf *b, const char *value)
-{
-	int err = 0;
-
-	for (const char *p = value; *p && !err; p++) {
-		if (isalnum((unsigned char)*p) || strchr("-._~", *p))
-			err = buf__append(b, p, 1);
-		else
-			err = buf__printf(b, "%%%02X", (unsigned char)*p);
-	}
-	return err;
-}
-
 /* The path and the query that is the same for lists and watches. */
 static int append_path(const struct kube_watch *w, struct buf *b)
 {
@@ -375,7 +361,7 @@ static int watch__watch(struct kube_watch *w)
 				  "&resourceVersion=",
 				  (unsigned long long)(last_ns / NS_PER_SEC));
 	if (!err)
-		err = append_value(&path, w->version);
+		err = http__append_escaped(&path, w->version);
 	if (!err)
 		err = buf__append(&path, "", 1);
 	if (err)
@@ -516,13 +502,13 @@ static int append_list_query(const struct kube_watch *w, struct buf *b)
 	/* Servers that answer from their cache know no pages. */
 	if (*version && !w->page) {
 		err = buf__append_str(b, "resourceVersion=");
-		return err ? err : append_value(b, version);
+		return err ? err : http__append_escaped(b, version);
 	}
 	err = buf__printf(b, "limit=%d", PAGE);
 	if (!err && w->page)
 		err = buf__append_str(b, "&continue=");
 	if (!err && w->page)
-		err = append_value(b, w->page);
+		err = http__append_escaped(b, w->page);
 	return err;
 }
 

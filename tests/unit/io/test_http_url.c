@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "base/buf.h"
 #include "base/util.h"
 #include "io/http.h"
 
@@ -68,11 +69,24 @@ static void test_split_userinfo(void **state)
 	assert_null(userinfo);
 }
 
+static void test_append_escaped(void **state)
+{
+	_buf_ struct buf b = {0};
+
+	(void)state;
+	assert_int_equal(http__append_escaped(&b, ""), 0);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(http__append_escaped(&b, "aZ09-._~/?&=+% \xc3\xa9\x01"), 0);
+	buf__append(&b, "", 1);
+	assert_string_equal(b.data, "aZ09-._~%2F%3F%26%3D%2B%25%20%C3%A9%01");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_check_url),
 		cmocka_unit_test(test_split_userinfo),
+		cmocka_unit_test(test_append_escaped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
