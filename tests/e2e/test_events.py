@@ -291,6 +291,34 @@ discovery:
         self.wait_all([notail])
         self.assert_in_order()
 
+    def test_namespaces(self):
+        """A watch and a position for each: one that is named later begins with what there is, the others go on."""
+        settings = f"directory: {harness.shared.path('namespaces')}"
+        later = []
+        for _ in range(3):
+            for namespace in ("demo", "default", "kube-system"):
+                self.make(namespace)
+                if namespace == "kube-system":
+                    later.append(self.expected.pop())
+        notail = self.events(f"{settings}\n  namespaces: [demo, default]")
+        self.wait_all([notail])
+        self.make("default")
+        self.make("demo")
+        self.wait_all([notail])
+        self.assertEqual(notail.stop(), 0, notail.stderr())
+        self.expected += later
+        self.make("demo")
+        notail = self.events(f"{settings}\n  namespaces: [kube-system, demo]")
+        self.wait_all([notail])
+        self.assertEqual(notail.stop(), 0, notail.stderr())
+        self.make("default")
+        notail = self.events(f"{settings}\n  namespaces: [default]")
+        self.wait_all([notail])
+        self.assert_no_repeats()
+        for namespace in ("demo", "default", "kube-system"):
+            revisions = [revision for revision, labels, _ in self.entries() if labels["namespace"] == namespace]
+            self.assertEqual(revisions, sorted(revisions))
+
     def test_restored(self):
         """An API server that has an older state than it had: what happens from then on is not waited for."""
         directory = harness.shared.path("restored")
