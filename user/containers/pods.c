@@ -2,8 +2,7 @@
 /*
  * Pods by uid in the order in which they were put, and by config hash for those that the kubelet
  * made of a file: cgroups and bundles of these have the hash for a uid. What is said of containers
- * is kept by the registry alone; a pod that changes goes through what is published there, which are
- * some hundred comparisons of uids.
+ * is kept by the registry alone, which finds those of a pod that changes.
  *
  * Anybody who may name a node can make a pod that claims to mirror a file: a hash joins what has the
  * same names, too.
@@ -353,7 +352,7 @@ int pods__put(struct pods *p, struct pod *pod)
 	if (err)
 		return err;
 	name_unnamed(p, pod);
-	return registry__revise(p->registry, with_pod, pod);
+	return registry__revise_pod(p->registry, pod, with_pod, pod);
 }
 
 static void entry__gone(struct pods *p, struct entry *e)

@@ -296,7 +296,9 @@ static int container__publish(struct registry *r, struct container *c, struct me
 		registry_container__want(r, c);
 	else
 		wanted__remove(r, c);
-	err = registry_container__want_joined(r, c);
+	err = of_pod__set(r, c);
+	e = registry_container__want_joined(r, c);
+	err = err ? err : e;
 	e = container__update(r, c);
 	err = err ? err : e;
 	e = container__update_joined(r, c);
@@ -462,17 +464,40 @@ int registry__pod_uid(struct registry *r, const char *container_id, char *ret, s
 	return c && c->cgroups ? 0 : -ENOENT;
 }
 
+/* 0 or -ENOMEM. */
+static int container__revise(struct registry *r, struct container *c,
+			     struct meta *(*revise)(void *ctx, const struct meta *m), void *ctx)
+{
+	_meta_ struct meta *m = c->meta ? revise(ctx, c->meta) : NULL;
+
+	return m ? container__publish(r, c, m) : 0;
+}
+
 int registry__revise(struct registry *r, struct meta *(*revise)(void *ctx, const struct meta *m),
 		     void *ctx)
 {
 	struct container *c, *next;
-	int err = 0;
+	int err = 0, e;
 
 	registry__lock(r);
 	HASH_ITER (hh, r->containers, c, next) {
-		_meta_ struct meta *m = c->meta ? revise(ctx, c->meta) : NULL;
-		int e = m ? container__publish(r, c, m) : 0;
+		e = container__revise(r, c, revise, ctx);
+		err = err ? err : e;
+	}
+	registry__unlock(r);
+	return err;
+}
 
+int registry__revise_pod(struct registry *r, const struct pod *pod,
+			 struct meta *(*revise)(void *ctx, const struct meta *m), void *ctx)
+{
+	size_t at = SIZE_MAX;
+	struct container *c;
+	int err = 0, e;
+
+	registry__lock(r);
+	while ((c = of_pod__next(r, pod, &at))) {
+		e = container__revise(r, c, revise, ctx);
 		err = err ? err : e;
 	}
 	registry__unlock(r);
@@ -491,6 +516,7 @@ void registry__free(struct registry *r)
 	HASH_ITER (hh, r->containers, c, next)
 		registry_container__free(r, c);
 	meta__unref(r->nothing);
+	free(r->of_pods);
 	for (size_t i = 0; i < REGISTRY_SOURCES; i++)
 		if (r->fds[i] >= 0)
 			close(r->fds[i]);

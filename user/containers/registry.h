@@ -101,6 +101,10 @@ int registry__wanted_fd(const struct registry *r, enum registry_source source);
  * NULL: it stays as it is. No function of the registry may be called from there. 0 or -ENOMEM. */
 int registry__revise(struct registry *r, struct meta *(*revise)(void *ctx, const struct meta *m),
 		     void *ctx);
+/* The same for those that may be of the pod: all of its own, by its uid or its config hash, and few
+ * others. */
+int registry__revise_pod(struct registry *r, const struct pod *pod,
+			 struct meta *(*revise)(void *ctx, const struct meta *m), void *ctx);
 /* The pod that its cgroup's path names. -ENOENT: no cgroup of ours is the container's. */
 int registry__pod_uid(struct registry *r, const char *container_id, char *ret, size_t size);
 

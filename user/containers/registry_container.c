@@ -29,6 +29,7 @@ void registry_container__free(struct registry *r, struct container *c)
 {
 	container__unlist(r, c);
 	wanted__remove(r, c);
+	of_pod__remove(r, c);
 	HASH_DEL(r->containers, c);
 	r->n_joined -= c->meta && c->meta->network_of;
 	meta__unref(c->meta);

@@ -37,17 +37,26 @@ struct container {
 	unsigned list;	  /* the last that it was published in, or after */
 	bool wanted;	  /* in a list `wanted` */
 	enum registry_source wanted_of;
-	bool stale; /* to be wanted again when it has a cgroup */
+	bool stale;    /* to be wanted again when it has a cgroup */
+	size_t of_pod; /* its place in `of_pods`, from 1 on; 0: it has none */
 	enum place place;
 	struct container *prev, *next;		     /* of idle or gone */
 	struct container *wanted_prev, *wanted_next; /* of wanted */
 	UT_hash_handle hh;
 };
 
+/* A container of a pod, and bits of what its pod is called by. */
+struct of_pod {
+	uint64_t bits;
+	struct container *container;
+};
+
 struct registry {
 	pthread_mutex_t lock;
 	struct cgroup *cgroups;
 	struct container *containers;
+	struct of_pod *of_pods;
+	size_t n_of_pods, of_pods_size;
 	struct container *idle;
 	struct container *gone;
 	struct container *wanted[REGISTRY_SOURCES];
@@ -87,6 +96,15 @@ struct container *registry_container__joined(struct registry *r, const struct co
 /* `c` has the networks of `other`, maybe through others. */
 bool registry_container__reaches(struct registry *r, const struct container *c,
 				 const struct container *other);
+
+/* registry_pods.c */
+
+/* After its metadata changed. 0 or -ENOMEM. */
+int of_pod__set(struct registry *r, struct container *c);
+void of_pod__remove(struct registry *r, struct container *c);
+/* The next that may be the pod's, from *at down (SIZE_MAX at first); it may be set meanwhile. NULL:
+ * there is none. */
+struct container *of_pod__next(const struct registry *r, const struct pod *pod, size_t *at);
 
 /* registry_wanted.c */
 
