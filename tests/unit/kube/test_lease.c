@@ -20,6 +20,8 @@
 /* The server */
 static json_t *stored;
 static int revision;
+/* The replica's that has the word. */
+static uint64_t real_ns = REAL_NS;
 
 static long answer(enum lease_do asked, const struct buf *body, char **ret_text)
 {
@@ -70,7 +72,7 @@ static enum lease_do step_late(struct lease *l, uint64_t now_ns, uint64_t late_n
 		return what;
 	}
 	if (what != LEASE_GET)
-		assert_int_equal(lease__body(l, REAL_NS, false, &body), 0);
+		assert_int_equal(lease__body(l, real_ns, false, &body), 0);
 	status = answer(what, &body, &text);
 	lease__answer(l, what, now_ns, now_ns + late_ns, status, text, text ? strlen(text) : 0);
 	return what;
@@ -165,6 +167,32 @@ static void another_waits_for_as_long_as_it_is_renewed(void **state _unused_)
 	assert_int_equal(number_in_spec("leaseTransitions"), 1);
 	lease__free(a);
 	lease__free(b);
+}
+
+/* Nobody goes by the times that stand in the Lease. */
+static void clocks_that_differ_by_an_hour(void **state _unused_)
+{
+	static const int64_t hours[] = {-1, 1};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct lease *a = replica("a"), *b = replica("b");
+
+		clear(NULL);
+		for (uint64_t t = 100; t < 160; t += 2) {
+			real_ns = REAL_NS + (uint64_t)(hours[i] * 3600 * (int64_t)S);
+			run(a, t * S);
+			assert_true(lease__leads(a, t * S));
+			real_ns = REAL_NS;
+			run(b, t * S);
+			assert_false(lease__leads(b, t * S));
+		}
+		/* a is dead, whatever it wrote. */
+		for (uint64_t t = 160; t < 178; t += 2)
+			run(b, t * S);
+		assert_true(lease__leads(b, 176 * S));
+		lease__free(a);
+		lease__free(b);
+	}
 }
 
 static void it_ends_in_time_without_an_answer(void **state _unused_)
@@ -379,6 +407,7 @@ int main(void)
 		cmocka_unit_test_setup(the_first_creates_it, clear),
 		cmocka_unit_test_setup(who_has_it_renews_it, clear),
 		cmocka_unit_test_setup(another_waits_for_as_long_as_it_is_renewed, clear),
+		cmocka_unit_test_setup(clocks_that_differ_by_an_hour, clear),
 		cmocka_unit_test_setup(it_ends_in_time_without_an_answer, clear),
 		cmocka_unit_test_setup(one_that_is_not_answered_costs_no_lease, clear),
 		cmocka_unit_test_setup(a_late_answer_counts_from_when_it_was_asked_for, clear),
