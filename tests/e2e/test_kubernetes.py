@@ -69,6 +69,13 @@ class Kubernetes(kube_case.KubeCase):
         self.assertEqual(self.captured(workload[-1].id("blink")), {"stdout": [b"first"], "stderr": [b"last"]})
         sandboxes = {running.sandbox for running in workload}
         self.assertEqual([e for e in self.target.entries({}) if e.metadata.get("container_id") in sandboxes], [])
+        pods = {cid: running.pod["metadata"] for running in workload for ids in running.ids.values() for cid in ids}
+        counted = [dict(labels) for name, labels in self.metrics(notail) if name == "notail_container_lines_total"]
+        counted = [labels for labels in counted if labels["container_id"] in pods]
+        self.assertTrue(counted)
+        for labels in counted:
+            meta = pods[labels["container_id"]]
+            self.assertEqual((labels["namespace"], labels["pod"]), (meta["namespace"], meta["name"]))
         self.assertEqual(notail.stop(), 0)
         return workload
 
