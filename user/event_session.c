@@ -370,8 +370,13 @@ static void on_round(void *ctx)
 
 	outputs__take_acknowledgements(s->outputs);
 	s->soon = false;
-	if (!s->opts.may_send(s->opts.ctx) || s->over)
+	if (s->over)
 		return;
+	/* It is about to be ended, unless a renewal comes first: then it goes on. */
+	if (!s->opts.may_send(s->opts.ctx)) {
+		loop_timer__set(s->timer, LOOK_NS);
+		return;
+	}
 	clock__check(&s->anchor);
 	due_ns = program__tick(s->program, now_ns);
 	next_ns = outputs__seal(s->outputs, now_ns, s->end_at_ns);
