@@ -10,31 +10,21 @@
  * answer that cannot be understood costs itself alone: the list is asked for again while events and
  * inspects go on. What is wrong is said once, when it begins and when it is over.
  */
-#include "containers/docker.h"
+#include "containers/docker_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/util.h"
-#include "containers/cgroup.h"
 #include "containers/docker_json.h"
-#include "containers/json_stream.h"
 #include "containers/pods.h"
-#include "io/backoff.h"
-#include "io/http.h"
 #include "io/loop.h"
 
 #define MAX_EVENT (1u << 20)
 #define MAX_LIST (32u << 20)
-#define MAX_INSPECT (4u << 20)
-#define MAX_INSPECTS 8
-#define INSPECT_TRIES 5
-#define BACKOFF_MIN_NS (200 * NS_PER_MS)
-#define BACKOFF_MAX_NS (30 * NS_PER_SEC)
 /* An engine that restarts is waited for; one that is away longer parks nobody's lines. */
 #define AWAY_NS (10 * NS_PER_SEC)
 /* Longer ago than lines wait for a name, whatever the engine's load. */
@@ -53,59 +43,8 @@
 	"%22disconnect%22%5D%7D"
 #define MAX_NETWORKS 4096
 
-struct inspect {
-	struct docker *docker;
-	struct http_request *request; /* NULL: between two tries */
-	struct loop_timer *timer;
-	struct backoff backoff;
-	unsigned tries;
-	bool busy;
-	bool patient; /* podman's events come late: a container may be gone before its own */
-	char id[CONTAINER_ID_LEN + 1];
-};
-
-struct docker {
-	struct loop *loop;
-	struct http *http;
-	struct registry *registry;
-	char *host;
-	char *base_url;
-	const char *socket; /* into host; NULL: tcp */
-	bool with_tls;
-	struct http_tls tls; /* its strings are this struct's */
-	bool details;
-	struct pods *pods; /* NULL: none */
-	void (*ready)(void *ctx, bool answered);
-	void *ctx;
-
-	char *version;
-	struct http_request *request; /* version, then networks, then list */
-	struct http_request *networks_request;
-	struct meta_network **networks;
-	size_t n_networks;
-	bool networks_refused; /* by a proxy before the socket, say: their names will do */
-	struct http_request *events;
-	struct json_stream stream;
-	struct loop_watch *watch; /* of the registry's wishes; NULL: all inspects are busy */
-	struct inspect inspects[MAX_INSPECTS];
-	struct loop_timer *retry;
-	struct backoff backoff;
-	uint64_t since_ns; /* boot time: when the connection came up, or when it was lost */
-	bool up;
-	bool answered;	 /* once at least */
-	bool listed;	 /* the list was asked for on this connection */
-	bool list_again; /* a name changed while the list was under way */
-	bool events_broken;
-	char problem[256]; /* "": none */
-	bool said_away;
-	bool said_list;
-	bool said_event;
-	bool said_inspect;
-};
-
 static void docker__start(struct docker *d);
 static void docker__list(struct docker *d);
-static void docker__serve(struct docker *d);
 
 static void docker__ready(struct docker *d, bool answered)
 {
@@ -114,13 +53,6 @@ static void docker__ready(struct docker *d, bool answered)
 	d->ready = NULL;
 	if (ready)
 		ready(d->ctx, answered);
-}
-
-static void inspect__end(struct inspect *i)
-{
-	http_request__cancel(TAKE_PTR(i->request));
-	loop_timer__cancel(i->timer);
-	i->busy = false;
 }
 
 static void docker__cancel(struct docker *d)
@@ -135,7 +67,7 @@ static void docker__cancel(struct docker *d)
 }
 
 /* The connection is of no use: all of it again, later. */
-static void docker__lost(struct docker *d, const char *why)
+void docker__lost(struct docker *d, const char *why)
 {
 	uint64_t now = clock__boot_ns();
 
@@ -177,8 +109,8 @@ static bool docker__failed(struct docker *d, const char *what, const struct http
 	return true;
 }
 
-static int docker__get(struct docker *d, struct http_opts *opts, const char *path,
-		       struct http_request **ret)
+int docker__get(struct docker *d, struct http_opts *opts, const char *path,
+		struct http_request **ret)
 {
 	_free_ char *url = NULL;
 	int n;
@@ -197,32 +129,13 @@ static int docker__get(struct docker *d, struct http_opts *opts, const char *pat
 	return http__request(d->http, opts, ret);
 }
 
-static bool inspect__is(const struct inspect *i, const char *id)
-{
-	return i->busy && strcmp(i->id, id) == 0;
-}
-
-static struct meta_network *docker__network(const struct docker *d, const char *id)
+struct meta_network *docker__network(const struct docker *d, const char *id)
 {
 	for (size_t i = 0; i < d->n_networks; i++) {
 		if (strcmp(d->networks[i]->id, id) == 0)
 			return d->networks[i];
 	}
 	return NULL;
-}
-
-/* There were any. */
-static bool docker__end_inspects(struct docker *d, const char *id)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < MAX_INSPECTS; i++) {
-		if (!inspect__is(&d->inspects[i], id))
-			continue;
-		inspect__end(&d->inspects[i]);
-		any = true;
-	}
-	return any;
 }
 
 /* A container that a kubelet had made, by way of cri-dockerd. 0 or -ENOMEM. */
@@ -236,7 +149,7 @@ static int docker__join_pod(struct docker *d, struct meta *m)
 	return m->pod_uid ? pods__join(d->pods, m) : -ENOMEM;
 }
 
-static void docker__publish(struct docker *d, struct meta *m)
+void docker__publish(struct docker *d, struct meta *m)
 {
 	struct meta_network *n = m->network_id ? docker__network(d, m->network_id) : NULL;
 
@@ -432,7 +345,7 @@ static void docker__networks_done(void *ctx, const struct http_answer *answer)
 }
 
 /* 0 or -ENOMEM. */
-static int docker__ask_networks(struct docker *d)
+int docker__ask_networks(struct docker *d)
 {
 	struct http_opts opts = {
 		.timeout_ns = 60 * NS_PER_SEC,
@@ -489,208 +402,13 @@ static void docker__retry(void *ctx)
 		docker__list(d);
 }
 
-static void inspect__failed(struct inspect *i, const char *why)
-{
-	struct docker *d = i->docker;
-
-	if (!d->said_inspect)
-		log_warn("docker: %s: container %.12s: %s; asking again", d->host, i->id, why);
-	d->said_inspect = true;
-	if (++i->tries < INSPECT_TRIES) {
-		loop_timer__set(i->timer, backoff__next(&i->backoff));
-		return;
-	}
-	inspect__end(i);
-	registry__never(d->registry, i->id);
-	docker__serve(d);
-}
-
-/* Asked before its networks were made, or before its network's list. */
-static bool docker__incomplete(struct docker *d, const struct meta *m)
-{
-	if (!d->details)
-		return false;
-	if (!m->detailed)
-		return true;
-	if (!m->network_id || docker__network(d, m->network_id) || d->networks_refused)
-		return false;
-	if (!d->networks_request && docker__ask_networks(d) != 0)
-		return false;
-	return true;
-}
-
-static void inspect__done(void *ctx, const struct http_answer *answer)
-{
-	struct inspect *i = ctx;
-	struct docker *d = i->docker;
-	_meta_ struct meta *m = NULL;
-
-	i->request = NULL;
-	if (answer->error) {
-		inspect__failed(i, answer->error_text);
-	} else if (answer->status == 404 && i->patient && ++i->tries < INSPECT_TRIES) {
-		loop_timer__set(i->timer, backoff__next(&i->backoff));
-	} else if (answer->status == 404) {
-		inspect__end(i);
-		registry__never(d->registry, i->id);
-		docker__serve(d);
-	} else if (answer->status != 200) {
-		inspect__failed(i, "the engine refuses to tell");
-	} else if (docker_json__inspect(answer->body, answer->body_len, &m) != 0 ||
-		   strcmp(m->id, i->id) != 0) {
-		inspect__failed(i, "the answer cannot be understood");
-	} else if (docker__incomplete(d, m) && ++i->tries < INSPECT_TRIES) {
-		loop_timer__set(i->timer, backoff__next(&i->backoff));
-	} else {
-		/* No more will be said. */
-		m->detailed = true;
-		docker__publish(d, TAKE_PTR(m));
-		docker__serve(d);
-	}
-}
-
-static void inspect__ask(void *ctx)
-{
-	struct inspect *i = ctx;
-	struct http_opts opts = {
-		.timeout_ns = 30 * NS_PER_SEC,
-		.max_body = MAX_INSPECT,
-		.done = inspect__done,
-		.ctx = i,
-	};
-	char path[CONTAINER_ID_LEN + 32];
-
-	snprintf(path, sizeof(path), "/containers/%s/json", i->id);
-	if (docker__get(i->docker, &opts, path, &i->request) != 0)
-		inspect__failed(i, "no memory");
-}
-
-static void docker__wanted(void *ctx, int fd _unused_, int what _unused_)
-{
-	docker__serve(ctx);
-}
-
-static struct inspect *docker__idle_inspect(struct docker *d)
-{
-	for (size_t i = 0; i < MAX_INSPECTS; i++) {
-		if (!d->inspects[i].busy)
-			return &d->inspects[i];
-	}
-	return NULL;
-}
-
-/* Asks for what the registry wants, as far as there are inspects to be had. */
-static void docker__serve(struct docker *d)
-{
-	struct inspect *i;
-	const char *engine;
-
-	while ((i = docker__idle_inspect(d)) &&
-	       registry__next_wanted(d->registry, REGISTRY_DOCKER, i->id, sizeof(i->id), &engine)) {
-		i->busy = true;
-		i->tries = 0;
-		i->patient = engine && strcmp(engine, "podman") == 0;
-		backoff__reset(&i->backoff);
-		inspect__ask(i);
-	}
-	/* The descriptor stays readable while wishes wait: not to be watched with all busy. */
-	if (!i) {
-		loop_watch__free(TAKE_PTR(d->watch));
-	} else if (!d->watch &&
-		   loop__watch(d->loop, registry__wanted_fd(d->registry, REGISTRY_DOCKER),
-			       LOOP_READ, docker__wanted, d, &d->watch) != 0) {
-		d->watch = NULL;
-		docker__lost(d, "no memory");
-	}
-}
-
-static int docker__parse_host(struct docker *d, const char *host)
-{
-	const char *why;
-
-	d->host = strdup(host);
-	if (!d->host)
-		return -ENOMEM;
-	if (strncmp(host, "unix://", 7) == 0) {
-		d->socket = d->host + 7;
-		/* What sun_path holds with its NUL. */
-		if (d->socket[0] != '/' || strlen(d->socket) >= 108)
-			return -EINVAL;
-		d->base_url = strdup("http://docker");
-	} else if (strncmp(host, "tcp://", 6) == 0) {
-		if (asprintf(&d->base_url, "http%s://%s", d->with_tls ? "s" : "", host + 6) < 0)
-			d->base_url = NULL;
-		if (d->base_url && http__check_url(d->base_url, &why) != 0)
-			return -EINVAL;
-	} else {
-		return -EINVAL;
-	}
-	return d->base_url ? 0 : -ENOMEM;
-}
-
-static int docker__copy_tls(struct docker *d, const struct http_tls *tls)
-{
-	const struct {
-		const char *from;
-		const char **to;
-	} strings[] = {
-		{tls->ca_file, &d->tls.ca_file},
-		{tls->cert_file, &d->tls.cert_file},
-		{tls->key_file, &d->tls.key_file},
-		{tls->server_name, &d->tls.server_name},
-		{tls->ca, &d->tls.ca},
-		{tls->cert, &d->tls.cert},
-		{tls->key, &d->tls.key},
-	};
-
-	d->with_tls = true;
-	d->tls.insecure = tls->insecure;
-	d->tls.min_version = tls->min_version;
-	d->tls.max_version = tls->max_version;
-	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
-		if (!strings[i].from)
-			continue;
-		*strings[i].to = strdup(strings[i].from);
-		if (!*strings[i].to)
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 static int docker__timers(struct docker *d)
 {
 	uint64_t seed = clock__boot_ns() ^ (uint64_t)getpid();
 	int err = loop__timer(d->loop, docker__retry, d, &d->retry);
 
 	backoff__init(&d->backoff, BACKOFF_MIN_NS, BACKOFF_MAX_NS, seed);
-	for (size_t i = 0; i < MAX_INSPECTS && !err; i++) {
-		struct inspect *in = &d->inspects[i];
-
-		in->docker = d;
-		backoff__init(&in->backoff, BACKOFF_MIN_NS, BACKOFF_MAX_NS, seed + i);
-		err = loop__timer(d->loop, inspect__ask, in, &in->timer);
-	}
-	return err;
-}
-
-const char *docker__default_host(void)
-{
-	bool docker = access(DOCKER_DEFAULT_HOST + strlen("unix://"), F_OK) == 0;
-	bool podman = access(DOCKER_PODMAN_HOST + strlen("unix://"), F_OK) == 0;
-
-	return podman && !docker ? DOCKER_PODMAN_HOST : DOCKER_DEFAULT_HOST;
-}
-
-int docker__check(const char *host, char *ret_why, size_t size)
-{
-	if (strncmp(host, "unix://", 7) != 0 ||
-	    faccessat(AT_FDCWD, host + 7, R_OK | W_OK, AT_EACCESS) == 0 || errno != EACCES)
-		return 0;
-	snprintf(ret_why, size,
-		 "docker: %s: %s: let notail open it, name another (--docker HOST), or do without "
-		 "names (--no-docker)",
-		 host, strerror(EACCES));
-	return -EACCES;
+	return err ? err : docker__init_inspects(d, seed);
 }
 
 int docker__new(struct docker **ret, struct loop *loop, struct http *http,
