@@ -56,9 +56,9 @@ def make_pod(namespace, n, size):
     containers, fields = [], {}
     for c in range(CONTAINERS):
         env = [{"name": f"SETTING_NUMBER_{i}", "value": f"the value of setting {i}"} for i in range(size // 460)]
-        containers.append(kube_objects.container(f"c{c}", "writer", image="registry.example/shop/web:1.2.3", env=env, ports=[
+        containers.append(kube_objects.container(container_name(c), "writer", image="registry.example/shop/web:1.2.3", env=env, ports=[
             {"name": "http", "containerPort": 8080 + c, "protocol": "TCP"}]))
-        fields[f'k:{{"name":"c{c}"}}'] = {".": {}, "f:image": {}, "f:env": {
+        fields[f'k:{{"name":"{container_name(c)}"}}'] = {".": {}, "f:image": {}, "f:env": {
             f'k:{{"name":"{e["name"]}"}}': {".": {}, "f:name": {}, "f:value": {}} for e in env}}
     pod = kube_objects.pod(namespace, f"web-6d45d4ccfb-{n:05}", containers, controller=("ReplicaSet", "web-6d45d4ccfb"),
                            labels={"app": "web", "pod-template-hash": "6d45d4ccfb", "tier": "front"},
@@ -67,9 +67,14 @@ def make_pod(namespace, n, size):
         "manager": "kube-controller-manager", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
         "fieldsV1": {"f:spec": {"f:containers": fields}}}]
     pod["status"].update(phase="Running", containerStatuses=[
-        {"name": f"c{c}", "containerID": f"containerd://{container_id(n, c)}", "restartCount": 0, "ready": True,
+        {"name": container_name(c), "containerID": f"containerd://{container_id(n, c)}", "restartCount": 0, "ready": True,
          "state": {"running": {"startedAt": kube_objects.now()}}} for c in range(CONTAINERS)])
     return pod
+
+
+def container_name(c):
+    """Of no other container of this machine."""
+    return f"bench-{harness.RUN_ID}-{c}"
 
 
 def container_id(n, c):
@@ -117,7 +122,7 @@ class Node:
         os.makedirs(os.path.join(self.bundles, cid))
         with open(os.path.join(self.bundles, cid, "config.json"), "w", encoding="ascii") as file:
             json.dump({"ociVersion": "1.0.2", "linux": {"cgroupsPath": below}, "annotations": {
-                "io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.container-name": f"c{c}",
+                "io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.container-name": container_name(c),
                 "io.kubernetes.cri.image-name": "registry.example/shop/web:1.2.3",
                 "io.kubernetes.cri.sandbox-id": container_id(n, CONTAINERS * 10000),
                 "io.kubernetes.cri.sandbox-name": meta["name"], "io.kubernetes.cri.sandbox-namespace": meta["namespace"],
@@ -220,7 +225,7 @@ class Bench:
         with open(path, "w", encoding="utf-8") as file:
             json.dump({
                 "preset": "kubernetes", "clients": [{"url": f"http://127.0.0.1:{port}"}],
-                "relabel_configs": [{"source_labels": ["__meta_notail_pod_uid"], "regex": ".+", "action": "keep"}],
+                "capture": {"containers": [container_name("*")]},
                 "discovery": {
                     "docker": {"enabled": False}, "bundles": [node.bundles],
                     "kubernetes": {"source": "api", "node_name": "node-1", "api_server": self.api.url,
