@@ -250,6 +250,19 @@ int label_set__seal(struct label_set *s)
 	return 0;
 }
 
+bool label_set__same(const struct label_set *a, const struct label_set *b)
+{
+	if (a->hash != b->hash || a->n_metadata != b->n_metadata || a->repaired != b->repaired ||
+	    strcmp(a->text, b->text) != 0 || strcmp(a->display, b->display) != 0)
+		return false;
+	for (size_t i = 0; i < a->n_metadata; i++) {
+		if (strcmp(a->metadata[i].name, b->metadata[i].name) != 0 ||
+		    strcmp(a->metadata[i].value, b->metadata[i].value) != 0)
+			return false;
+	}
+	return true;
+}
+
 const char *label_set__get(const struct label_set *s, const char *name)
 {
 	for (size_t i = 0; i < s->n_labels; i++) {

@@ -34,6 +34,8 @@ struct label_set {
 struct label_set *label_set__new(void);
 struct label_set *label_set__ref(struct label_set *s);
 void label_set__unref(struct label_set *s); /* NULL is fine */
+/* Both are sealed, and nobody could tell one from the other. */
+bool label_set__same(const struct label_set *a, const struct label_set *b);
 /*
  * Copies. The name is made valid for Loki ([a-zA-Z_][a-zA-Z0-9_]*, other characters become `_`), a
  * value's invalid UTF-8 and U+FFFD become `?` (Loki's label parser refuses U+FFFD), cut at 2048

@@ -63,9 +63,14 @@ static int labelled__adopt(struct labelled *l, struct route *route)
 		return err;
 	}
 	l->program = route->program;
-	label_set__unref(l->set);
+	/* What is kept of a set is found by its address. */
+	if (l->set && label_set__same(l->set, route->set)) {
+		label_set__unref(route->set);
+	} else {
+		label_set__unref(l->set);
+		l->set = route->set;
+	}
 	free(l->tenant);
-	l->set = route->set;
 	l->tenant = route->tenant;
 	l->plain = !l->stages && !l->tenant;
 	return 0;

@@ -34,6 +34,34 @@ static const char *text(struct label_set *s)
 	return s->text;
 }
 
+static struct label_set *made_of(const char *label, const char *metadata, const char *display)
+{
+	struct label_set *s = label_set__new();
+
+	add(s, "a", label);
+	assert_int_equal(label_set__add_metadata(s, "m", metadata), 0);
+	assert_int_equal(label_set__display(s, display), 0);
+	assert_int_equal(label_set__seal(s), 0);
+	return s;
+}
+
+static void same_sets(void **state)
+{
+	static const char *const others[][3] = {
+		{"2", "x", "d"}, {"1", "y", "d"}, {"1", "x", "e"}, {"1", "", "d"}};
+	_label_set_ struct label_set *s = made_of("1", "x", "d"), *again = made_of("1", "x", "d");
+
+	(void)state;
+	assert_true(label_set__same(s, s));
+	assert_true(label_set__same(s, again));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		_label_set_ struct label_set *other =
+			made_of(others[i][0], others[i][1], others[i][2]);
+
+		assert_false(label_set__same(s, other));
+	}
+}
+
 static void empty_set(void **state)
 {
 	struct label_set *s = *state;
@@ -267,6 +295,7 @@ int main(void)
 		TEST(last_of_one_name_wins),
 		TEST(long_values_are_cut_between_characters),
 		TEST(metadata_is_no_part_of_identity),
+		TEST(same_sets),
 		TEST(hash),
 		TEST(hashes_differ),
 		TEST(display_for_a_terminal),
