@@ -39,6 +39,7 @@
 #define MAX_PATH 1024
 #define SCAN_NS (2 * NS_PER_SEC)
 #define SCANS 8
+#define GROUP 64
 #define TASKS "io.containerd.runtime.v2.task"
 #define OVERLAY "storage/overlay-containers"
 
@@ -74,6 +75,7 @@ struct bundles {
 	uint64_t scans_ns; /* when all SCANS are to be had again */
 	int root;
 	bool guessed_root; /* the host's was not to be seen */
+	bool scanned;	   /* since the containers that are being looked up were asked for */
 	bool none;
 	bool said_broken;
 };
@@ -361,9 +363,10 @@ static int find_anywhere(struct bundles *b, const char *id, struct buf *to, uid_
 	bool guessed = b->guessed_root;
 	int err = find(b, id, 0, to, ret_owner, ret);
 
-	if (err != -ENOENT || b->scans_ns > now_ns + (SCANS - 1) * SCAN_NS)
+	if (err != -ENOENT || b->scanned || b->scans_ns > now_ns + (SCANS - 1) * SCAN_NS)
 		return err;
 	b->scans_ns = MAX(b->scans_ns, now_ns) + SCAN_NS;
+	b->scanned = true;
 	learn(b);
 	return find(b, id, b->guessed_root == guessed ? before : 0, to, ret_owner, ret);
 }
@@ -492,14 +495,23 @@ static void serve(struct bundles *b, const char *id)
 
 static void on_wanted(void *ctx, int fd, int what)
 {
-	char id[CONTAINER_ID_LEN + 1];
+	char ids[GROUP][CONTAINER_ID_LEN + 1];
 	struct bundles *b = ctx;
 	const char *engine;
+	size_t n;
 
 	(void)fd;
 	(void)what;
-	while (registry__next_wanted(b->registry, REGISTRY_BUNDLES, id, sizeof(id), &engine))
-		serve(b, id);
+	/* One scan is enough for all that are there by now. */
+	do {
+		for (n = 0; n < GROUP; n++)
+			if (!registry__next_wanted(b->registry, REGISTRY_BUNDLES, ids[n],
+						   sizeof(ids[n]), &engine))
+				break;
+		b->scanned = false;
+		for (size_t i = 0; i < n; i++)
+			serve(b, ids[i]);
+	} while (n == GROUP);
 }
 
 static int open_root(const struct bundles_opts *opts, bool *ret_guessed)

@@ -233,6 +233,29 @@ static void shims(void **state)
 	expect(f, "web");
 }
 
+/* Many that have none are looked for once: the next is found where its shim says. */
+static void many_at_once(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+
+	begin(f, NULL);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(path, sizeof(path), "/kubepods/pod" UID "/f%02u%s", i, S63 + 2);
+		assert_int_equal(registry__cgroup_new(f->registry, 1000 + i, path, strlen(path)),
+				 0);
+	}
+	f->served = 100;
+	f->deadline_ns = clock__boot_ns() + 60 * NS_PER_SEC;
+	loop_timer__set(f->timer, 0);
+	assert_int_equal(loop__run(f->loop), 0);
+	assert_int_equal(served(f), 100);
+	put_shim(f, "11", "/data/tasks/" ID, "0::/system.slice/containerd.service\n");
+	put(f, "/data/tasks/", ID, BUNDLE("web"));
+	ask(f, "/kubepods/pod" UID "/" ID);
+	expect(f, "web");
+}
+
 static void missing(void **state)
 {
 	struct bundles_state s;
@@ -449,10 +472,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(places),  TEST(shims),	    TEST(missing),	     TEST(broken),
-		TEST(links),   TEST(contradiction), TEST(of_a_user),	     TEST(devices),
-		TEST(sandbox), TEST(podman),	    TEST(uid_of_the_cgroup), TEST(again),
-		TEST(no_root),
+		TEST(places),  TEST(shims),   TEST(many_at_once),  TEST(missing),
+		TEST(broken),  TEST(links),   TEST(contradiction), TEST(of_a_user),
+		TEST(devices), TEST(sandbox), TEST(podman),	   TEST(uid_of_the_cgroup),
+		TEST(again),   TEST(no_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
