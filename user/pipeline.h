@@ -29,10 +29,10 @@ struct pipeline_opts {
 	struct routing *routing; /* as in struct streams_opts: taken over, also on failure */
 	bool excludes;		 /* containers that rules drop are unregistered */
 	size_t max_line_size;
-	uint64_t park_max_ns;	     /* lines wait for a name; 0: 10 s */
-	size_t max_in_flight;	     /* bytes of payload; 0: 64 MiB */
-	FILE *stats;		     /* NULL: no statistics of streams */
-	bool uncounted;		     /* as in struct streams_opts */
+	uint64_t park_max_ns; /* lines wait for a name; 0: 10 s */
+	size_t max_in_flight; /* bytes of payload; 0: 64 MiB */
+	FILE *stats;	      /* NULL: no statistics of streams */
+	bool uncounted;	      /* as in struct streams_opts */
 	bool durable; /* where capture has memory for it, another run goes on with what is open */
 	const char *host;	     /* of the canary; NULL: its name */
 	uint64_t canary_interval_ns; /* 0: none */

@@ -74,7 +74,7 @@ struct test {
 	struct clock_anchor anchor;
 	struct batcher *batcher;
 	uint64_t now_ns;
-	uint64_t end; /* of the line before, in all that is read */
+	uint64_t end;	    /* of the line before, in all that is read */
 	struct buf pending; /* a line's beginning */
 	bool cut;	    /* its rest is not wanted */
 	bool help, wants_inspect;
