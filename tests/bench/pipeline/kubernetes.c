@@ -130,11 +130,12 @@ static void put_pod(struct buf *b, unsigned i, unsigned version, unsigned tier)
 static void add_container(unsigned n, unsigned container)
 {
 	struct meta *m = meta__new();
-	char id[65], name[8], path[256], uid[64];
+	char id[65], name[8], pod[32], path[256], uid[64];
 
 	id_of(n, container, id);
 	uid_of(n, uid);
 	snprintf(name, sizeof(name), "c%u", container);
+	snprintf(pod, sizeof(pod), "web-6d45d4ccfb-%05u", n);
 	m->engine = strdup("containerd");
 	m->id = strdup(id);
 	m->name = strdup(name);
@@ -142,7 +143,7 @@ static void add_container(unsigned n, unsigned container)
 	m->detailed = true;
 	m->pod_uid = strdup(uid);
 	meta__add_label(m, META_POD_NAMESPACE_LABEL, "shop");
-	meta__add_label(m, META_POD_NAME_LABEL, "web-6d45d4ccfb");
+	meta__add_label(m, META_POD_NAME_LABEL, pod);
 	meta__add_label(m, META_POD_UID_LABEL, uid);
 	meta__add_label(m, META_POD_CONTAINER_LABEL, name);
 	snprintf(path, sizeof(path), "/kubepods/burstable/pod%s/%s", uid, id);
