@@ -9,8 +9,8 @@
  * than what was seen already; after the server said that a version is no good (410, and whatever
  * else but a refusal), a list is asked for without one, which is the newest.
  *
- * Watches that say nothing before they break are followed by lists, so that there is progress by
- * these alone. A server of whatever kind is asked a few times a second at most.
+ * Watches that are refused, or say nothing before they break, are followed by lists, so that there
+ * is progress by these alone. A server of whatever kind is asked a few times a second at most.
  *
  * A server whose state was set back (etcd restored, a cluster made anew) says nothing in a watch
  * from a version that it will have again one day. So it is asked for a list of one item, and the
@@ -278,14 +278,16 @@ static void watch__on_open(void *ctx)
 }
 
 /* It counts among those that failed in a row, or ends the row. */
-static void watch__count(struct kube_watch *w)
+static void watch__count(struct kube_watch *w, const struct http_answer *a)
 {
+	/* But a server that has too much to do is not asked for more. */
+	bool answered = w->opened || (!a->error && a->status != 401 && a->status != 429);
 	bool lasted = w->opened && clock__boot_ns() - w->began_ns >= STABLE_NS;
 
 	if ((w->told && !w->broken) || lasted) {
 		backoff__reset(&w->backoff);
 		w->vain = 0;
-	} else if (w->opened && w->vain < VAIN_MAX) {
+	} else if (answered && w->vain < VAIN_MAX) {
 		w->vain++;
 	}
 	/* Not older than what was seen, but from the server's cache if that will do. */
@@ -306,7 +308,7 @@ static void watch__on_end(void *ctx, const struct http_answer *answer)
 	a.error = w->broken ? 0 : a.error;
 	a.status = w->expired ? 410 : a.status;
 	problem = kube__judge(w->opts.kube, &a, "watch", w->opts.path);
-	watch__count(w);
+	watch__count(w, &a);
 	w->opened = false;
 	if (!a.error && a.status == 410) {
 		watch__expire(w);
