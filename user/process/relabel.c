@@ -395,6 +395,11 @@ static int apply(struct relabel *r, const struct rule *rule, struct label_list *
 	return err ? err : 1;
 }
 
+bool relabel__is_empty(const struct relabel *r)
+{
+	return r->n == 0;
+}
+
 int relabel__apply(struct relabel *r, struct label_list *labels, size_t *ret_rule)
 {
 	for (size_t i = 0; i < r->n; i++) {

@@ -45,6 +45,8 @@ struct relabel;
 int relabel__new(struct relabel **ret, const struct relabel_rule *rules, size_t n,
 		 struct diag *diag);
 void relabel__free(struct relabel *r); /* NULL is fine */
+/* It has no rules. */
+bool relabel__is_empty(const struct relabel *r);
 /*
  * Changes the list, which label_list__sort should have sorted. 1: kept; 0: dropped (*ret_rule, if
  * not NULL, says by which rule, from 0); -ENOMEM: neither.

@@ -293,8 +293,9 @@ static int make_wish(struct routing *r, const struct meta *m, struct wish *ret)
 	return 0;
 }
 
+/* What is discovered is for rules alone. */
 static int discover(struct routing *r, const struct meta *m, enum line_stream stream,
-		    const struct wish *wish, struct label_list *list)
+		    const struct wish *wish, bool rules, struct label_list *list)
 {
 	const struct discovered_opts opts = {
 		.host = r->host, .node = r->preset.node, .hook_set = r->hook_set};
@@ -306,7 +307,7 @@ static int discover(struct routing *r, const struct meta *m, enum line_stream st
 	for (size_t i = 0; i < r->opts.n_discovered && !err; i++)
 		err = label_list__set(list, r->opts.discovered[i].name,
 				      r->opts.discovered[i].value);
-	return err || r->opts.is_test ? err : discovered__add(list, m, stream, &opts);
+	return err || !rules || r->opts.is_test ? err : discovered__add(list, m, stream, &opts);
 }
 
 /* 1: it is the job's, and the list is what its rules made; 0; -ENOMEM. */
@@ -314,6 +315,7 @@ static int try_job(struct routing *r, size_t i, const struct meta *m, enum line_
 		   const struct wish *wish, struct label_list *list)
 {
 	const struct config_job *job = &r->jobs[i];
+	struct relabel *rules = r->compiled[i].relabel;
 	const struct config_static *fixed = NULL;
 	int err;
 
@@ -328,11 +330,11 @@ static int try_job(struct routing *r, size_t i, const struct meta *m, enum line_
 	*list = (struct label_list){.arena = &r->arena};
 	err = fixed ? job__static_labels(fixed, list) : 0;
 	if (!err)
-		err = discover(r, m, stream, wish, list);
+		err = discover(r, m, stream, wish, !relabel__is_empty(rules), list);
 	if (err)
 		return err;
 	label_list__sort(list);
-	return relabel__apply(r->compiled[i].relabel, list, NULL);
+	return relabel__apply(rules, list, NULL);
 }
 
 static bool any_fits(const struct string_list *globs, const char *text)
