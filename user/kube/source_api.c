@@ -32,11 +32,13 @@ struct source_api {
 	struct loop_timer *late;
 	uint64_t late_ns;
 	char missing[POD_UID_LEN + 1]; /* is waited for; "": none is */
-	bool renewed;		       /* and listed for */
+	char next[POD_UID_LEN + 1];    /* was asked for meanwhile; "": none was */
+	bool renewed;		       /* and is listed for */
 };
 
-static void source_api__wait(struct source_api *a)
+static void source_api__await(struct source_api *a, const char *uid)
 {
+	strcpy(a->missing, uid);
 	loop_timer__set(a->late, a->late_ns);
 }
 
@@ -44,29 +46,40 @@ static void on_unknown(void *ctx, const char *uid)
 {
 	struct source_api *a = ctx;
 
-	if (*a->missing || strlen(uid) > POD_UID_LEN)
+	if (strlen(uid) > POD_UID_LEN)
 		return;
-	strcpy(a->missing, uid);
-	source_api__wait(a);
+	if (*a->missing)
+		strcpy(a->next, uid);
+	else
+		source_api__await(a, uid);
+}
+
+/* It is known, or was listed for. */
+static void source_api__settle(struct source_api *a)
+{
+	char next[sizeof(a->next)];
+
+	a->late_ns = pods__knows(a->source->pods, a->missing) ? LATE_NS
+							      : MIN(2 * a->late_ns, LATE_MAX_NS);
+	a->missing[0] = '\0';
+	a->renewed = false;
+	strcpy(next, a->next);
+	a->next[0] = '\0';
+	if (*next && !pods__knows(a->source->pods, next))
+		source_api__await(a, next);
 }
 
 static void on_late(void *ctx)
 {
 	static const char why[] = "a pod that runs here is not among those it told of";
 	struct source_api *a = ctx;
-	bool known = pods__knows(a->source->pods, a->missing);
 
-	if (!known && !a->renewed && kube_watch__renew(a->watch, why)) {
+	if (pods__knows(a->source->pods, a->missing))
+		source_api__settle(a);
+	else if (kube_watch__renew(a->watch, why))
 		a->renewed = true;
-		source_api__wait(a);
-		return;
-	}
-	if (known)
-		a->late_ns = LATE_NS;
-	else if (a->renewed)
-		a->late_ns = MIN(2 * a->late_ns, LATE_MAX_NS);
-	a->missing[0] = '\0';
-	a->renewed = false;
+	else
+		loop_timer__set(a->late, LATE_NS);
 }
 
 static void on_begin(void *ctx)
@@ -81,6 +94,8 @@ static void on_end(void *ctx)
 	struct source_api *a = ctx;
 
 	pods__list_end(a->source->pods);
+	if (a->renewed)
+		source_api__settle(a);
 }
 
 static void on_pod(void *ctx, enum kube_change change, const char *json, size_t len)

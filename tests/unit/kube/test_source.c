@@ -21,6 +21,7 @@
 #define WAIT_NS (20 * NS_PER_MS)
 #define DEADLINE_NS (60 * NS_PER_SEC)
 #define UID "ef09fbcd-9f55-44f1-a058-967fb35b0e91"
+#define UID_2 "0bf89f47-2a2e-4e5e-9c1c-6ef3fd3e1f3a"
 #define ID "adf904d3cc1af41eb70ecb71c96ffed0e5406647a32e9d31a368f9abe94d0947"
 #define POD(uid, label)                                                          \
 	"{\"metadata\":{\"uid\":\"" uid "\",\"namespace\":\"n\",\"name\":\"p\"," \
@@ -235,7 +236,7 @@ static void an_unknown_pod_at_once(void **state _unused_)
 	end(t);
 }
 
-/* The watch goes on, and says nothing of a pod that runs. */
+/* The watch goes on, and says nothing of pods that run, one of which another list tells of. */
 static void a_watch_that_is_silent(void **state _unused_)
 {
 	struct test *t = begin();
@@ -244,13 +245,19 @@ static void a_watch_that_is_silent(void **state _unused_)
 	fake__stream(t->fake, true, "");
 	fake__json(t->fake, "200 OK",
 		   "{\"metadata\":{\"resourceVersion\":\"9\"},\"items\":[" POD(UID, "1") "]}");
+	fake__stream(t->fake, true, "");
+	fake__json(t->fake, "200 OK",
+		   "{\"metadata\":{\"resourceVersion\":\"11\"},\"items\":[" POD(UID, "1") "," POD(
+			   UID_2, "2") "]}");
 	go(t, KUBE_SOURCE_API, 0);
 	wait_until(t, is_up);
 	container(t, UID);
+	container(t, UID_2);
 	wait_until(t, has_one);
 	wait_until(t, is_up);
 	assert_null(state_of(t).problem);
 	assert_null(strstr(t->fake->steps[2].request, "resourceVersion"));
+	wait_until(t, has_two);
 	end(t);
 }
 
